@@ -1,0 +1,126 @@
+//! Units and the tile grid.
+//!
+//! * **line**: one exposure of the line camera, numbered from the start of the run;
+//! * **column**: a pixel across the web;
+//! * **count**: a step of the encoder;
+//! * **web coordinates**: (line, column). Regions, spans, journal and reject use nothing else.
+
+use serde::{Deserialize, Serialize};
+
+/// A line of web since the start of the run. Lines never wrap and are never reused.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct LineNumber(pub u64);
+
+/// A position of the encoder in counts; it falls when the web runs backwards.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Count(pub i64);
+
+/// Millimetres on the web.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Mm(pub f64);
+
+/// Sides of the network's input in pixels, both multiples of 32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TileSize {
+    /// Across the web.
+    pub width_px: u32,
+    /// Along the web, in lines.
+    pub height_px: u32,
+}
+
+impl TileSize {
+    /// A square tile.
+    pub const fn square(side_px: u32) -> Self {
+        Self {
+            width_px: side_px,
+            height_px: side_px,
+        }
+    }
+
+    /// Pixels in a tile.
+    pub const fn area(&self) -> usize {
+        self.width_px as usize * self.height_px as usize
+    }
+
+    /// Whether both sides are positive multiples of 32, as five poolings need (DRAEM, section 3).
+    pub const fn is_valid(&self) -> bool {
+        self.width_px > 0
+            && self.height_px > 0
+            && self.width_px.is_multiple_of(32)
+            && self.height_px.is_multiple_of(32)
+    }
+}
+
+/// First pixels of the tiles that cover `length_px` with at least `overlap_px` shared between
+/// neighbours, spread evenly so that the last tile ends on the last pixel.
+///
+/// A length below one tile gives one tile at 0: the caller mirrors what is missing.
+///
+/// # Panics
+/// If `overlap_px >= tile_px`; configurations are checked before they come here.
+pub fn tile_starts(length_px: u32, tile_px: u32, overlap_px: u32) -> Vec<u32> {
+    assert!(
+        overlap_px < tile_px,
+        "overlap {overlap_px} px must be below the tile's {tile_px} px"
+    );
+    if length_px <= tile_px {
+        return vec![0];
+    }
+    let free = length_px - tile_px;
+    let stride = tile_px - overlap_px;
+    let steps = free.div_ceil(stride);
+    (0..=steps)
+        .map(|step| ((u64::from(step) * u64::from(free)) / u64::from(steps)) as u32)
+        .collect()
+}
+
+/// Index of the pixel that a mirrored coordinate shows: `... 2 1 | 0 1 2 ... n-1 | n-2 n-3 ...`.
+///
+/// Works for any distance from the edge; a length of 1 always gives 0.
+pub fn mirror(index: i64, length: usize) -> usize {
+    if length <= 1 {
+        return 0;
+    }
+    let period = 2 * (length as i64 - 1);
+    let folded = index.rem_euclid(period);
+    folded.min(period - folded) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn tiles_cover_the_length_and_overlap_enough(
+            length in 1u32..5000, tile_units in 1u32..12, overlap_share in 0u32..31,
+        ) {
+            let tile = tile_units * 32;
+            let overlap = tile * overlap_share / 32;
+            let starts = tile_starts(length, tile, overlap);
+            prop_assert_eq!(starts[0], 0);
+            let end = starts[starts.len() - 1] + tile;
+            prop_assert!(if length <= tile { starts.len() == 1 } else { end == length });
+            for pair in starts.windows(2) {
+                prop_assert!(pair[1] > pair[0]);
+                prop_assert!(pair[0] + tile >= pair[1] + overlap);
+            }
+        }
+    }
+
+    #[test]
+    fn mirroring_repeats_neither_edge_pixel() {
+        let shown: Vec<usize> = (-3..7).map(|i| mirror(i, 4)).collect();
+        assert_eq!(shown, [3, 2, 1, 0, 1, 2, 3, 2, 1, 0]);
+        assert_eq!(mirror(-9, 1), 0);
+    }
+}

@@ -1,0 +1,21 @@
+//! blemish: surface-defect inspection on a Raspberry Pi or a Jetson.
+//!
+//! The library is built from the inside out:
+//!
+//! * [`geometry`], [`picture`], [`draem`] and [`metrics`] know pixels and numbers only;
+//! * [`web`] turns lines into tiles and anomaly maps into verdicts, [`reject`] turns verdicts into
+//!   ejector pulses; neither knows a thread, a clock, a file or a device;
+//! * [`model`] reads bundles and [`engine`] runs them with tract;
+//! * [`camera`], [`pins`] and [`evidence`] are the edges of a station, [`station`] the thin shell of
+//!   threads and clocks that joins them, [`page`] what people look at.
+//!
+//! The trainer (`blemish-train`) uses the same library, so a tile is cut, scaled and scored by one
+//! piece of code in training and on the line.
+
+pub mod block;
+pub mod draem;
+pub mod engine;
+pub mod geometry;
+pub mod model;
+pub mod picture;
+pub mod verdict;

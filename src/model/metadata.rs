@@ -1,0 +1,108 @@
+//! What a bundle says about itself: versioned JSON under one metadata key.
+
+use crate::draem::NetworkSpec;
+use crate::geometry::TileSize;
+use serde::{Deserialize, Serialize};
+
+/// Key in ONNX `metadata_props` that holds the JSON of [`Metadata`].
+pub const METADATA_KEY: &str = "blemish";
+
+/// Version of [`Metadata`] that this program reads and writes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Order of the three input channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColorOrder {
+    #[default]
+    Rgb,
+    /// The authors' released weights.
+    Bgr,
+}
+
+/// How a picture becomes tiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
+pub enum Preparation {
+    /// Overlapping tiles at the camera's own resolution.
+    Native { overlap_px: u32 },
+    /// The whole picture is resized to one tile, aspect ratio not kept: the paper's protocol.
+    Resize,
+}
+
+/// How a map becomes a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScoreRule {
+    /// Side of the mean's window in pixels; the score is the maximum of the mean.
+    pub window_px: u32,
+}
+
+/// Above what score a region is a defect, and how that was found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Threshold {
+    /// Compared with the 21x21 mean of the anomaly map, in [0, 1].
+    pub score: f32,
+    /// Regions with fewer pixels are not defects.
+    pub min_area_px: u32,
+    /// One sentence: how the score was chosen.
+    pub basis: String,
+    /// Held-out good pictures it was chosen from.
+    pub goods: u32,
+    /// Expected rejects per 1000 good pictures, and the upper end of its 95 % interval.
+    pub expected_rejects_per_1000: f64,
+    pub upper_95_rejects_per_1000: f64,
+}
+
+/// Where the weights come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// SHA-256 over the names and contents of the training pictures.
+    pub data_fingerprint: String,
+    pub pictures: u32,
+    pub seed: u64,
+    pub steps: u64,
+    pub batch: u32,
+    /// `blemish-train` version that fitted the weights.
+    pub trainer: String,
+    /// Name of the anomaly simulation's preset.
+    pub simulation: String,
+}
+
+/// A tile and the map that the exported graph must give for it on every machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Golden {
+    /// 8-bit RGB PNG of tile size, base64.
+    pub input_png: String,
+    /// Expected anomaly map as 16-bit grey PNG (65535 is probability 1), base64.
+    pub map_png: String,
+    /// Greatest difference allowed per pixel.
+    pub tolerance: f32,
+}
+
+/// All that a station must know about a bundle besides its graph.
+///
+/// The graph's input `image` is f32 `1 x 3 x height x width` in [0, 1]; its outputs are `anomaly_map`
+/// `1 x 1 x height x width`, a probability, and `reconstruction` `1 x 3 x height x width`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metadata {
+    pub schema: u32,
+    /// What is inspected, for people.
+    pub name: String,
+    pub network: NetworkSpec,
+    pub tile: TileSize,
+    pub color_order: ColorOrder,
+    /// Whether training pictures were grey (three equal channels) or colour.
+    pub grey: bool,
+    pub preparation: Preparation,
+    pub score: ScoreRule,
+    pub threshold: Threshold,
+    /// Whether the training pictures were flat-field corrected; the station's must be the same.
+    pub flat_field: bool,
+    pub training: Training,
+    pub golden: Golden,
+}

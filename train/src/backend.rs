@@ -1,0 +1,84 @@
+//! What the fitting loop asks of whatever computes: the CPU engine or burn on a GPU.
+
+use crate::weights::Weights;
+
+/// One batch, every picture `3 x height x width`, values in [0, 1]; the mask `1 x height x width`
+/// holds 0 or 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    pub pictures: usize,
+    pub width_px: usize,
+    pub height_px: usize,
+    /// What the reconstruction must look like (`N x 3 x H x W`).
+    pub clean: Vec<f32>,
+    /// What the networks see (`N x 3 x H x W`).
+    pub seen: Vec<f32>,
+    /// Where a defect was painted (`N x 1 x H x W`).
+    pub mask: Vec<f32>,
+}
+
+/// The three terms of the loss, unweighted (draem.md 1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Losses {
+    pub l2: f32,
+    pub ssim: f32,
+    pub focal: f32,
+}
+
+impl Losses {
+    /// What is minimised.
+    pub fn total(&self) -> f32 {
+        self.l2 + self.ssim + self.focal
+    }
+}
+
+/// Output of the networks in evaluation mode.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Inference {
+    /// `N x 3 x H x W`.
+    pub reconstruction: Vec<f32>,
+    /// Probability of the anomaly class, `N x 1 x H x W`.
+    pub anomaly_map: Vec<f32>,
+}
+
+/// State of Adam, by the names of the learnable parameters.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AdamState {
+    pub steps: u64,
+    pub first_moment: Weights,
+    pub second_moment: Weights,
+}
+
+/// Something that can train both networks.
+pub trait Backend {
+    /// One Adam step (betas 0.9 and 0.999, eps 1e-8) at `learning_rate` on both networks.
+    ///
+    /// # Errors
+    /// A sentence for people where the device failed.
+    fn step(&mut self, batch: &Batch, learning_rate: f64) -> Result<Losses, String>;
+
+    /// Both networks in evaluation mode (running statistics) on `pictures` pictures
+    /// `3 x height x width` in `seen`.
+    ///
+    /// # Errors
+    /// A sentence for people where the device failed.
+    fn infer(
+        &mut self,
+        seen: &[f32],
+        pictures: usize,
+        width_px: usize,
+        height_px: usize,
+    ) -> Result<Inference, String>;
+
+    /// Parameters and buffers as they are now.
+    fn weights(&self) -> Weights;
+
+    /// Adam's state as it is now.
+    fn adam(&self) -> AdamState;
+
+    /// Takes up where a checkpoint stopped.
+    ///
+    /// # Errors
+    /// Names the array that is missing or has another shape.
+    fn restore(&mut self, weights: &Weights, adam: &AdamState) -> Result<(), String>;
+}
