@@ -109,7 +109,8 @@ mod tests {
             let starts = tile_starts(length, tile, overlap);
             prop_assert_eq!(starts[0], 0);
             let end = starts[starts.len() - 1] + tile;
-            prop_assert!(if length <= tile { starts.len() == 1 } else { end == length });
+            let complete = if length <= tile { starts.len() == 1 } else { end == length };
+            prop_assert!(complete);
             for pair in starts.windows(2) {
                 prop_assert!(pair[1] > pair[0]);
                 prop_assert!(pair[0] + tile >= pair[1] + overlap);

@@ -18,4 +18,6 @@ pub mod engine;
 pub mod geometry;
 pub mod model;
 pub mod picture;
+#[cfg(test)]
+mod test_golden;
 pub mod verdict;
