@@ -1,4 +1,14 @@
 //! Running a bundle's graph.
+//!
+//! * **plan**: the graph after tract's optimizer, shared by all workers;
+//! * **worker**: an [`Inspector`] with buffers of its own on a shared plan;
+//! * **crew**: workers in threads, one tile each.
+
+mod crew;
+mod tract;
+
+pub use crew::{Crew, Job, Refused};
+pub use tract::{PlanNode, TractInspector};
 
 /// What the networks say about one tile. Buffers are reused from tile to tile.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,6 +39,8 @@ pub enum EngineError {
     #[error("the engine failed on a tile: {0}")]
     Run(String),
     /// A NaN or infinity in the output.
-    #[error("the engine gave a value that is not a number; check the bundle with 'blemish model show'")]
+    #[error(
+        "the engine gave a value that is not a number; check the bundle with 'blemish model show'"
+    )]
     NotFinite,
 }

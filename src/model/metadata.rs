@@ -1,6 +1,8 @@
 //! What a bundle says about itself: versioned JSON under one metadata key.
 
+use super::Problem;
 use crate::draem::NetworkSpec;
+use crate::draem::score::WINDOW_PX;
 use crate::geometry::TileSize;
 use serde::{Deserialize, Serialize};
 
@@ -72,7 +74,7 @@ pub struct Training {
 }
 
 /// A tile and the map that the exported graph must give for it on every machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Golden {
     /// 8-bit RGB PNG of tile size, base64.
@@ -105,4 +107,75 @@ pub struct Metadata {
     pub flat_field: bool,
     pub training: Training,
     pub golden: Golden,
+}
+
+/// Widest network and largest tile side that a bundle may ask for: above these the numbers are a
+/// mistake, not a model.
+const MAX_WIDTH: usize = 1024;
+const MAX_TILE_PX: u32 = 4096;
+
+impl Metadata {
+    /// Whether every value is one the station can work with.
+    ///
+    /// # Errors
+    /// Names the first field that is not, and why.
+    pub fn check(&self) -> Result<(), Problem> {
+        let (tile, network, threshold) = (self.tile, self.network, &self.threshold);
+        let widths = [network.reconstructive_width, network.discriminative_width];
+        let rules = [
+            (
+                self.schema == SCHEMA_VERSION,
+                "schema",
+                format!("is {} and must be {SCHEMA_VERSION}", self.schema),
+            ),
+            (
+                tile.is_valid() && tile.width_px.max(tile.height_px) <= MAX_TILE_PX,
+                "tile",
+                format!(
+                    "is {}x{} and needs sides that are multiples of 32 up to {MAX_TILE_PX}",
+                    tile.width_px, tile.height_px
+                ),
+            ),
+            (
+                widths.iter().all(|width| (1..=MAX_WIDTH).contains(width)),
+                "network",
+                format!("has widths {widths:?}, which must lie in 1..={MAX_WIDTH}"),
+            ),
+            (
+                match self.preparation {
+                    Preparation::Native { overlap_px } => {
+                        overlap_px < tile.width_px.min(tile.height_px)
+                    }
+                    Preparation::Resize => true,
+                },
+                "preparation",
+                "has an overlap that is not below the tile's sides".to_owned(),
+            ),
+            (
+                self.score.window_px as usize == WINDOW_PX,
+                "score",
+                format!(
+                    "has window {} px and this program averages {WINDOW_PX} px",
+                    self.score.window_px
+                ),
+            ),
+            (
+                (0.0..=1.0).contains(&threshold.score),
+                "threshold",
+                format!("has score {}, which must lie in [0, 1]", threshold.score),
+            ),
+            (
+                self.golden.tolerance > 0.0 && self.golden.tolerance < 0.5,
+                "golden",
+                format!(
+                    "has tolerance {}, which must lie in (0, 0.5)",
+                    self.golden.tolerance
+                ),
+            ),
+        ];
+        match rules.into_iter().find(|(holds, _, _)| !holds) {
+            Some((_, field, reason)) => Err(Problem::Field { field, reason }),
+            None => Ok(()),
+        }
+    }
 }

@@ -1,0 +1,164 @@
+//! tract as the engine: an ONNX graph in, one plan for all workers out.
+
+use super::{EngineError, Inspector, Prediction};
+use crate::geometry::TileSize;
+use std::sync::Arc;
+use tract_core::internal::*;
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::InferenceModelExt;
+
+/// A worker on a plan that its clones share; weights are held once.
+pub struct TractInspector {
+    plan: Arc<TypedSimplePlan>,
+    tile: TileSize,
+    /// The input tensor, given back by the plan after every run.
+    input: Arc<Tensor>,
+    /// Made by the first tile, dropped after a failure.
+    state: Option<TypedSimpleState>,
+}
+
+/// What runs one node of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PlanNode {
+    /// Name in the ONNX graph, with what the optimizer added to it.
+    pub name: String,
+    /// Operator that runs it.
+    pub operator: String,
+    /// Shape of the first output.
+    pub shape: Vec<usize>,
+    /// Multiply-accumulates for one tile, where the operator states them.
+    pub macs: u64,
+}
+
+impl TractInspector {
+    /// Plans a graph that passed the bundle's checks; its input has shape `1 x 3 x height x width`.
+    ///
+    /// # Errors
+    /// tract's own words where it cannot read, type or optimize the graph.
+    pub fn new(model: &ModelProto, tile: TileSize) -> Result<Self, EngineError> {
+        let shape = [1, 3, tile.height_px as usize, tile.width_px as usize];
+        let input = Tensor::zero::<f32>(&shape).map_err(refusal)?;
+        Ok(Self {
+            plan: plan(model).map_err(refusal)?,
+            tile,
+            input: Arc::new(input),
+            state: None,
+        })
+    }
+
+    /// The plan's nodes in order of computation, constants left out.
+    pub fn nodes(&self) -> Vec<PlanNode> {
+        let model = self.plan.model();
+        self.plan
+            .order_without_consts()
+            .iter()
+            .map(|&id| describe(model, &model.nodes[id]))
+            .collect()
+    }
+
+    fn run(&mut self, tile: &[f32], out: &mut Prediction) -> TractResult<()> {
+        if Arc::get_mut(&mut self.input).is_none() {
+            self.input = Arc::new(Tensor::zero::<f32>(self.input.shape())?);
+        }
+        let input = Arc::get_mut(&mut self.input).context("the input is still in use")?;
+        let mut view = input.try_as_plain_ram_mut()?;
+        let pixels = view.as_slice_mut::<f32>()?;
+        ensure!(
+            pixels.len() == tile.len(),
+            "a tile has {} values and {} were given",
+            pixels.len(),
+            tile.len()
+        );
+        pixels.copy_from_slice(tile);
+        let state = match &mut self.state {
+            Some(state) => state,
+            none => none.insert(self.plan.spawn()?),
+        };
+        let results = state.run(tvec!(TValue::from_const(self.input.clone())))?;
+        copy(results.first(), &mut out.anomaly_map)?;
+        copy(results.get(1), &mut out.reconstruction)
+    }
+}
+
+impl Clone for TractInspector {
+    /// Another worker: the plan is shared, the state is its own.
+    fn clone(&self) -> Self {
+        Self {
+            plan: self.plan.clone(),
+            tile: self.tile,
+            input: self.input.clone(),
+            state: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for TractInspector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TractInspector")
+            .field("tile", &self.tile)
+            .field("nodes", &self.plan.model().nodes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inspector for TractInspector {
+    fn tile_size(&self) -> TileSize {
+        self.tile
+    }
+
+    fn inspect(&mut self, tile: &[f32], out: &mut Prediction) -> Result<(), EngineError> {
+        if let Err(error) = self.run(tile, out) {
+            self.state = None;
+            return Err(refusal(error));
+        }
+        let mut values = out.anomaly_map.iter().chain(&out.reconstruction);
+        if values.all(|value| value.is_finite()) {
+            Ok(())
+        } else {
+            Err(EngineError::NotFinite)
+        }
+    }
+}
+
+fn plan(model: &ModelProto) -> TractResult<Arc<TypedSimplePlan>> {
+    tract_onnx::onnx()
+        .model_for_proto_model(model)?
+        .into_typed()?
+        .into_decluttered()?
+        .into_optimized()?
+        .into_runnable()
+}
+
+fn describe(model: &TypedModel, node: &TypedNode) -> PlanNode {
+    let shape = node
+        .outputs
+        .first()
+        .and_then(|out| out.fact.shape.as_concrete());
+    let macs = model
+        .node_input_facts(node.id)
+        .and_then(|facts| node.op.cost(&facts))
+        .unwrap_or_default()
+        .iter()
+        .filter(|(kind, _)| matches!(kind, Cost::FMA(_)))
+        .filter_map(|(_, count)| count.to_i64().ok())
+        .sum::<i64>();
+    PlanNode {
+        name: node.name.clone(),
+        operator: node.op.name().into_owned(),
+        shape: shape.map(<[usize]>::to_vec).unwrap_or_default(),
+        macs: macs.max(0) as u64,
+    }
+}
+
+fn copy(tensor: Option<&TValue>, into: &mut Vec<f32>) -> TractResult<()> {
+    into.clear();
+    if let Some(tensor) = tensor {
+        into.extend_from_slice(tensor.try_as_plain_ram()?.as_slice::<f32>()?);
+    }
+    Ok(())
+}
+
+/// tract's chain of causes in one line.
+fn refusal(error: TractError) -> EngineError {
+    EngineError::Run(format!("{error:#}"))
+}

@@ -1,0 +1,162 @@
+//! Reading a bundle: nothing of it is used before every check has passed.
+
+use super::graph_check::{check_graph, check_weights, graph};
+use super::seal::{HASH_KEY, content_hash, property, read_metadata};
+use super::{Check, METADATA_KEY, Metadata, ModelError, Problem};
+use crate::engine::{Inspector, Prediction, TractInspector};
+use prost::Message;
+use std::path::Path;
+use tract_onnx::pb::ModelProto;
+
+/// The bundle that comes with the program.
+const EMBEDDED: &[u8] = include_bytes!("../../models/default.onnx");
+
+/// A model that passed every check on this machine.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    origin: String,
+    metadata: Metadata,
+    sha256: String,
+    parity: f32,
+    inspector: TractInspector,
+}
+
+impl Bundle {
+    /// Reads and checks the bundle in a file.
+    ///
+    /// # Errors
+    /// The first check that failed, with the reason and what to do.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        Self::read_telling(path, &mut |_| {})
+    }
+
+    /// As [`Bundle::read`]; tells every check that passed.
+    ///
+    /// # Errors
+    /// As [`Bundle::read`].
+    pub fn read_telling(
+        path: impl AsRef<Path>,
+        passed: &mut dyn FnMut(Check),
+    ) -> Result<Self, ModelError> {
+        let origin = path.as_ref().display().to_string();
+        match std::fs::read(path) {
+            Ok(bytes) => Self::from_bytes(bytes, &origin, passed),
+            Err(error) => Err(ModelError {
+                origin,
+                problem: Problem::Unreadable(error),
+            }),
+        }
+    }
+
+    /// The bundle that comes with the program.
+    ///
+    /// # Errors
+    /// Where this machine computes something else than the one that exported it.
+    pub fn embedded() -> Result<Self, ModelError> {
+        Self::from_bytes(EMBEDDED.to_vec(), "embedded", &mut |_| {})
+    }
+
+    /// Checks the bundle in `bytes`; `origin` is what messages call it. Tells every check that passed.
+    ///
+    /// # Errors
+    /// As [`Bundle::read`].
+    pub fn from_bytes(
+        bytes: Vec<u8>,
+        origin: &str,
+        passed: &mut dyn FnMut(Check),
+    ) -> Result<Self, ModelError> {
+        Self::checked(bytes, origin, passed).map_err(|problem| ModelError {
+            origin: origin.to_owned(),
+            problem,
+        })
+    }
+
+    fn checked(
+        bytes: Vec<u8>,
+        origin: &str,
+        passed: &mut dyn FnMut(Check),
+    ) -> Result<Self, Problem> {
+        if bytes.is_empty() {
+            return Err(Problem::Empty);
+        }
+        passed(Check::File);
+        let mut model = ModelProto::decode(bytes.as_slice())
+            .map_err(|error| Problem::NotOnnx(error.to_string()))?;
+        drop(bytes);
+        graph(&model)?;
+        let keys = || {
+            model
+                .metadata_props
+                .iter()
+                .map(|property| property.key.as_str())
+        };
+        if !keys().any(|key| key == METADATA_KEY) {
+            return Err(Problem::Foreign);
+        }
+        passed(Check::Format);
+        let sha256 = content_hash(&mut model);
+        let stated = property(&model, HASH_KEY)?;
+        if sha256 != stated {
+            return Err(Problem::Hash {
+                stated: stated.to_owned(),
+                found: sha256,
+            });
+        }
+        passed(Check::Hash);
+        let metadata = read_metadata(property(&model, METADATA_KEY)?)?;
+        passed(Check::Metadata);
+        check_weights(graph(&model)?)?;
+        passed(Check::Weights);
+        check_graph(&model, metadata.tile)?;
+        passed(Check::Graph);
+        let mut inspector = TractInspector::new(&model, metadata.tile).map_err(Problem::Engine)?;
+        drop(model);
+        passed(Check::Engine);
+        let parity = golden_parity(&metadata, &mut inspector)?;
+        passed(Check::Golden);
+        Ok(Self {
+            origin: origin.to_owned(),
+            metadata,
+            sha256,
+            parity,
+            inspector,
+        })
+    }
+
+    /// Where the bundle came from: a file, or `embedded`.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// What the bundle says about itself.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// SHA-256 of the bundle's content, which names it in journals.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// Greatest difference between the golden map and this machine's, per pixel.
+    pub fn parity(&self) -> f32 {
+        self.parity
+    }
+
+    /// A worker of its own on the plan that all of this bundle's workers share.
+    pub fn inspector(&self) -> TractInspector {
+        self.inspector.clone()
+    }
+}
+
+/// Runs the golden tile and compares.
+fn golden_parity(metadata: &Metadata, inspector: &mut TractInspector) -> Result<f32, Problem> {
+    let input = metadata.golden.input(metadata.tile, metadata.color_order)?;
+    let mut prediction = Prediction::default();
+    inspector
+        .inspect(&input, &mut prediction)
+        .map_err(Problem::Engine)?;
+    metadata
+        .golden
+        .compare(metadata.tile, &prediction.anomaly_map)
+}
