@@ -16,6 +16,7 @@ pub mod block;
 pub mod draem;
 pub mod engine;
 pub mod geometry;
+pub mod metrics;
 pub mod model;
 pub mod picture;
 #[cfg(test)]
