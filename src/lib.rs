@@ -13,6 +13,7 @@
 //! piece of code in training and on the line.
 
 pub mod block;
+pub mod camera;
 pub mod draem;
 pub mod engine;
 pub mod geometry;
