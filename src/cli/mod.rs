@@ -1,0 +1,55 @@
+//! The command line: one file per subcommand, each with its `Args` and its `run`.
+//!
+//! Exit codes: 0 the work is done; 1 it is done and what was asked not to happen did (a defect with
+//! `--fail-on-defect`); 2 bad usage, input or output, with the reason on stderr.
+
+mod inspect;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// Bad usage, input or output.
+pub const EXIT_BAD_INPUT: u8 = 2;
+
+/// What every subcommand gives back.
+pub type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+/// Surface-defect inspection on a Raspberry Pi or a Jetson.
+#[derive(Debug, clap::Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Inspect a picture, a folder of pictures or a strip of any size
+    Inspect(inspect::Args),
+}
+
+/// Runs the subcommand; without one, the demonstration.
+///
+/// # Errors
+/// What the subcommand says: what failed, where, and what to do.
+pub fn run(cli: Cli) -> Outcome {
+    match cli.command {
+        Some(Command::Inspect(args)) => inspect::run(&args),
+        None => Err("no command was given; see 'blemish --help'".into()),
+    }
+}
+
+/// Prints an error and its causes on stderr.
+pub fn say(error: &dyn Error) {
+    eprint!("error: {error}");
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        // thiserror's messages here already hold their cause's words.
+        let text = next.to_string();
+        if !error.to_string().contains(&text) {
+            eprint!(": {text}");
+        }
+        cause = next.source();
+    }
+    eprintln!();
+}
