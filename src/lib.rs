@@ -23,3 +23,4 @@ pub mod picture;
 #[cfg(test)]
 mod test_golden;
 pub mod verdict;
+pub mod web;

@@ -4,55 +4,124 @@
 /// `test_DRAEM.py`).
 pub const WINDOW_PX: usize = 21;
 
-/// Mean of the 21x21 window around every pixel of a row-major `width x height` map.
+/// The 21x21 mean of a map that arrives row by row: row `n` of the mean comes with row `n + 10` of
+/// the map.
 ///
 /// Outside the map counts as 0 and the sum is always divided by 441, so scores near an edge are
-/// damped as the authors' are.
-///
-/// # Panics
-/// If `map` does not hold `width * height` values.
-pub fn window_mean(map: &[f32], width: usize, height: usize) -> Vec<f32> {
-    assert_eq!(map.len(), width * height, "map of {width}x{height}");
+/// damped as the authors' are. Sums are exact for values that are multiples of 2^-40 up to 1.
+#[derive(Debug, Clone)]
+pub struct WindowRows {
+    width: usize,
+    /// Sums of 21 columns for the last 21 rows; row `n` lies at `n % 21`.
+    across: Vec<f64>,
+    /// Sums of up to 21 rows of `across`.
+    sums: Vec<f64>,
+    mean: Vec<f32>,
+    /// Rows of the map so far.
+    rows: usize,
+    /// Steps so far: a step per row and then one for each of up to 10 rows below the map.
+    steps: usize,
+}
+
+impl WindowRows {
+    const REACH: usize = WINDOW_PX / 2;
+
+    /// For maps of `width` columns, any number of rows.
+    pub fn new(width: usize) -> Self {
+        Self {
+            width,
+            across: vec![0.0; WINDOW_PX * width],
+            sums: vec![0.0; width],
+            mean: vec![0.0; width],
+            rows: 0,
+            steps: 0,
+        }
+    }
+
+    /// Takes the map's next row and gives the mean's row 10 above it, if there is one.
+    ///
+    /// # Panics
+    /// If `row` is not as wide as the map.
+    pub fn push(&mut self, row: &[f32]) -> Option<&[f32]> {
+        assert_eq!(row.len(), self.width, "columns of a map's row");
+        self.forget_oldest();
+        let slot = self.rows % WINDOW_PX * self.width;
+        let across = &mut self.across[slot..slot + self.width];
+        sum_across(row, across);
+        add(&mut self.sums, across, 1.0);
+        self.rows += 1;
+        self.step()
+    }
+
+    /// After the last row: the rows of the mean that are still missing, one by one. `None` says that
+    /// all were given; the next row then begins a new map.
+    pub fn flush(&mut self) -> Option<&[f32]> {
+        // A map of fewer than 10 rows has given nothing so far.
+        self.steps = self.steps.max(Self::REACH);
+        if self.steps >= self.rows + Self::REACH || self.rows == 0 {
+            self.sums.fill(0.0);
+            (self.rows, self.steps) = (0, 0);
+            return None;
+        }
+        self.forget_oldest();
+        self.step()
+    }
+
+    fn forget_oldest(&mut self) {
+        if self.steps >= WINDOW_PX {
+            let slot = self.steps % WINDOW_PX * self.width;
+            add(&mut self.sums, &self.across[slot..slot + self.width], -1.0);
+        }
+    }
+
+    fn step(&mut self) -> Option<&[f32]> {
+        self.steps += 1;
+        if self.steps <= Self::REACH {
+            return None;
+        }
+        for (value, &sum) in self.mean.iter_mut().zip(&self.sums) {
+            *value = (sum / (WINDOW_PX * WINDOW_PX) as f64) as f32;
+        }
+        Some(&self.mean)
+    }
+}
+
+fn sum_across(row: &[f32], sums: &mut [f64]) {
     let reach = WINDOW_PX / 2;
-    let mut across = vec![0f64; map.len()];
-    for (row, sums) in map
-        .chunks_exact(width.max(1))
-        .zip(across.chunks_exact_mut(width.max(1)))
-    {
-        let mut sum: f64 = row.iter().take(reach).map(|&p| f64::from(p)).sum();
-        for column in 0..width {
-            if column + reach < width {
-                sum += f64::from(row[column + reach]);
-            }
-            if column > reach {
-                sum -= f64::from(row[column - reach - 1]);
-            }
-            sums[column] = sum;
+    let mut sum: f64 = row.iter().take(reach).map(|&p| f64::from(p)).sum();
+    for (column, out) in sums.iter_mut().enumerate() {
+        if let Some(&entering) = row.get(column + reach) {
+            sum += f64::from(entering);
         }
+        if column > reach {
+            sum -= f64::from(row[column - reach - 1]);
+        }
+        *out = sum;
     }
-    let mut mean = vec![0f32; map.len()];
-    let mut column_sums = vec![0f64; width];
-    for line in 0..height + reach {
-        if line < height {
-            add(&mut column_sums, &across[line * width..][..width], 1.0);
-        }
-        if line >= WINDOW_PX {
-            add(&mut column_sums, &across[(line - WINDOW_PX) * width..][..width], -1.0);
-        }
-        if line >= reach {
-            let out = &mut mean[(line - reach) * width..][..width];
-            for (value, &sum) in out.iter_mut().zip(&column_sums) {
-                *value = (sum / (WINDOW_PX * WINDOW_PX) as f64) as f32;
-            }
-        }
-    }
-    mean
 }
 
 fn add(sums: &mut [f64], row: &[f64], sign: f64) {
     for (sum, &value) in sums.iter_mut().zip(row) {
         *sum += sign * value;
     }
+}
+
+/// Mean of the 21x21 window around every pixel of a row-major `width x height` map, by the rule of
+/// [`WindowRows`].
+///
+/// # Panics
+/// If `map` does not hold `width * height` values.
+pub fn window_mean(map: &[f32], width: usize, height: usize) -> Vec<f32> {
+    assert_eq!(map.len(), width * height, "map of {width}x{height}");
+    let mut rows = WindowRows::new(width);
+    let mut mean = Vec::with_capacity(map.len());
+    for row in map.chunks_exact(width.max(1)) {
+        mean.extend_from_slice(rows.push(row).unwrap_or_default());
+    }
+    while let Some(row) = rows.flush() {
+        mean.extend_from_slice(row);
+    }
+    mean
 }
 
 /// Score of a picture or tile: maximum of [`window_mean`]; 0 for an empty map.
@@ -92,5 +161,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn equals_the_authors_pooling() {
+        let (Some(mut golden), Some(expected)) = (
+            crate::test_golden::open("units.npz"),
+            crate::test_golden::scalar("image_score"),
+        ) else {
+            return;
+        };
+        let map = golden.f32("prob");
+        for (mean, wanted) in window_mean(&map, 64, 64)
+            .iter()
+            .zip(golden.f32("prob_avg21"))
+        {
+            assert!((mean - wanted).abs() < 1e-6);
+        }
+        assert!((f64::from(image_score(&map, 64, 64)) - expected).abs() < 1e-6);
     }
 }
