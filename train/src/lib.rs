@@ -1,4 +1,21 @@
 //! Trains DRAEM on pictures of good product and exports the bundle that `blemish` runs.
 
 pub mod backend;
+pub mod bundle;
+pub mod checkpoint;
+pub mod cli;
+pub mod config;
+pub mod cpu;
+pub mod data;
+pub mod device;
+pub mod export;
+pub mod fit;
+pub mod golden;
+pub mod loss;
+pub mod reference;
+pub mod run_folder;
+pub mod simulate;
+#[cfg(test)]
+mod test_golden;
+pub mod threshold;
 pub mod weights;

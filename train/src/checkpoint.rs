@@ -1,0 +1,454 @@
+//! Checkpoints: weights, Adam's moments and the step, in one file that a power cut cannot spoil.
+//!
+//! The file is in safetensors' layout (8 bytes header length, JSON, f32 little-endian), so that other
+//! programs can read it; arrays are named `weights/...`, `adam.first/...`, `adam.second/...`. Our own
+//! metadata adds a SHA-256 over everything that counts: a truncated or altered file is refused.
+//! Writing goes to `NAME.partial`, is synced, and only then gets its name.
+
+use crate::backend::AdamState;
+use crate::weights::{Array, Weights};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// What the metadata's `format` must say.
+const FORMAT: &str = "blemish-checkpoint-1";
+/// No header of ours comes near; a longer one is not read into memory.
+const HEADER_LIMIT: u64 = 16 << 20;
+/// Prefixes of the three groups of arrays.
+const GROUPS: [&str; 3] = ["weights/", "adam.first/", "adam.second/"];
+
+/// A run between two steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// Steps done.
+    pub step: u64,
+    /// The recipe as TOML: resuming compares it.
+    pub recipe: String,
+    /// SHA-256 of the training pictures.
+    pub data_fingerprint: String,
+    pub weights: Weights,
+    pub adam: AdamState,
+}
+
+/// Why a checkpoint was not written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("{} is damaged: {what}", path.display())]
+    Damaged { path: PathBuf, what: String },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    dtype: String,
+    shape: Vec<usize>,
+    data_offsets: [u64; 2],
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__")]
+    metadata: BTreeMap<String, String>,
+    #[serde(flatten)]
+    arrays: BTreeMap<String, Entry>,
+}
+
+impl Checkpoint {
+    fn groups(&self) -> [&Weights; 3] {
+        [
+            &self.weights,
+            &self.adam.first_moment,
+            &self.adam.second_moment,
+        ]
+    }
+
+    /// Name of the first array that holds a NaN or an infinity.
+    pub fn not_finite(&self) -> Option<String> {
+        GROUPS
+            .iter()
+            .zip(self.groups())
+            .flat_map(|(prefix, group)| {
+                group
+                    .0
+                    .iter()
+                    .map(move |(name, array)| (prefix, name, array))
+            })
+            .find(|(_, _, array)| array.values.iter().any(|value| !value.is_finite()))
+            .map(|(prefix, name, _)| format!("{prefix}{name}"))
+    }
+
+    /// Writes the file so that `path` holds either what it held before or all of this.
+    ///
+    /// # Errors
+    /// What could not be done, such as a full disk; `path` is then as it was.
+    pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        write_atomically(path, |out| self.write_to(out))
+    }
+
+    /// Writes the file's bytes.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
+        let arrays: BTreeMap<String, &Array> = GROUPS
+            .iter()
+            .zip(self.groups())
+            .flat_map(|(prefix, group)| {
+                (group.0.iter()).map(move |(name, array)| (format!("{prefix}{name}"), array))
+            })
+            .collect();
+        let mut metadata = BTreeMap::from([
+            ("format".to_owned(), FORMAT.to_owned()),
+            ("step".to_owned(), self.step.to_string()),
+            ("adam_steps".to_owned(), self.adam.steps.to_string()),
+            ("recipe".to_owned(), self.recipe.clone()),
+            ("pictures".to_owned(), self.data_fingerprint.clone()),
+        ]);
+        let mut digest = Sha256::new();
+        digest_metadata(&mut digest, &metadata);
+        let mut entries = BTreeMap::new();
+        let mut offset = 0;
+        for (name, array) in &arrays {
+            digest_shape(&mut digest, name, &array.shape);
+            for_bytes(&array.values, |bytes| {
+                digest.update(bytes);
+                Ok(())
+            })?;
+            let end = offset + 4 * array.values.len() as u64;
+            let entry = Entry {
+                dtype: "F32".to_owned(),
+                shape: array.shape.clone(),
+                data_offsets: [offset, end],
+            };
+            entries.insert(name.clone(), entry);
+            offset = end;
+        }
+        metadata.insert("sha256".to_owned(), hex(&digest.finalize()));
+        let header = Header {
+            metadata,
+            arrays: entries,
+        };
+        let mut json = serde_json::to_vec(&header)?;
+        json.resize(json.len().next_multiple_of(8), b' ');
+        out.write_all(&(json.len() as u64).to_le_bytes())?;
+        out.write_all(&json)?;
+        for array in arrays.values() {
+            for_bytes(&array.values, |bytes| out.write_all(bytes))?;
+        }
+        Ok(())
+    }
+
+    /// Reads and verifies a file.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or is truncated, altered or not a checkpoint.
+    pub fn read(path: &Path) -> Result<Self, CheckpointError> {
+        let io = |source| CheckpointError::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        };
+        let file = File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        Self::read_from(&mut BufReader::new(file), length).map_err(|what| {
+            CheckpointError::Damaged {
+                path: path.to_owned(),
+                what,
+            }
+        })
+    }
+
+    /// Reads and verifies `length` bytes. Never panics and never allocates more than a small multiple
+    /// of `length`, whatever the bytes are.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn read_from(input: &mut dyn Read, length: u64) -> Result<Self, String> {
+        let cut = |error: io::Error| format!("it ends early ({error})");
+        let mut prefix = [0; 8];
+        input.read_exact(&mut prefix).map_err(cut)?;
+        let header_length = u64::from_le_bytes(prefix);
+        if header_length > HEADER_LIMIT || header_length > length.saturating_sub(8) {
+            return Err(format!("its header would be {header_length} bytes long"));
+        }
+        let mut json = vec![0; header_length as usize];
+        input.read_exact(&mut json).map_err(cut)?;
+        let header: Header =
+            serde_json::from_slice(&json).map_err(|error| format!("its header: {error}"))?;
+        let field = |key: &str| {
+            let value = header.metadata.get(key);
+            value.ok_or_else(|| format!("its header lacks '{key}'"))
+        };
+        if field("format")? != FORMAT {
+            return Err(format!(
+                "its format is '{}', not {FORMAT}",
+                field("format")?
+            ));
+        }
+        let number = |key: &str| {
+            let text = field(key)?;
+            (text.parse::<u64>()).map_err(|_| format!("its header's {key} is '{text}'"))
+        };
+
+        let mut digest = Sha256::new();
+        digest_metadata(&mut digest, &header.metadata);
+        let mut groups: [Weights; 3] = Default::default();
+        let data_length = length - 8 - header_length;
+        let mut offset = 0;
+        for (name, entry) in &header.arrays {
+            let values = checked_values(name, entry, offset, data_length)?;
+            let group = GROUPS.iter().position(|prefix| name.starts_with(prefix));
+            let group = group.ok_or_else(|| format!("it holds an unknown array '{name}'"))?;
+            digest_shape(&mut digest, name, &entry.shape);
+            let mut bytes = vec![0; 4 * values];
+            input.read_exact(&mut bytes).map_err(cut)?;
+            digest.update(&bytes);
+            let array = Array {
+                shape: entry.shape.clone(),
+                values: (bytes.as_chunks::<4>().0.iter())
+                    .map(|chunk| f32::from_le_bytes(*chunk))
+                    .collect(),
+            };
+            offset = entry.data_offsets[1];
+            groups[group]
+                .0
+                .insert(name[GROUPS[group].len()..].to_owned(), array);
+        }
+        if offset != data_length {
+            return Err(format!(
+                "{} bytes follow its last array",
+                data_length - offset
+            ));
+        }
+        if *field("sha256")? != hex(&digest.finalize()) {
+            return Err("its SHA-256 does not match its contents".to_owned());
+        }
+        let [weights, first_moment, second_moment] = groups;
+        Ok(Self {
+            step: number("step")?,
+            recipe: field("recipe")?.clone(),
+            data_fingerprint: field("pictures")?.clone(),
+            weights,
+            adam: AdamState {
+                steps: number("adam_steps")?,
+                first_moment,
+                second_moment,
+            },
+        })
+    }
+}
+
+/// Values of an array whose header entry agrees with what precedes it and with the file's length.
+fn checked_values(
+    name: &str,
+    entry: &Entry,
+    offset: u64,
+    data_length: u64,
+) -> Result<usize, String> {
+    let values = (entry.shape.iter()).try_fold(1usize, |product, &side| product.checked_mul(side));
+    let bytes = values.and_then(|values| (values as u64).checked_mul(4));
+    let [begin, end] = entry.data_offsets;
+    let fits = entry.dtype == "F32" && begin == offset && end <= data_length;
+    match (values, bytes) {
+        (Some(values), Some(bytes)) if fits && end.checked_sub(begin) == Some(bytes) => Ok(values),
+        _ => Err(format!(
+            "its array '{name}' does not fit the file's {data_length} bytes"
+        )),
+    }
+}
+
+fn digest_metadata(digest: &mut Sha256, metadata: &BTreeMap<String, String>) {
+    for (key, value) in metadata.iter().filter(|(key, _)| *key != "sha256") {
+        for text in [key, value] {
+            digest.update((text.len() as u64).to_le_bytes());
+            digest.update(text);
+        }
+    }
+}
+
+fn digest_shape(digest: &mut Sha256, name: &str, shape: &[usize]) {
+    digest.update((name.len() as u64).to_le_bytes());
+    digest.update(name);
+    digest.update((shape.len() as u64).to_le_bytes());
+    for &side in shape {
+        digest.update((side as u64).to_le_bytes());
+    }
+}
+
+fn for_bytes(values: &[f32], mut take: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(1 << 16);
+    for chunk in values.chunks(1 << 14) {
+        buffer.clear();
+        buffer.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
+        take(&buffer)?;
+    }
+    Ok(())
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Gives `path` new contents in one step: `path.partial` is written and synced, then renamed.
+///
+/// # Errors
+/// What could not be done; `path` is then as it was and the partial file is gone.
+pub fn write_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), CheckpointError> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let attempt = || -> io::Result<()> {
+        let mut out = BufWriter::with_capacity(1 << 16, File::create(&partial)?);
+        write(&mut out)?;
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        std::fs::rename(&partial, path)?;
+        // Where the name itself is not yet on disk, a power cut would bring the old file back.
+        let folder = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    };
+    attempt().map_err(|source| {
+        // A partial file that cannot be removed is overwritten by the next attempt.
+        let _ = std::fs::remove_file(&partial);
+        CheckpointError::Io {
+            action: "write",
+            path: path.to_owned(),
+            source,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn array(shape: &[usize], first: f32) -> Array {
+        let count = shape.iter().product::<usize>();
+        Array {
+            shape: shape.to_vec(),
+            values: (0..count).map(|i| first + i as f32).collect(),
+        }
+    }
+
+    fn sample() -> Checkpoint {
+        let group = |first| {
+            Weights(BTreeMap::from([
+                ("rec.b.bias".to_owned(), array(&[3], first)),
+                ("rec.a.weight".to_owned(), array(&[2, 1, 3, 3], -first)),
+            ]))
+        };
+        Checkpoint {
+            step: 40,
+            recipe: "seed = 1\n".to_owned(),
+            data_fingerprint: "abc".to_owned(),
+            weights: group(0.1),
+            adam: AdamState {
+                steps: 40,
+                first_moment: group(f32::MIN_POSITIVE / 8.0),
+                second_moment: group(7.0),
+            },
+        }
+    }
+
+    fn bytes(checkpoint: &Checkpoint) -> Vec<u8> {
+        let mut out = Vec::new();
+        checkpoint.write_to(&mut out).expect("memory does not fail");
+        out
+    }
+
+    fn read(bytes: &[u8]) -> Result<Checkpoint, String> {
+        Checkpoint::read_from(&mut &bytes[..], bytes.len() as u64)
+    }
+
+    #[test]
+    fn what_was_written_is_read_bit_for_bit() {
+        assert_eq!(read(&bytes(&sample())), Ok(sample()));
+    }
+
+    #[test]
+    fn the_first_array_that_is_not_finite_is_named() {
+        let mut checkpoint = sample();
+        assert_eq!(checkpoint.not_finite(), None);
+        let moments = &mut checkpoint.adam.second_moment.0;
+        moments.get_mut("rec.b.bias").expect("present").values[1] = f32::INFINITY;
+        assert_eq!(
+            checkpoint.not_finite().as_deref(),
+            Some("adam.second/rec.b.bias")
+        );
+    }
+
+    #[test]
+    fn a_lying_header_allocates_nothing() {
+        let mut long = u64::MAX.to_le_bytes().to_vec();
+        long.extend([b' '; 64]);
+        assert!(read(&long).expect_err("too long").contains("header"));
+        let json = br#"{"__metadata__":{"format":"blemish-checkpoint-1"},
+            "weights/x":{"dtype":"F32","shape":[4294967295,4294967295,9],"data_offsets":[0,8]}}"#;
+        let mut huge = (json.len() as u64).to_le_bytes().to_vec();
+        huge.extend(json);
+        huge.extend([0; 8]);
+        assert!(read(&huge).expect_err("does not fit").contains("weights/x"));
+    }
+
+    #[test]
+    fn a_failing_disk_leaves_the_file_as_it_was() {
+        let folder = std::env::temp_dir().join(format!("blemish-disk-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("temporary folder");
+        let path = folder.join("checkpoint");
+        sample().write(&path).expect("room");
+        let full = write_atomically(&path, |out| {
+            out.write_all(&[1; 100_000])?;
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        });
+        assert!(full.expect_err("full").to_string().contains("cannot write"));
+        assert_eq!(Checkpoint::read(&path).expect("untouched"), sample());
+        let names = std::fs::read_dir(&folder).expect("listable").count();
+        assert_eq!(names, 1, "the partial file is gone");
+        std::fs::remove_dir_all(&folder).expect("removable");
+    }
+
+    proptest! {
+        #[test]
+        fn a_truncated_file_is_refused(keep in 0usize..100_000) {
+            let whole = bytes(&sample());
+            prop_assert!(read(&whole[..keep % whole.len()]).is_err());
+        }
+
+        /// Padding between header and data is the only place where a changed byte changes nothing.
+        #[test]
+        fn an_altered_byte_is_refused_or_changes_nothing(
+            position in 0usize..100_000, change in 1u8..=255,
+        ) {
+            let mut altered = bytes(&sample());
+            let position = position % altered.len();
+            altered[position] ^= change;
+            if let Ok(checkpoint) = read(&altered) {
+                prop_assert_eq!(checkpoint, sample());
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic(noise in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut framed = (noise.len() as u64 / 2).to_le_bytes().to_vec();
+            framed.extend(&noise);
+            prop_assert!(read(&noise).is_err());
+            prop_assert!(read(&framed).is_err());
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The commands of `blemish-train`, one file each.
+
+mod cost;
+mod eval;
+mod export;
+mod fit;
+
+use blemish::geometry::TileSize;
+use clap::{Parser, Subcommand};
+use std::error::Error;
+use std::process::ExitCode;
+
+/// Trains DRAEM on pictures of good product and exports the bundle that `blemish` runs.
+#[derive(Debug, Parser)]
+#[command(name = "blemish-train", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train on a folder of good pictures, set the threshold and write the bundle.
+    Fit(Box<fit::Args>),
+    /// Score a bundle on a test set in MVTec's layout.
+    Eval(eval::Args),
+    /// Write the bundle of a run's last checkpoint.
+    Export(export::Args),
+    /// Parameters and multiply-accumulates of a pair of networks, before anything is trained.
+    Cost(cost::Args),
+}
+
+/// What commands return: how the program ends, or a sentence for people.
+type Done = Result<ExitCode, Box<dyn Error>>;
+
+/// Runs the command. Exit codes: 0 done, 1 failed, 2 wrong usage, 128 + n stopped by signal n with
+/// a resumable run left behind.
+pub fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Fit(args) => args.run(),
+        Command::Eval(args) => args.run(),
+        Command::Export(args) => args.run(),
+        Command::Cost(args) => args.run(),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// `128` or `256x128` (width x height).
+fn parse_tile(text: &str) -> Result<TileSize, String> {
+    let side = |text: &str| {
+        (text.parse::<u32>()).map_err(|_| format!("'{text}' is not a number of pixels"))
+    };
+    let tile = match text.split_once('x') {
+        Some((width, height)) => TileSize {
+            width_px: side(width)?,
+            height_px: side(height)?,
+        },
+        None => TileSize::square(side(text)?),
+    };
+    match tile.is_valid() {
+        true => Ok(tile),
+        false => Err("sides must be multiples of 32, such as 128 or 256x128".to_owned()),
+    }
+}
+
+/// `1,529,333`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn tiles_are_parsed_and_checked() {
+        assert_eq!(parse_tile("96"), Ok(TileSize::square(96)));
+        let wide = parse_tile("256x64").expect("valid");
+        assert_eq!((wide.width_px, wide.height_px), (256, 64));
+        for bad in ["100", "0", "64x", "x", "64x33", "-32"] {
+            assert!(parse_tile(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        let shown: Vec<String> = [7, 999, 1000, 1_529_333].map(grouped).into();
+        assert_eq!(shown, ["7", "999", "1,000", "1,529,333"]);
+    }
+}

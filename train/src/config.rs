@@ -1,0 +1,322 @@
+//! The effective settings of a run: what `config.toml` in the run folder holds.
+//!
+//! The **recipe** decides the weights; everything else may change between a stop and a resume.
+
+use crate::simulate::Preset;
+use blemish::draem::{NetworkSpec, Upsampling};
+use blemish::geometry::TileSize;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Version of `config.toml` that this program reads and writes.
+pub const CONFIG_SCHEMA: u32 = 1;
+
+/// Everything that decides the weights, besides the pictures themselves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Sides of the networks' input in pixels, multiples of 32.
+    pub tile: TileSize,
+    /// Resize whole pictures to one tile (the paper's protocol) instead of cutting tiles at the
+    /// pictures' own resolution.
+    pub resize: bool,
+    /// Pictures per step.
+    pub batch: usize,
+    /// Adam steps of the whole run; the learning rate falls at 80 % and 90 % of them.
+    pub steps: u64,
+    /// Adam's learning rate before it falls.
+    pub learning_rate: f64,
+    /// Seed of the first weights, of the hold-out and of every simulated defect.
+    pub seed: u64,
+    /// Preset of the anomaly simulation.
+    pub simulation: Preset,
+    /// Share of the good pictures that is kept out of training, for validation and threshold.
+    pub hold_out: f64,
+    /// Folder of pictures to paint defects from; absent: own crops and procedural textures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub textures: Option<PathBuf>,
+    pub network: NetworkSpec,
+}
+
+/// The effective settings of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FitConfig {
+    pub schema: u32,
+    /// What is inspected, for people; goes into the bundle.
+    pub name: String,
+    /// Folder of good pictures, or a class folder in MVTec's layout.
+    pub pictures: PathBuf,
+    /// What computes: `cpu`, or a burn backend this program was built with.
+    pub device: String,
+    /// Threads of the CPU engine.
+    pub threads: usize,
+    /// Steps between checkpoints.
+    pub checkpoint_every: u64,
+    /// Steps between validations on simulated defects; 0 for none.
+    pub validate_every: u64,
+    /// Pixels that neighbouring tiles share at the station.
+    pub overlap_px: u32,
+    /// Whether the pictures were flat-field corrected; the station's must then be so too.
+    pub flat_field: bool,
+    pub recipe: Recipe,
+}
+
+impl Default for FitConfig {
+    fn default() -> Self {
+        Self {
+            schema: CONFIG_SCHEMA,
+            name: String::new(),
+            pictures: PathBuf::new(),
+            device: "cpu".to_owned(),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            checkpoint_every: 100,
+            validate_every: 250,
+            overlap_px: 32,
+            flat_field: false,
+            recipe: Recipe {
+                tile: TileSize::square(128),
+                resize: false,
+                batch: 8,
+                steps: 5000,
+                learning_rate: 1e-4,
+                seed: 0,
+                simulation: Preset::Official,
+                hold_out: 0.1,
+                textures: None,
+                network: NetworkSpec {
+                    reconstructive_width: 16,
+                    discriminative_width: 8,
+                    upsampling: Upsampling::AlignCorners,
+                },
+            },
+        }
+    }
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum ConfigError {
+    #[error("config.toml: {0}")]
+    Unreadable(String),
+    #[error("config.toml has schema {0}; this program reads schema {CONFIG_SCHEMA}")]
+    Schema(u32),
+    #[error("{key} = {value}: {rule}")]
+    Value {
+        key: &'static str,
+        value: String,
+        rule: &'static str,
+    },
+}
+
+impl FitConfig {
+    /// Reads and checks `config.toml`.
+    ///
+    /// # Errors
+    /// Names the key that is unknown, missing or out of range.
+    pub fn from_toml(text: &str) -> Result<Self, ConfigError> {
+        let config: Self =
+            toml::from_str(text).map_err(|error| ConfigError::Unreadable(error.to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The text of `config.toml`.
+    ///
+    /// # Errors
+    /// Where a value has no TOML form, such as a path that is not UTF-8.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string(self).map_err(|error| ConfigError::Unreadable(error.to_string()))
+    }
+
+    /// Whether every value can be used.
+    ///
+    /// # Errors
+    /// The first key that cannot, with the rule.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let recipe = &self.recipe;
+        let tile = recipe.tile;
+        let smaller_side = tile.width_px.min(tile.height_px);
+        let rule = |holds: bool, key, value: String, rule| match holds {
+            true => Ok(()),
+            false => Err(ConfigError::Value { key, value, rule }),
+        };
+        if self.schema != CONFIG_SCHEMA {
+            return Err(ConfigError::Schema(self.schema));
+        }
+        let tile_text = format!("{}x{}", tile.width_px, tile.height_px);
+        let (rec, seg) = (
+            recipe.network.reconstructive_width,
+            recipe.network.discriminative_width,
+        );
+        let share = recipe.hold_out;
+        let rate = recipe.learning_rate;
+        rule(
+            tile.is_valid(),
+            "tile",
+            tile_text.clone(),
+            "sides must be multiples of 32, such as 128",
+        )?;
+        rule(
+            tile.width_px.max(tile.height_px) <= 1024,
+            "tile",
+            tile_text,
+            "sides of at most 1024",
+        )?;
+        rule(
+            (1..=1024).contains(&rec),
+            "reconstructive-width",
+            rec.to_string(),
+            "1 to 1024",
+        )?;
+        rule(
+            (1..=1024).contains(&seg),
+            "discriminative-width",
+            seg.to_string(),
+            "1 to 1024",
+        )?;
+        rule(
+            (1..=1024).contains(&recipe.batch),
+            "batch",
+            recipe.batch.to_string(),
+            "1 to 1024",
+        )?;
+        rule(
+            recipe.steps > 0,
+            "steps",
+            recipe.steps.to_string(),
+            "at least 1",
+        )?;
+        rule(
+            rate > 0.0 && rate <= 1.0,
+            "learning-rate",
+            rate.to_string(),
+            "above 0, at most 1",
+        )?;
+        rule(
+            (0.0..=0.9).contains(&share),
+            "hold-out",
+            share.to_string(),
+            "0 to 0.9",
+        )?;
+        rule(
+            self.overlap_px <= smaller_side / 2,
+            "overlap",
+            self.overlap_px.to_string(),
+            "at most half of the tile's smaller side",
+        )?;
+        rule(
+            (1..=1024).contains(&self.threads),
+            "threads",
+            self.threads.to_string(),
+            "1 to 1024",
+        )?;
+        rule(
+            self.checkpoint_every > 0,
+            "checkpoint-every",
+            self.checkpoint_every.to_string(),
+            "at least 1",
+        )
+    }
+}
+
+impl Recipe {
+    /// Keys whose values differ, with both values, for people; empty where the recipes are equal.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self == other {
+            return found;
+        }
+        let (mine, theirs) = (self.flat(), other.flat());
+        for (key, value) in &mine {
+            let counterpart = theirs.iter().find(|(name, _)| name == key).map(|(_, v)| v);
+            if counterpart != Some(value) {
+                let theirs = counterpart.map_or("absent", String::as_str);
+                found.push(format!("{key} is {value}, was {theirs}"));
+            }
+        }
+        for (key, value) in theirs {
+            if mine.iter().all(|(name, _)| *name != key) {
+                found.push(format!("{key} is absent, was {value}"));
+            }
+        }
+        found
+    }
+
+    /// `section.key` and value of every setting.
+    fn flat(&self) -> Vec<(String, String)> {
+        let mut out = Vec::new();
+        if let Ok(toml::Value::Table(table)) = toml::Value::try_from(self) {
+            flatten("", &table, &mut out);
+        }
+        out
+    }
+}
+
+fn flatten(prefix: &str, table: &toml::Table, out: &mut Vec<(String, String)>) {
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(inner) => flatten(&format!("{prefix}{key}."), inner, out),
+            other => out.push((format!("{prefix}{key}"), other.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_read_back_as_written() {
+        let mut config = FitConfig::default();
+        config.recipe.textures = Some("t".into());
+        config.recipe.learning_rate = 3.3e-5;
+        let text = config.to_toml().expect("serialisable");
+        assert_eq!(FitConfig::from_toml(&text), Ok(config));
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let text = FitConfig::default().to_toml().expect("serialisable");
+        let error = FitConfig::from_toml(&text.replace("batch =", "bach ="))
+            .expect_err("unknown key")
+            .to_string();
+        assert!(error.contains("bach"), "{error}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let edits: [(&str, fn(&mut FitConfig)); 5] = [
+            ("tile", |c| c.recipe.tile = TileSize::square(100)),
+            ("hold-out", |c| c.recipe.hold_out = f64::NAN),
+            ("steps", |c| c.recipe.steps = 0),
+            ("learning-rate", |c| c.recipe.learning_rate = f64::INFINITY),
+            ("overlap", |c| c.overlap_px = 128),
+        ];
+        for (key, edit) in edits {
+            let mut config = FitConfig::default();
+            edit(&mut config);
+            let error = config.check().expect_err(key).to_string();
+            assert!(error.starts_with(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn differing_keys_are_listed() {
+        let first = FitConfig::default().recipe;
+        let mut second = first.clone();
+        second.seed = 7;
+        second.network.discriminative_width = 16;
+        second.textures = Some("dtd".into());
+        let found = first.differences(&second);
+        assert_eq!(
+            found,
+            [
+                "network.discriminative_width is 8, was 16",
+                "seed is 0, was 7",
+                "textures is absent, was \"dtd\"",
+            ]
+        );
+        assert!(first.differences(&first.clone()).is_empty());
+    }
+}

@@ -1,0 +1,108 @@
+//! Everything a run takes from the disk: pictures split, decoded and ready to be cut and painted.
+
+use super::Source;
+use crate::backend::Batch;
+use crate::config::FitConfig;
+use crate::data::{Class, DataError, Goods, Sampler, TileSource, hold_out, load_textures};
+use crate::simulate::{self, Simulator, Textures};
+use blemish::picture::Picture;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Tiles of a validation: enough for a steady figure, few enough to cost little.
+const VALIDATION_TILES: usize = 64;
+/// Held-out pictures that a validation looks at.
+const VALIDATION_PICTURES: usize = 128;
+
+/// The pictures of a run.
+pub struct Prepared {
+    /// Name of the pictures' folder.
+    pub name: String,
+    /// Good pictures for training.
+    pub pictures: usize,
+    /// Good pictures that training never sees.
+    pub held_out: Vec<PathBuf>,
+    pub grey: bool,
+    /// Mean of the training pictures by channel, 8 bit.
+    pub mean: [u8; 3],
+    /// SHA-256 over names and contents of all good pictures.
+    pub fingerprint: String,
+    /// Pictures that defects are painted from; 0 where they come from the product itself.
+    pub textures: usize,
+    /// Simulated defects on held-out goods; empty where none are held out.
+    pub validation: Vec<Batch>,
+    sampler: Sampler,
+}
+
+impl Prepared {
+    /// Finds, splits and decodes the pictures that `config` names.
+    ///
+    /// # Errors
+    /// Names the folder or picture that cannot be used.
+    pub fn open(config: &FitConfig) -> Result<Self, DataError> {
+        let recipe = &config.recipe;
+        let class = Class::find(&config.pictures)?;
+        let (train, held_out) =
+            hold_out(&class.folder, &class.goods, recipe.hold_out, recipe.seed)?;
+        let goods = Goods::open(&train)?;
+        let (grey, mean) = (goods.is_grey(), mean(goods.pictures()));
+        let tiles = Arc::new(TileSource::new(&goods, recipe.tile, recipe.resize));
+        let (textures, source) = match &recipe.textures {
+            Some(folder) => {
+                let pictures = load_textures(folder, recipe.tile)?;
+                (pictures.len(), Textures::Pictures(pictures))
+            }
+            None => {
+                let product = Box::new(TileSource::new(&goods, recipe.tile, recipe.resize));
+                (0, Textures::Own { product, grey })
+            }
+        };
+        drop(goods);
+        let simulator = Simulator {
+            recipe: simulate::Recipe::new(recipe.simulation, grey),
+            textures: source,
+        };
+        // One thread: simulation runs beside the step, whose engine has the threads.
+        let sampler = Sampler::new(tiles, simulator, recipe.seed, recipe.batch, 1)?;
+        let validation = match held_out.len() {
+            0 => Vec::new(),
+            count => {
+                let shown = &held_out[..count.min(VALIDATION_PICTURES)];
+                let tiles = TileSource::new(&Goods::open(shown)?, recipe.tile, recipe.resize);
+                sampler.validation(&tiles, VALIDATION_TILES.div_ceil(shown.len()))
+            }
+        };
+        Ok(Self {
+            name: class.name.clone(),
+            pictures: train.len(),
+            held_out,
+            grey,
+            mean,
+            fingerprint: class.fingerprint()?,
+            textures,
+            validation,
+            sampler,
+        })
+    }
+}
+
+impl Source for Prepared {
+    fn batch(&self, number: u64) -> Result<Batch, String> {
+        Ok(self.sampler.batch(number))
+    }
+}
+
+/// Mean by channel over all pixels of 8-bit pictures.
+fn mean(pictures: &[Picture]) -> [u8; 3] {
+    let (mut sums, mut pixels) = ([0u64; 3], 0u64);
+    for picture in pictures {
+        let rgb = picture.to_rgb8();
+        for pixel in rgb.as_chunks::<3>().0 {
+            for (sum, &value) in sums.iter_mut().zip(pixel) {
+                *sum += u64::from(value);
+            }
+        }
+        pixels += (rgb.len() / 3) as u64;
+    }
+    sums.map(|sum| (sum / pixels.max(1)) as u8)
+}
