@@ -1,0 +1,48 @@
+//! What can be wrong with training data.
+
+use blemish::picture::PictureError;
+use std::path::PathBuf;
+
+/// Why pictures cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    #[error("cannot read the folder '{path}': {source}; check that it exists and may be read")]
+    Folder {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(
+        "'{path}' holds no good picture: put PNG, JPEG, TIFF or BMP files there, or in train/good \
+         below it"
+    )]
+    Empty { path: PathBuf },
+    #[error(
+        "'{path}' holds no picture: give a folder of textures with PNG, JPEG, TIFF or BMP files, or \
+         leave it out to paint defects from the product itself and procedural patterns"
+    )]
+    NoTextures { path: PathBuf },
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    #[error(
+        "'{grey}' is grey and '{colour}' is in colour; a network is trained on one kind, so convert or \
+         sort them"
+    )]
+    Mixed { grey: PathBuf, colour: PathBuf },
+    #[error(
+        "the mask '{mask}' of the defective picture '{picture}' is missing; add it or move the picture \
+         away"
+    )]
+    NoMask { picture: PathBuf, mask: PathBuf },
+    #[error(
+        "the pictures need more than {limit_mib} MiB of memory ('{path}' is the first beyond it); train \
+         on fewer or smaller pictures"
+    )]
+    Memory { path: PathBuf, limit_mib: usize },
+    #[error(
+        "{pictures} good pictures cannot be split: give at least 2, or a hold-out share of 0 (then there \
+         is no validation and no threshold)"
+    )]
+    TooFew { pictures: usize },
+    #[error("{threads} threads for the simulation cannot be started: {reason}")]
+    Threads { threads: usize, reason: String },
+}

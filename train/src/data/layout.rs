@@ -1,0 +1,254 @@
+//! Finding pictures: MVTec's layout or a bare folder.
+
+use super::DataError;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+
+/// A picture of the test set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestPicture {
+    pub path: PathBuf,
+    /// Name of the defect's folder; `None` for good pictures.
+    pub defect: Option<String>,
+    /// Mask of the defect; `None` for good pictures.
+    pub mask: Option<PathBuf>,
+}
+
+/// The pictures of one product, each list sorted by path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Class {
+    /// Name of the folder.
+    pub name: String,
+    /// Folder below which the good pictures lie.
+    pub folder: PathBuf,
+    /// Good pictures for training and holding out.
+    pub goods: Vec<PathBuf>,
+    /// Empty for a bare folder.
+    pub tests: Vec<TestPicture>,
+}
+
+impl Class {
+    /// Finds the pictures of one class: `train/good`, `test/DEFECT` and
+    /// `ground_truth/DEFECT/NAME_mask.png` where `folder` has them, else every picture in and below
+    /// `folder` is taken as good.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read, holds no good picture, or a defective picture has no mask.
+    pub fn find(folder: &Path) -> Result<Self, DataError> {
+        let mvtec = folder.join("train").join("good");
+        let (goods, tests) = if mvtec.is_dir() {
+            (pictures_below(&mvtec)?, find_tests(folder)?)
+        } else {
+            (pictures_below(folder)?, Vec::new())
+        };
+        if goods.is_empty() {
+            return Err(DataError::Empty {
+                path: if mvtec.is_dir() {
+                    mvtec
+                } else {
+                    folder.to_owned()
+                },
+            });
+        }
+        let name = folder
+            .canonicalize()
+            .ok()
+            .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+            .unwrap_or_else(|| "product".to_owned());
+        Ok(Class {
+            name,
+            folder: if mvtec.is_dir() {
+                mvtec
+            } else {
+                folder.to_owned()
+            },
+            goods,
+            tests,
+        })
+    }
+
+    /// SHA-256 over names (below [`Class::folder`], with `/` between parts) and contents of the good
+    /// pictures, in hexadecimal.
+    ///
+    /// # Errors
+    /// Where a picture cannot be read.
+    pub fn fingerprint(&self) -> Result<String, DataError> {
+        let mut all = Sha256::new();
+        for path in &self.goods {
+            let content = std::fs::read(path).map_err(|source| DataError::Folder {
+                path: path.clone(),
+                source,
+            })?;
+            all.update(name_below(&self.folder, path).as_bytes());
+            all.update([0]);
+            all.update(Sha256::digest(&content));
+        }
+        Ok(all
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect())
+    }
+}
+
+/// Path of `picture` relative to `folder` with `/` between its parts.
+pub(super) fn name_below(folder: &Path, picture: &Path) -> String {
+    let relative = picture.strip_prefix(folder).unwrap_or(picture);
+    let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}
+
+fn find_tests(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
+    let mut tests = Vec::new();
+    let test = folder.join("test");
+    if !test.is_dir() {
+        return Ok(tests);
+    }
+    for kind in entries(&test)?.into_iter().filter(|path| path.is_dir()) {
+        let defect = kind
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        for path in pictures_below(&kind)? {
+            if defect == "good" {
+                tests.push(TestPicture {
+                    path,
+                    defect: None,
+                    mask: None,
+                });
+                continue;
+            }
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            let masks = folder.join("ground_truth").join(&defect);
+            let mask = masks.join(format!("{stem}_mask.png"));
+            if !mask.is_file() {
+                return Err(DataError::NoMask {
+                    picture: path,
+                    mask,
+                });
+            }
+            tests.push(TestPicture {
+                path,
+                defect: Some(defect.clone()),
+                mask: Some(mask),
+            });
+        }
+    }
+    Ok(tests)
+}
+
+/// Entries of a folder, sorted, hidden ones left out.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let failed = |source| DataError::Folder {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if !entry.file_name().to_string_lossy().starts_with('.') {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Picture files in and below a folder, told by their names' ends, sorted.
+///
+/// # Errors
+/// Where a folder cannot be read.
+pub(super) fn pictures_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut found = Vec::new();
+    for path in entries(folder)? {
+        if path.is_dir() {
+            found.extend(pictures_below(&path)?);
+        } else if is_picture(&path) {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+fn is_picture(path: &Path) -> bool {
+    const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
+    path.extension()
+        .is_some_and(|end| ENDINGS.iter().any(|known| end.eq_ignore_ascii_case(known)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests_support::Scratch;
+    use super::*;
+
+    #[test]
+    fn the_layouts_are_told_apart_and_masks_found() {
+        let scratch = Scratch::new();
+        scratch.grey("bare/b.png", 4, 4, 1);
+        scratch.grey("bare/sub/a.PNG", 4, 4, 1);
+        scratch.text("bare/notes.txt", "no picture");
+        let bare = Class::find(&scratch.path("bare")).unwrap();
+        assert_eq!(bare.name, "bare");
+        assert_eq!((bare.goods.len(), bare.tests.len()), (2, 0));
+
+        scratch.grey("mvtec/train/good/0.png", 4, 4, 1);
+        scratch.grey("mvtec/test/good/1.png", 4, 4, 1);
+        scratch.grey("mvtec/test/hole/2.png", 4, 4, 1);
+        let missing = Class::find(&scratch.path("mvtec")).unwrap_err().to_string();
+        assert!(
+            missing.contains("2_mask.png") && missing.contains("hole"),
+            "{missing}"
+        );
+        scratch.grey("mvtec/ground_truth/hole/2_mask.png", 4, 4, 255);
+        let class = Class::find(&scratch.path("mvtec")).unwrap();
+        assert_eq!(class.goods, [scratch.path("mvtec/train/good/0.png")]);
+        assert_eq!(class.tests.len(), 2);
+        assert_eq!(class.tests[1].defect.as_deref(), Some("hole"));
+    }
+
+    #[test]
+    fn an_empty_or_missing_folder_is_named() {
+        let scratch = Scratch::new();
+        scratch.text("empty/readme.txt", "nothing");
+        let empty = Class::find(&scratch.path("empty")).unwrap_err();
+        assert!(matches!(empty, DataError::Empty { .. }));
+        let missing = Class::find(&scratch.path("nowhere")).unwrap_err();
+        assert!(matches!(missing, DataError::Folder { .. }));
+        assert!(missing.to_string().contains("nowhere"));
+    }
+
+    #[test]
+    fn the_fingerprint_follows_names_and_contents_but_not_the_place() {
+        let scratch = Scratch::new();
+        let print = |folder: &str| {
+            Class::find(&scratch.path(folder))
+                .unwrap()
+                .fingerprint()
+                .unwrap()
+        };
+        for folder in ["a", "b", "c", "d"] {
+            scratch.grey(&format!("{folder}/1.png"), 4, 4, 1);
+        }
+        scratch.grey("c/1.png", 4, 4, 2);
+        std::fs::rename(scratch.path("d/1.png"), scratch.path("d/2.png")).unwrap();
+        assert_eq!(print("a"), print("b"));
+        assert_ne!(print("a"), print("c"));
+        assert_ne!(print("a"), print("d"));
+        assert_eq!(print("a").len(), 64);
+    }
+
+    #[test]
+    fn a_published_data_set_is_found_whole() {
+        let Some(folder) = crate::test_golden::class("magnetic_tile") else {
+            return;
+        };
+        let class = Class::find(&folder).unwrap();
+        let count = |defect| {
+            let of = |test: &&TestPicture| test.defect.as_deref() == defect;
+            class.tests.iter().filter(of).count()
+        };
+        assert_eq!((class.goods.len(), count(None)), (245, 62));
+        assert_eq!((count(Some("blowhole")), count(Some("uneven"))), (38, 34));
+    }
+}

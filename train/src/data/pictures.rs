@@ -1,0 +1,225 @@
+//! Good pictures in memory and the tiles cut from them.
+
+use super::DataError;
+use crate::simulate::{Crops, Draws, Rgb8};
+use blemish::geometry::TileSize;
+use blemish::model::ColorOrder;
+use blemish::picture::{Picture, Samples, fill_resized, fill_tile};
+use rayon::prelude::*;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Decoded pictures above this are refused.
+pub const MEMORY_LIMIT_BYTES: usize = 4 << 30;
+
+/// Decoded good pictures, 8 bit; deeper pictures are rounded to 8 bit as the simulation works in it.
+pub struct Goods {
+    pictures: Arc<Vec<Picture>>,
+    grey: bool,
+}
+
+impl Goods {
+    /// Decodes `paths`.
+    ///
+    /// # Errors
+    /// Where a picture cannot be read, some are grey and some in colour, or all together exceed
+    /// [`MEMORY_LIMIT_BYTES`].
+    pub fn open(paths: &[PathBuf]) -> Result<Self, DataError> {
+        let mut pictures: Vec<Picture> = Vec::with_capacity(paths.len());
+        let mut bytes = 0;
+        // Decoded in groups, so that the limit holds while decoding.
+        for group in paths.chunks(64) {
+            let decoded: Result<Vec<_>, _> = group
+                .par_iter()
+                .map(|path| Picture::open(path).map(narrow))
+                .collect();
+            for (picture, path) in decoded?.into_iter().zip(group) {
+                if let Some(first) = pictures.first()
+                    && first.channels != picture.channels
+                {
+                    let (grey, colour) = if picture.channels == 1 {
+                        (path, &paths[0])
+                    } else {
+                        (&paths[0], path)
+                    };
+                    return Err(DataError::Mixed {
+                        grey: grey.clone(),
+                        colour: colour.clone(),
+                    });
+                }
+                bytes += picture.samples.len();
+                if bytes > MEMORY_LIMIT_BYTES {
+                    return Err(DataError::Memory {
+                        path: path.clone(),
+                        limit_mib: MEMORY_LIMIT_BYTES >> 20,
+                    });
+                }
+                pictures.push(picture);
+            }
+        }
+        let grey = pictures.first().is_none_or(|picture| picture.channels == 1);
+        Ok(Goods {
+            pictures: Arc::new(pictures),
+            grey,
+        })
+    }
+
+    /// Whether the pictures have one channel.
+    pub fn is_grey(&self) -> bool {
+        self.grey
+    }
+
+    /// The pictures in the order of their paths.
+    pub fn pictures(&self) -> &[Picture] {
+        &self.pictures
+    }
+}
+
+/// Samples of 8 bit, whatever they were.
+fn narrow(picture: Picture) -> Picture {
+    let samples = match picture.samples {
+        Samples::U8(samples) => samples,
+        Samples::U16(samples) => {
+            let narrow = |level: u16| ((u32::from(level) + 128) / 257) as u8;
+            samples.into_iter().map(narrow).collect()
+        }
+    };
+    Picture {
+        samples: Samples::U8(samples),
+        ..picture
+    }
+}
+
+/// Tiles of good pictures, cut by the code that the station uses.
+pub struct TileSource {
+    pictures: Arc<Vec<Picture>>,
+    tile: TileSize,
+}
+
+impl TileSource {
+    /// Tiles of `tile` from `goods`, either at their own resolution or, with `resize`, of whole
+    /// pictures resized to the tile.
+    pub fn new(goods: &Goods, tile: TileSize, resize: bool) -> Self {
+        let pictures = if resize {
+            let resized = goods.pictures.par_iter().map(|p| resized(p, tile));
+            Arc::new(resized.collect())
+        } else {
+            Arc::clone(&goods.pictures)
+        };
+        TileSource { pictures, tile }
+    }
+
+    /// Sides of the tiles.
+    pub fn tile(&self) -> TileSize {
+        self.tile
+    }
+
+    /// Number of pictures.
+    pub fn pictures(&self) -> usize {
+        self.pictures.len()
+    }
+
+    /// A tile from a random place of picture `number`; mirrored where the picture is smaller.
+    ///
+    /// # Panics
+    /// If there is no such picture.
+    pub fn cut(&self, number: usize, draws: &mut Draws) -> Rgb8 {
+        let TileSize {
+            width_px,
+            height_px,
+        } = self.tile;
+        self.cut_sized(number, width_px as usize, height_px as usize, draws)
+    }
+
+    fn cut_sized(&self, number: usize, width: usize, height: usize, draws: &mut Draws) -> Rgb8 {
+        let picture = &self.pictures[number];
+        let free = |length: usize, tile: usize| length.saturating_sub(tile) + 1;
+        let column = draws.below(free(picture.width_px, width)) as i64;
+        let line = draws.below(free(picture.height_px, height)) as i64;
+        let tile = TileSize {
+            width_px: width as u32,
+            height_px: height as u32,
+        };
+        let mut planes = vec![0.0; 3 * tile.area()];
+        fill_tile(picture, column, line, tile, ColorOrder::Rgb, &mut planes);
+        from_planes(&planes, tile)
+    }
+}
+
+impl Crops for TileSource {
+    fn crop(&self, width_px: usize, height_px: usize, draws: &mut Draws) -> Rgb8 {
+        let number = draws.below(self.pictures.len());
+        self.cut_sized(number, width_px, height_px, draws)
+    }
+}
+
+/// The whole picture resized to one tile, its channels kept.
+fn resized(picture: &Picture, tile: TileSize) -> Picture {
+    let mut planes = vec![0.0; 3 * tile.area()];
+    fill_resized(picture, tile, ColorOrder::Rgb, &mut planes);
+    Picture {
+        width_px: tile.width_px as usize,
+        height_px: tile.height_px as usize,
+        channels: 3,
+        samples: Samples::U8(from_planes(&planes, tile).samples),
+    }
+}
+
+/// 8-bit samples again from planes in [0, 1]; exact for planes that came from 8 bit.
+fn from_planes(planes: &[f32], tile: TileSize) -> Rgb8 {
+    let mut picture = Rgb8::black(tile.width_px as usize, tile.height_px as usize);
+    for (channel, plane) in planes.chunks_exact(tile.area()).enumerate() {
+        let samples = picture.samples[channel..].iter_mut().step_by(3);
+        for (sample, value) in samples.zip(plane) {
+            *sample = (value * 255.0 + 0.5) as u8;
+        }
+    }
+    picture
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests_support::Scratch;
+    use super::*;
+
+    #[test]
+    fn grey_and_colour_are_not_mixed() {
+        let scratch = Scratch::new();
+        scratch.grey("g.png", 8, 8, 0);
+        scratch.colour("c.png", 8, 8, 0);
+        let paths = [scratch.path("g.png"), scratch.path("c.png")];
+        let error = Goods::open(&paths).err().map(|error| error.to_string());
+        let message = error.unwrap_or_default();
+        assert!(message.contains("g.png' is grey") && message.contains("c.png' is in colour"));
+    }
+
+    #[test]
+    fn every_level_survives_the_way_through_the_station_s_tile_cutter() {
+        let scratch = Scratch::new();
+        scratch.grey("g.png", 32, 32, 0);
+        let goods = Goods::open(&[scratch.path("g.png")]).unwrap();
+        let source = TileSource::new(&goods, TileSize::square(32), false);
+        let tile = source.cut(0, &mut Draws::of_sample(0, 0));
+        let expected = goods.pictures()[0].to_rgb8();
+        assert_eq!(tile.samples, expected);
+    }
+
+    #[test]
+    fn small_pictures_are_mirrored_and_large_ones_cut_everywhere() {
+        let scratch = Scratch::new();
+        scratch.grey("small.png", 20, 40, 0);
+        let goods = Goods::open(&[scratch.path("small.png")]).unwrap();
+        let source = TileSource::new(&goods, TileSize::square(32), false);
+        let rgb = goods.pictures()[0].to_rgb8();
+        let mut lines = std::collections::BTreeSet::new();
+        for sample in 0..200 {
+            let tile = source.cut(0, &mut Draws::of_sample(0, sample));
+            let at = |x: usize, y: usize| tile.samples[3 * (y * 32 + x)];
+            let line = (0..9).find(|line| (0..20).all(|x| at(x, 0) == rgb[3 * (line * 20 + x)]));
+            lines.insert(line);
+            assert_eq!(at(20, 3), at(18, 3));
+        }
+        assert_eq!(lines.len(), 9);
+        assert!(!lines.contains(&None));
+    }
+}

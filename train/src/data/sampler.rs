@@ -1,0 +1,246 @@
+//! Batches by number.
+
+use super::layout::pictures_below;
+use super::{DataError, TileSource};
+use crate::backend::Batch;
+use crate::simulate::{Draws, Rgb8, SampleOut, Simulator};
+use blemish::geometry::TileSize;
+use blemish::picture::{Picture, resize_bilinear_u8};
+use rayon::prelude::*;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Samples of validation are numbered from here, out of training's reach.
+const VALIDATION: u64 = 1 << 63;
+
+/// Textures kept in memory are fewer where all would exceed this.
+const TEXTURE_LIMIT_BYTES: usize = 512 << 20;
+
+/// Makes batch `k` from samples `k * batch ..`, each a function of seed and sample number only: the
+/// same whatever the number of threads and whatever was made before.
+pub struct Sampler {
+    tiles: Arc<TileSource>,
+    simulator: Simulator,
+    seed: u64,
+    batch: usize,
+    pool: rayon::ThreadPool,
+}
+
+impl Sampler {
+    /// Batches of `batch` tiles from `tiles`, made by `threads` threads of their own.
+    ///
+    /// # Errors
+    /// If the threads cannot be started.
+    pub fn new(
+        tiles: Arc<TileSource>,
+        simulator: Simulator,
+        seed: u64,
+        batch: usize,
+        threads: usize,
+    ) -> Result<Self, DataError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.max(1))
+            .thread_name(|number| format!("simulate-{number}"))
+            .build()
+            .map_err(|error| DataError::Threads {
+                threads,
+                reason: error.to_string(),
+            })?;
+        Ok(Sampler {
+            tiles,
+            simulator,
+            seed,
+            batch,
+            pool,
+        })
+    }
+
+    /// Batch `number` of training; pictures are drawn with replacement, as the authors do.
+    pub fn batch(&self, number: u64) -> Batch {
+        let first = number.wrapping_mul(self.batch as u64) % VALIDATION;
+        let any = |_, draws: &mut Draws| draws.below(self.tiles.pictures());
+        self.make(&self.tiles, self.batch, any, first)
+    }
+
+    /// Batches of validation: one tile each of held-out pictures, `rounds` times over, with simulated
+    /// defects; the same at every call.
+    pub fn validation(&self, held_out: &TileSource, rounds: usize) -> Vec<Batch> {
+        let total = held_out.pictures() * rounds;
+        (0..total)
+            .step_by(self.batch.max(1))
+            .map(|first| {
+                let count = self.batch.min(total - first);
+                let number = |place: usize, _: &mut Draws| (first + place) % held_out.pictures();
+                self.make(held_out, count, number, VALIDATION + first as u64)
+            })
+            .collect()
+    }
+
+    fn make(
+        &self,
+        tiles: &TileSource,
+        pictures: usize,
+        number: impl Fn(usize, &mut Draws) -> usize + Sync,
+        first_sample: u64,
+    ) -> Batch {
+        let tile = tiles.tile();
+        let area = tile.area();
+        let mut batch = Batch {
+            pictures,
+            width_px: tile.width_px as usize,
+            height_px: tile.height_px as usize,
+            clean: vec![0.0; pictures * 3 * area],
+            seen: vec![0.0; pictures * 3 * area],
+            mask: vec![0.0; pictures * area],
+        };
+        let places = batch
+            .clean
+            .par_chunks_exact_mut(3 * area)
+            .zip(batch.seen.par_chunks_exact_mut(3 * area))
+            .zip(batch.mask.par_chunks_exact_mut(area))
+            .enumerate();
+        self.pool.install(|| {
+            places.for_each(|(place, ((clean, seen), mask))| {
+                let mut draws = Draws::of_sample(self.seed, first_sample + place as u64);
+                let picture = number(place, &mut draws);
+                let tile = tiles.cut(picture, &mut draws);
+                self.simulator
+                    .paint(tile, &mut draws, SampleOut { clean, seen, mask });
+            });
+        });
+        batch
+    }
+}
+
+/// Pictures in and below `folder`, resized to the tile as the authors do (8 bit, bilinear, aspect ratio
+/// not kept). Where all would need more than 512 MiB, every n-th is taken.
+///
+/// # Errors
+/// Where the folder or a picture cannot be read, or there is none.
+pub fn load_textures(folder: &Path, tile: TileSize) -> Result<Vec<Rgb8>, DataError> {
+    let paths = pictures_below(folder)?;
+    if paths.is_empty() {
+        return Err(DataError::NoTextures {
+            path: folder.to_owned(),
+        });
+    }
+    let affordable = (TEXTURE_LIMIT_BYTES / (3 * tile.area())).max(1);
+    let every = paths.len().div_ceil(affordable);
+    let (width_px, height_px) = (tile.width_px as usize, tile.height_px as usize);
+    paths
+        .into_par_iter()
+        .step_by(every)
+        .map(|path| {
+            let picture = Picture::open(&path)?;
+            let rgb = picture.to_rgb8();
+            let (from_width, from_height) = (picture.width_px, picture.height_px);
+            let samples = resize_bilinear_u8(&rgb, 3, from_width, from_height, width_px, height_px);
+            Ok(Rgb8 {
+                width_px,
+                height_px,
+                samples,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Goods;
+    use super::super::tests_support::Scratch;
+    use super::*;
+    use crate::simulate::{Preset, Recipe, Textures};
+
+    fn sampler(scratch: &Scratch, threads: usize, own: bool) -> (Sampler, Arc<TileSource>) {
+        for number in 0..3 {
+            scratch.grey(&format!("{number}.png"), 100, 70, number);
+        }
+        let paths: Vec<_> = (0..3).map(|n| scratch.path(&format!("{n}.png"))).collect();
+        let goods = Goods::open(&paths).unwrap();
+        let tiles = Arc::new(TileSource::new(&goods, TileSize::square(64), false));
+        let textures = if own {
+            let product = Box::new(TileSource::new(&goods, TileSize::square(64), false));
+            Textures::Own {
+                product,
+                grey: true,
+            }
+        } else {
+            scratch.colour("t/t.png", 30, 40, 3);
+            Textures::Pictures(load_textures(&scratch.path("t"), TileSize::square(64)).unwrap())
+        };
+        let simulator = Simulator {
+            recipe: Recipe::new(Preset::Official, false),
+            textures,
+        };
+        let sampler = Sampler::new(Arc::clone(&tiles), simulator, 7, 5, threads).unwrap();
+        (sampler, tiles)
+    }
+
+    #[test]
+    fn a_batch_depends_on_its_number_only() {
+        let scratch = Scratch::new();
+        let (one, _) = sampler(&scratch, 1, false);
+        let (three, _) = sampler(&scratch, 3, false);
+        let ninth = one.batch(9);
+        assert_eq!(ninth, one.batch(9));
+        for number in [2, 9] {
+            assert_eq!(one.batch(number), three.batch(number));
+        }
+        assert_ne!(one.batch(9), one.batch(10));
+    }
+
+    #[test]
+    fn a_sample_is_the_same_in_batches_of_another_size() {
+        let scratch = Scratch::new();
+        let (mut sampler, _) = sampler(&scratch, 1, true);
+        let fives = sampler.batch(1);
+        sampler.batch = 1;
+        let single = sampler.batch(7);
+        assert_eq!(fives.seen[2 * 3 * 4096..3 * 3 * 4096], single.seen);
+    }
+
+    #[test]
+    fn what_is_seen_differs_from_clean_only_inside_the_mask() {
+        let scratch = Scratch::new();
+        let (sampler, _) = sampler(&scratch, 1, false);
+        let (mut painted, mut samples) = (0, 0);
+        for number in 0..40 {
+            let batch = sampler.batch(number);
+            let in_range = |values: &[f32]| values.iter().all(|v| (0.0..=1.0).contains(v));
+            assert!(in_range(&batch.clean) && in_range(&batch.seen));
+            for (place, mask) in batch.mask.chunks_exact(4096).enumerate() {
+                assert!(mask.iter().all(|&v| v == 0.0 || v == 1.0));
+                painted += usize::from(mask.contains(&1.0));
+                samples += 1;
+                for plane in 0..3 {
+                    let range = (3 * place + plane) * 4096..(3 * place + plane + 1) * 4096;
+                    let pixels = batch.seen[range.clone()].iter().zip(&batch.clean[range]);
+                    for ((seen, clean), mask) in pixels.zip(mask) {
+                        assert!(*mask == 1.0 || seen == clean);
+                    }
+                }
+            }
+        }
+        // 47 % of 200 samples carry a defect (draem.md 1.5); four standard errors either way.
+        assert!((66..=122).contains(&painted), "{painted} of {samples}");
+    }
+
+    #[test]
+    fn validation_shows_every_held_out_picture_and_never_changes() {
+        let scratch = Scratch::new();
+        let (sampler, tiles) = sampler(&scratch, 1, true);
+        let batches = sampler.validation(&tiles, 3);
+        let sizes: Vec<usize> = batches.iter().map(|batch| batch.pictures).collect();
+        assert_eq!(sizes, [5, 4]);
+        assert_eq!(batches, sampler.validation(&tiles, 3));
+        assert_ne!(batches[0].seen, sampler.batch(0).seen);
+    }
+
+    #[test]
+    fn a_texture_folder_without_pictures_is_refused() {
+        let scratch = Scratch::new();
+        scratch.text("t/a.txt", "");
+        let error = load_textures(&scratch.path("t"), TileSize::square(32)).unwrap_err();
+        assert!(matches!(error, DataError::NoTextures { .. }));
+    }
+}

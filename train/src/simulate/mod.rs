@@ -1,0 +1,136 @@
+//! Simulated anomalies (draem.md 1.5): a clean picture, what the networks see of it, and where a defect
+//! was painted.
+//!
+//! * **clean**: the picture, possibly turned; the target of the reconstruction;
+//! * **texture**: a picture that supplies the defect's pixels, changed by three operations;
+//! * **mask**: where Perlin noise is above a threshold;
+//! * **seen**: the texture laid over the clean picture inside the mask;
+//! * **recipe**: all the probabilities and ranges.
+
+pub mod augment;
+mod draws;
+mod perlin;
+mod procedural;
+mod recipe;
+mod rotate;
+mod texture;
+
+#[cfg(test)]
+mod golden;
+
+pub use draws::Draws;
+pub use perlin::Lattice;
+pub use recipe::{Preset, Recipe};
+pub use rotate::{rotate_plane, rotate_rgb8};
+pub use texture::{Crops, Textures};
+
+/// An 8-bit picture in R, G, B, row-major, channels interleaved; grey pictures have three equal channels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rgb8 {
+    pub width_px: usize,
+    pub height_px: usize,
+    /// `3 * width_px * height_px` samples.
+    pub samples: Vec<u8>,
+}
+
+impl Rgb8 {
+    /// A black picture.
+    pub fn black(width_px: usize, height_px: usize) -> Self {
+        Rgb8 {
+            width_px,
+            height_px,
+            samples: vec![0; 3 * width_px * height_px],
+        }
+    }
+
+    /// Every pixel's brightness (ITU-R BT.601) in all three channels.
+    fn turn_grey(&mut self) {
+        for pixel in self.samples.chunks_exact_mut(3) {
+            let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
+            pixel.fill(((r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16) as u8);
+        }
+    }
+}
+
+/// Where one sample goes: planes of `width * height` values in [0, 1], three for the pictures in the
+/// order R, G, B, one for the mask.
+pub struct SampleOut<'a> {
+    pub clean: &'a mut [f32],
+    pub seen: &'a mut [f32],
+    pub mask: &'a mut [f32],
+}
+
+/// Makes samples from clean tiles.
+pub struct Simulator {
+    pub recipe: Recipe,
+    pub textures: Textures,
+}
+
+impl Simulator {
+    /// One sample of `tile`, all chance from `draws`.
+    ///
+    /// # Panics
+    /// If `out` does not hold three, three and one planes of the tile's size, or if the tile's sides
+    /// are not multiples of 32.
+    pub fn paint(&self, tile: Rgb8, draws: &mut Draws, out: SampleOut<'_>) {
+        let recipe = &self.recipe;
+        let area = tile.width_px * tile.height_px;
+        assert_eq!(out.clean.len(), 3 * area, "planes of the clean picture");
+        assert_eq!(out.seen.len(), 3 * area, "planes of the seen picture");
+        assert_eq!(out.mask.len(), area, "plane of the mask");
+        let clean = if draws.chance(recipe.rotation_share) {
+            let limit = recipe.rotation_max_degrees;
+            rotate_rgb8(&tile, draws.between(-limit, limit))
+        } else {
+            tile
+        };
+        to_planes(&clean.samples, out.clean);
+        out.seen.copy_from_slice(out.clean);
+        out.mask.fill(0.0);
+        if draws.chance(recipe.clean_share) {
+            return;
+        }
+        let [low, high] = recipe.mask_threshold;
+        let threshold = draws.between(low, high);
+        let mask = perlin::draw_mask(clean.width_px, clean.height_px, threshold, draws);
+        if !mask.contains(&true) {
+            return;
+        }
+        let texture = self.texture(&clean, draws);
+        let weight = draws.between(recipe.texture_weight_min, 1.0) as f32;
+        for (channel, seen) in out.seen.chunks_exact_mut(area).enumerate() {
+            let texture = texture.samples[channel..].iter().step_by(3);
+            for ((seen, texture), _) in seen.iter_mut().zip(texture).zip(&mask).filter(|(_, m)| **m)
+            {
+                *seen = weight * (f32::from(*texture) / 255.0) + (1.0 - weight) * *seen;
+            }
+        }
+        for (value, _) in out.mask.iter_mut().zip(&mask).filter(|(_, m)| **m) {
+            *value = 1.0;
+        }
+    }
+
+    /// A texture of the tile's size after its operations.
+    fn texture(&self, tile: &Rgb8, draws: &mut Draws) -> Rgb8 {
+        let recipe = &self.recipe;
+        let mut texture = self.textures.draw(tile, draws);
+        let count = recipe.operations_per_texture;
+        for kind in augment::draw_kinds(&recipe.operations, count, draws) {
+            augment::Operation::draw(kind, draws).apply(&mut texture);
+        }
+        if recipe.grey_textures {
+            texture.turn_grey();
+        }
+        texture
+    }
+}
+
+/// Interleaved 8-bit samples as planes in [0, 1].
+fn to_planes(samples: &[u8], planes: &mut [f32]) {
+    let area = planes.len() / 3;
+    for (channel, plane) in planes.chunks_exact_mut(area.max(1)).enumerate() {
+        for (value, &level) in plane.iter_mut().zip(samples[channel..].iter().step_by(3)) {
+            *value = f32::from(level) / 255.0;
+        }
+    }
+}

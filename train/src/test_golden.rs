@@ -1,0 +1,62 @@
+//! Numbers that other programs produced and pictures of real products, for tests.
+//!
+//! The folders are named by `BLEMISH_GOLDEN` and `BLEMISH_DATA`, else they are `../shared/golden` and
+//! `../shared/data` beside the workspace. Where one is absent the tests say so loudly and rely on the
+//! small cases in the code.
+
+use ndarray_npy::{NpzReader, ReadableElement};
+use std::fs::File;
+use std::path::PathBuf;
+
+/// One `.npz` file.
+pub struct Golden(NpzReader<File>);
+
+fn path(variable: &str, default: &str, name: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os(variable).map_or_else(|| PathBuf::from(default), PathBuf::from);
+    let path = folder.join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    eprintln!("skipped: '{}' is missing; set {variable}", path.display());
+    None
+}
+
+fn golden_path(file: &str) -> Option<PathBuf> {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/golden");
+    path("BLEMISH_GOLDEN", default, file)
+}
+
+/// A class folder of real pictures, or `None` after saying that the test is skipped.
+pub fn class(name: &str) -> Option<PathBuf> {
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
+    path("BLEMISH_DATA", default, name)
+}
+
+/// Opens an `.npz` file of the golden folder.
+pub fn npz(file: &str) -> Option<Golden> {
+    let file = File::open(golden_path(file)?).expect("golden file opens");
+    Some(Golden(NpzReader::new(file).expect("golden file is npz")))
+}
+
+/// Reads a `.json` file of the golden folder.
+pub fn json(file: &str) -> Option<serde_json::Value> {
+    let text = std::fs::read_to_string(golden_path(file)?).expect("golden file reads");
+    Some(serde_json::from_str(&text).expect("golden file is JSON"))
+}
+
+impl Golden {
+    fn read<T: ReadableElement>(&mut self, name: &str) -> Vec<T> {
+        let array: ndarray::ArrayD<T> = self.0.by_name(name).expect("golden array");
+        array.into_iter().collect()
+    }
+
+    /// An array in row-major order.
+    pub fn u8(&mut self, name: &str) -> Vec<u8> {
+        self.read(name)
+    }
+
+    /// An array in row-major order.
+    pub fn f64(&mut self, name: &str) -> Vec<f64> {
+        self.read(name)
+    }
+}
