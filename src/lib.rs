@@ -20,6 +20,7 @@ pub mod geometry;
 pub mod metrics;
 pub mod model;
 pub mod picture;
+pub mod pins;
 #[cfg(test)]
 mod test_golden;
 pub mod verdict;

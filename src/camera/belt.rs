@@ -31,7 +31,7 @@ impl Default for BeltSpec {
     }
 }
 
-/// What the belt does just before the line `before_line` is exposed.
+/// What the belt does after the line before `before_line`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "do")]
 pub enum Move {
@@ -104,7 +104,6 @@ impl Belt {
     /// Stamp of the next line.
     pub fn next_line(&mut self) -> LineStamp {
         self.turns.clear();
-        self.time_ns += self.line_ns;
         while let Some(change) = self.moves.get(self.next_move) {
             if change.before_line() > self.line {
                 break;
@@ -113,6 +112,7 @@ impl Belt {
             self.next_move += 1;
         }
         self.line += 1;
+        self.time_ns += self.line_ns;
         self.count += self.counts_per_line;
         self.stamp()
     }
@@ -190,10 +190,10 @@ mod tests {
             stamps(&spec, 5),
             [
                 (ms, 4),
-                (2 * ms, 8),
-                (4 * ms, 12),
-                (16 * ms, 16),
-                (26 * ms, 20)
+                (3 * ms, 8),
+                (5 * ms, 12),
+                (17 * ms, 16),
+                (27 * ms, 20)
             ]
         );
     }

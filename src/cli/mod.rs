@@ -4,6 +4,7 @@
 //! `--fail-on-defect`); 2 bad usage, input or output, with the reason on stderr.
 
 mod inspect;
+mod synth;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -26,6 +27,8 @@ pub struct Cli {
 enum Command {
     /// Inspect a picture, a folder of pictures or a strip of any size
     Inspect(inspect::Args),
+    /// Write pictures of the built-in web with known defects, for training and judging
+    Synth(synth::Args),
 }
 
 /// Runs the subcommand; without one, the demonstration.
@@ -35,6 +38,7 @@ enum Command {
 pub fn run(cli: Cli) -> Outcome {
     match cli.command {
         Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Synth(args)) => synth::run(&args),
         None => Err("no command was given; see 'blemish --help'".into()),
     }
 }

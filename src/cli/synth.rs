@@ -1,14 +1,14 @@
 //! `blemish synth`: pictures of the built-in web with known defects, for training and judging.
 
-use crate::camera::{CameraError, DatasetSpec, WebSpec, write_dataset};
+use super::Outcome;
+use blemish::camera::{DatasetSpec, WebSpec, write_dataset};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-/// Write pictures of the built-in web in the layout of MVTec's data sets.
-///
-/// Every picture shows another piece of web under the same camera: roller and selvedge in view, uneven
-/// light, noise. `train/good` and `test` never share web.
+/// What to write. Every picture shows another piece of web under the same camera: roller and selvedge
+/// in view, uneven light, noise. `train/good` and `test` never share web.
 #[derive(Debug, clap::Args)]
-pub struct SynthArgs {
+pub struct Args {
     /// Folder to write; made where it does not exist.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -36,7 +36,7 @@ pub struct SynthArgs {
 ///
 /// # Errors
 /// Where a folder or file cannot be written.
-pub fn run(args: &SynthArgs) -> Result<(), CameraError> {
+pub fn run(args: &Args) -> Outcome {
     let spec = DatasetSpec {
         web: WebSpec {
             width_px: args.width,
@@ -61,5 +61,5 @@ pub fn run(args: &SynthArgs) -> Result<(), CameraError> {
         args.defect,
         args.out.display()
     );
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
