@@ -222,14 +222,7 @@ impl Builder {
     fn concat(&mut self, network: Network, name: &str, parts: [NodeId; 2]) -> NodeId {
         let channels = parts.iter().map(|&part| self.nodes[part].channels).sum();
         let shrink = self.nodes[parts[0]].shrink_log2;
-        self.push(
-            network,
-            name,
-            Op::Concat,
-            parts.to_vec(),
-            channels,
-            shrink,
-        )
+        self.push(network, name, Op::Concat, parts.to_vec(), channels, shrink)
     }
 
     fn reconstructive(&mut self, image: NodeId, w: usize) -> NodeId {
@@ -267,7 +260,13 @@ impl Builder {
             skips.push(x);
         }
         skips.pop();
-        for (number, channels) in [("_b", 8 * w), ("1", 4 * w), ("2", 2 * w), ("3", w), ("4", w)] {
+        for (number, channels) in [
+            ("_b", 8 * w),
+            ("1", 4 * w),
+            ("2", 2 * w),
+            ("3", w),
+            ("4", w),
+        ] {
             x = self.up(net, &format!("decoder_segment.up{number}"), x, channels);
             if let Some(skip) = skips.pop() {
                 x = self.concat(net, &format!("seg.cat{number}"), [x, skip]);

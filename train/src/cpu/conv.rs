@@ -1,0 +1,313 @@
+//! 3x3 convolution, stride 1, zero padding 1. The gradient by the input is the same convolution with
+//! turned and transposed weights, so one kernel serves both.
+
+use super::planes::Planes;
+use super::vector::{BLOCK, Lanes, Level, Vector};
+#[cfg(target_arch = "x86_64")]
+use super::vector::{Ymm, Zmm};
+
+/// Output blocks that one run of the kernel computes together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    pub first_block: usize,
+    pub blocks: usize,
+}
+
+/// Splits `blocks` output blocks into groups of 4, 2 and 1.
+pub fn groups(blocks: usize) -> impl Iterator<Item = Group> {
+    let mut first_block = 0;
+    std::iter::from_fn(move || {
+        let size = match blocks - first_block {
+            0 => return None,
+            1 => 1,
+            2 | 3 => 2,
+            _ => 4,
+        };
+        let group = Group {
+            first_block,
+            blocks: size,
+        };
+        first_block += size;
+        Some(group)
+    })
+}
+
+/// Weights in the order in which the kernel reads them: group, input block, 3x3 tap, input channel,
+/// output channel of the group. A group's weights begin at
+/// `first_block * 8 * in_blocks * 8 * 9`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Packed {
+    pub in_blocks: usize,
+    pub out_blocks: usize,
+    pub weights: Vec<f32>,
+    /// One per output channel.
+    pub bias: Vec<f32>,
+}
+
+impl Packed {
+    /// Packs `weight(output, input, tap)`; channels beyond the real ones are zero.
+    pub fn fill(
+        &mut self,
+        in_channels: usize,
+        out_channels: usize,
+        weight: impl Fn(usize, usize, usize) -> f32,
+    ) {
+        self.in_blocks = in_channels.div_ceil(BLOCK);
+        self.out_blocks = out_channels.div_ceil(BLOCK);
+        let per_output = self.in_blocks * BLOCK * 9;
+        self.weights
+            .resize(self.out_blocks * BLOCK * per_output, 0.0);
+        self.bias.resize(self.out_blocks * BLOCK, 0.0);
+        for group in groups(self.out_blocks) {
+            let lanes = group.blocks * BLOCK;
+            let first = group.first_block * BLOCK;
+            let packed = &mut self.weights[first * per_output..][..lanes * per_output];
+            for (row, to) in packed.chunks_exact_mut(lanes).enumerate() {
+                let (channel, tap) = (row / (9 * BLOCK) * BLOCK + row % BLOCK, row / BLOCK % 9);
+                for (lane, value) in to.iter_mut().enumerate() {
+                    let output = first + lane;
+                    *value = if channel < in_channels && output < out_channels {
+                        weight(output, channel, tap)
+                    } else {
+                        0.0
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// Where an accumulator starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    Bias,
+    /// What the output already holds.
+    Output,
+}
+
+struct Line {
+    in_blocks: usize,
+    width: usize,
+    in_line_stride: usize,
+    in_block_stride: usize,
+    out_block_stride: usize,
+    start: Start,
+}
+
+/// `P` pixels times `K` registers of output channels.
+///
+/// # Safety
+/// `input` points at the line above and the column left of the first pixel, `output` at the first
+/// pixel; both stay inside their planes for `P` pixels and, for the input, three lines and two
+/// columns more. `weights` and `bias` hold the whole group.
+#[inline(always)]
+unsafe fn pixels<V: Vector, const P: usize, const K: usize>(
+    line: &Line,
+    input: *const f32,
+    weights: *const f32,
+    bias: *const f32,
+    output: *mut f32,
+) {
+    let lanes = V::BLOCKS * BLOCK;
+    // SAFETY: the pointers stay within what the caller promises: `in_blocks` planes, three lines,
+    // `P + 2` columns of input; `in_blocks * 9 * 8` rows of `K * lanes` weights; `K` registers of
+    // `V::BLOCKS` blocks and `P` columns of output.
+    unsafe {
+        let mut sums = [[V::zero(); K]; P];
+        for k in 0..K {
+            let first = V::load(bias.add(k * lanes));
+            for (p, sums) in sums.iter_mut().enumerate() {
+                sums[k] = match line.start {
+                    Start::Bias => first,
+                    Start::Output => V::load_blocks(
+                        output.add(k * V::BLOCKS * line.out_block_stride + p * BLOCK),
+                        line.out_block_stride,
+                    ),
+                };
+            }
+        }
+        let mut next = weights;
+        for block in 0..line.in_blocks {
+            let plane = input.add(block * line.in_block_stride);
+            for tap_line in 0..3 {
+                let above = plane.add(tap_line * line.in_line_stride);
+                for tap_column in 0..3 {
+                    let first = above.add(tap_column * BLOCK);
+                    for channel in 0..BLOCK {
+                        let mut weight = [V::zero(); K];
+                        for (k, weight) in weight.iter_mut().enumerate() {
+                            *weight = V::load(next.add(k * lanes));
+                        }
+                        next = next.add(K * lanes);
+                        for (p, sums) in sums.iter_mut().enumerate() {
+                            let value = V::splat(first.add(p * BLOCK + channel));
+                            for k in 0..K {
+                                sums[k] = sums[k].add_product(value, weight[k]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for (p, sums) in sums.iter().enumerate() {
+            for (k, sum) in sums.iter().enumerate() {
+                let at = output.add(k * V::BLOCKS * line.out_block_stride + p * BLOCK);
+                sum.store_blocks(at, line.out_block_stride);
+            }
+        }
+    }
+}
+
+/// One line of output in strides of `P`, then 4, then 1 pixels.
+///
+/// # Safety
+/// As [`pixels`], for `line.width` pixels.
+#[inline(always)]
+unsafe fn line<V: Vector, const P: usize, const H: usize, const K: usize>(
+    line: &Line,
+    input: *const f32,
+    weights: *const f32,
+    bias: *const f32,
+    output: *mut f32,
+) {
+    let mut x = 0;
+    // SAFETY: every stride ends at or before `line.width`.
+    unsafe {
+        while x + P <= line.width {
+            let at = x * BLOCK;
+            pixels::<V, P, K>(line, input.add(at), weights, bias, output.add(at));
+            x += P;
+        }
+        while x + H <= line.width {
+            let at = x * BLOCK;
+            pixels::<V, H, K>(line, input.add(at), weights, bias, output.add(at));
+            x += H;
+        }
+        while x < line.width {
+            let at = x * BLOCK;
+            pixels::<V, 1, K>(line, input.add(at), weights, bias, output.add(at));
+            x += 1;
+        }
+    }
+}
+
+type LineKernel = unsafe fn(&Line, *const f32, *const f32, *const f32, *mut f32);
+
+/// Kernels of one level for groups of 1, 2 and 4 blocks, with the sizes that measured best: enough
+/// accumulators to hide the latency of the multiply-add, few enough to stay in registers.
+macro_rules! kernels {
+    ($name:ident, $($feature:literal)?, $one:ty: $p1:literal/$h1:literal/$k1:literal, $two:ty: $p2:literal/$h2:literal/$k2:literal, $four:ty: $p4:literal/$h4:literal/$k4:literal) => {
+        fn $name(blocks: usize) -> LineKernel {
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn one(l: &Line, i: *const f32, w: *const f32, b: *const f32, o: *mut f32) {
+                // SAFETY: passed on.
+                unsafe { line::<$one, $p1, $h1, $k1>(l, i, w, b, o) }
+            }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn two(l: &Line, i: *const f32, w: *const f32, b: *const f32, o: *mut f32) {
+                // SAFETY: passed on.
+                unsafe { line::<$two, $p2, $h2, $k2>(l, i, w, b, o) }
+            }
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn four(l: &Line, i: *const f32, w: *const f32, b: *const f32, o: *mut f32) {
+                // SAFETY: passed on.
+                unsafe { line::<$four, $p4, $h4, $k4>(l, i, w, b, o) }
+            }
+            match blocks {
+                1 => one,
+                2 => two,
+                _ => four,
+            }
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+kernels!(avx512, "avx512f,avx512vl,fma", Ymm: 16/8/1, Zmm: 16/8/1, Zmm: 8/4/2);
+#[cfg(target_arch = "x86_64")]
+kernels!(avx2, "avx2,fma", Ymm: 8/4/1, Ymm: 6/4/2, Ymm: 3/2/4);
+kernels!(portable, , Lanes: 4/2/1, Lanes: 4/2/2, Lanes: 2/1/4);
+
+/// Where the output of a convolution goes within larger planes.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot {
+    pub first_block: usize,
+}
+
+/// Convolves one picture: all input blocks from `input_slot` on into `output`'s blocks from
+/// `output_slot` on.
+///
+/// `input` and `output` are the picture's blocks within `like_input` and `like_output`, which give
+/// strides and sides. `each_line` is called with every finished line (block, line, pixels) while it
+/// is warm in the cache.
+#[allow(clippy::too_many_arguments)]
+pub fn convolve(
+    level: Level,
+    packed: &Packed,
+    like_input: &Planes,
+    input: &[f32],
+    input_slot: Slot,
+    like_output: &Planes,
+    output: &mut [f32],
+    output_slot: Slot,
+    start: Start,
+    mut each_line: impl FnMut(usize, usize, &[f32]),
+) {
+    assert!(input_slot.first_block + packed.in_blocks <= like_input.blocks);
+    assert!(output_slot.first_block + packed.out_blocks <= like_output.blocks);
+    assert_eq!(input.len(), like_input.picture_stride());
+    assert_eq!(output.len(), like_output.picture_stride());
+    assert_eq!(
+        (like_input.height, like_input.width),
+        (like_output.height, like_output.width)
+    );
+    let per_output = packed.in_blocks * BLOCK * 9;
+    assert_eq!(packed.weights.len(), packed.out_blocks * BLOCK * per_output);
+    assert_eq!(packed.bias.len(), packed.out_blocks * BLOCK);
+    let shape = Line {
+        in_blocks: packed.in_blocks,
+        width: like_output.width,
+        in_line_stride: like_input.line_stride(),
+        in_block_stride: like_input.block_stride(),
+        out_block_stride: like_output.block_stride(),
+        start,
+    };
+    for group in groups(packed.out_blocks) {
+        let kernel = match level {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512 => avx512(group.blocks),
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => avx2(group.blocks),
+            Level::Portable => portable(group.blocks),
+        };
+        let first = group.first_block * BLOCK;
+        let weights = &packed.weights[first * per_output..];
+        let bias = &packed.bias[first..];
+        let first_block = output_slot.first_block + group.first_block;
+        for y in 0..like_output.height {
+            let from = input_slot.first_block * shape.in_block_stride + y * shape.in_line_stride;
+            let to =
+                first_block * shape.out_block_stride + (y + 1) * like_output.line_stride() + BLOCK;
+            // SAFETY: the asserts above hold every block, line and column that the kernel touches:
+            // input lines y..y+3 of the ringed plane, output line y inside the ring; the level
+            // was detected on this processor.
+            unsafe {
+                kernel(
+                    &shape,
+                    input[from..].as_ptr(),
+                    weights.as_ptr(),
+                    bias.as_ptr(),
+                    output[to..].as_mut_ptr(),
+                );
+            }
+            for block in 0..group.blocks {
+                let at = to + block * shape.out_block_stride;
+                each_line(
+                    group.first_block + block,
+                    y,
+                    &output[at..at + shape.width * BLOCK],
+                );
+            }
+        }
+    }
+}

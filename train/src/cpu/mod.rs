@@ -1,0 +1,255 @@
+//! DRAEM's training step on a CPU, written for its graph: 3x3 convolutions on blocks of eight
+//! channels, batch norm and ReLU beside them, gradients by hand.
+//!
+//! Pictures of a batch run in parallel and every sum over them is taken in order, so the number of
+//! threads changes no bit of the result.
+
+mod backward;
+mod conv;
+mod forward;
+mod norm;
+mod parameters;
+mod plan;
+mod planes;
+mod resample;
+#[cfg(test)]
+mod tests;
+pub mod vector;
+mod weight_gradient;
+
+use crate::backend::{AdamState, Backend, Batch, Inference, Losses};
+use crate::loss;
+use crate::weights::Weights;
+use backward::{Backward, Pool};
+use blemish::draem::{Graph, NetworkSpec};
+use forward::{Mode, Tape};
+use parameters::Parameters;
+use vector::Level;
+
+/// Both networks on this processor.
+pub struct CpuEngine {
+    graph: Graph,
+    parameters: Parameters,
+    level: Level,
+    threads: rayon::ThreadPool,
+    train: Option<Tape>,
+    evaluate: Option<Tape>,
+    pool: Pool,
+}
+
+impl CpuEngine {
+    /// Networks with all parameters zero: [`Backend::restore`] gives them values. `threads` 0 means
+    /// all cores.
+    ///
+    /// # Errors
+    /// Where the system gives no threads.
+    pub fn new(spec: NetworkSpec, threads: usize) -> Result<Self, String> {
+        Self::with_level(spec, threads, Level::detect())
+    }
+
+    /// The same on a chosen instruction set.
+    ///
+    /// # Errors
+    /// As [`CpuEngine::new`].
+    pub fn with_level(spec: NetworkSpec, threads: usize, level: Level) -> Result<Self, String> {
+        let graph = Graph::new(spec);
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("fit-{index}"))
+            .build()
+            .map_err(|error| format!("no threads for training: {error}"))?;
+        Ok(Self {
+            parameters: Parameters::new(&graph),
+            graph,
+            level,
+            threads,
+            train: None,
+            evaluate: None,
+            pool: Pool::default(),
+        })
+    }
+
+    /// Loss and gradients of one batch without an update: what the tests compare.
+    ///
+    /// # Errors
+    /// Where the batch's lengths do not fit its sides.
+    pub fn gradients(&mut self, batch: &Batch) -> Result<(Losses, Weights), String> {
+        let losses = self.backward(batch)?;
+        Ok((losses, self.parameters.gradients()))
+    }
+
+    /// Reconstruction (`N x 3 x H x W`) and logits (`N x 2 x H x W`) with the batch's own
+    /// statistics, as in a training step; running statistics are updated.
+    ///
+    /// # Errors
+    /// Where the sides are not multiples of 32.
+    pub fn train_forward(
+        &mut self,
+        seen: &[f32],
+        pictures: usize,
+        width_px: usize,
+        height_px: usize,
+    ) -> Result<(Vec<f32>, Vec<f32>), String> {
+        check_sides(height_px, width_px)?;
+        let Self {
+            graph,
+            parameters,
+            level,
+            threads,
+            train,
+            ..
+        } = self;
+        let tape = reuse(train, *level, graph, pictures, height_px, width_px);
+        threads.install(|| tape.forward(graph, parameters, seen, Mode::Train));
+        let outputs = (
+            tape.output(graph.reconstruction, 3),
+            tape.output(graph.logits, 2),
+        );
+        Ok(outputs)
+    }
+
+    fn backward(&mut self, batch: &Batch) -> Result<Losses, String> {
+        let (height, width) = (batch.height_px, batch.width_px);
+        check_sides(height, width)?;
+        let area = height * width;
+        let pixels = batch.pictures * area;
+        if batch.clean.len() != 3 * pixels
+            || batch.seen.len() != 3 * pixels
+            || batch.mask.len() != pixels
+            || batch.pictures == 0
+        {
+            return Err(format!(
+                "a batch of {} pictures of {width}x{height} does not hold that many pixels",
+                batch.pictures
+            ));
+        }
+        let Self {
+            graph,
+            parameters,
+            level,
+            threads,
+            train,
+            pool,
+            ..
+        } = self;
+        let tape = reuse(train, *level, graph, batch.pictures, height, width);
+        threads.install(|| {
+            tape.forward(graph, parameters, &batch.seen, Mode::Train);
+            let reconstruction = tape.output(graph.reconstruction, 3);
+            let logits = tape.output(graph.logits, 2);
+            let mut by_reconstruction = vec![0.0; reconstruction.len()];
+            let mut by_logits = vec![0.0; logits.len()];
+            let losses = Losses {
+                l2: loss::l2(&reconstruction, &batch.clean, &mut by_reconstruction),
+                ssim: loss::ssim(
+                    *level,
+                    &reconstruction,
+                    &batch.clean,
+                    width,
+                    area,
+                    &mut by_reconstruction,
+                ),
+                focal: loss::focal(&logits, &batch.mask, area, &mut by_logits),
+            };
+            let mut backward = Backward::new(graph, tape, pool);
+            backward.seed(graph.logits, &by_logits);
+            backward.seed(graph.reconstruction, &by_reconstruction);
+            backward.run(parameters);
+            Ok(losses)
+        })
+    }
+}
+
+fn check_sides(height: usize, width: usize) -> Result<(), String> {
+    if height == 0 || width == 0 || !height.is_multiple_of(32) || !width.is_multiple_of(32) {
+        return Err(format!(
+            "tiles of {width}x{height} px: both sides must be multiples of 32"
+        ));
+    }
+    Ok(())
+}
+
+fn reuse<'a>(
+    tape: &'a mut Option<Tape>,
+    level: Level,
+    graph: &Graph,
+    pictures: usize,
+    height: usize,
+    width: usize,
+) -> &'a mut Tape {
+    let fits = tape.as_ref().is_some_and(|tape| {
+        let sides = tape.sides(0);
+        tape.pictures == pictures && sides.height == height && sides.width == width
+    });
+    if !fits {
+        *tape = None;
+    }
+    tape.get_or_insert_with(|| Tape::new(level, graph, pictures, height, width))
+}
+
+impl Backend for CpuEngine {
+    fn step(&mut self, batch: &Batch, learning_rate: f64) -> Result<Losses, String> {
+        let losses = self.backward(batch)?;
+        let Self {
+            parameters,
+            threads,
+            ..
+        } = self;
+        threads.install(|| parameters.update(learning_rate));
+        Ok(losses)
+    }
+
+    fn infer(
+        &mut self,
+        seen: &[f32],
+        pictures: usize,
+        width_px: usize,
+        height_px: usize,
+    ) -> Result<Inference, String> {
+        check_sides(height_px, width_px)?;
+        let area = height_px * width_px;
+        if pictures == 0 || seen.len() != 3 * pictures * area {
+            return Err(format!(
+                "{} values are not {pictures} pictures of {width_px}x{height_px}",
+                seen.len()
+            ));
+        }
+        let Self {
+            graph,
+            parameters,
+            level,
+            threads,
+            evaluate,
+            ..
+        } = self;
+        let tape = reuse(evaluate, *level, graph, pictures, height_px, width_px);
+        threads.install(|| tape.forward(graph, parameters, seen, Mode::Evaluate));
+        let logits = tape.output(graph.logits, 2);
+        let mut anomaly_map = Vec::with_capacity(pictures * area);
+        for logits in logits.chunks_exact(2 * area) {
+            let (normal, anomaly) = logits.split_at(area);
+            anomaly_map.extend(
+                normal
+                    .iter()
+                    .zip(anomaly)
+                    .map(|(normal, anomaly)| 1.0 / (1.0 + (normal - anomaly).exp())),
+            );
+        }
+        Ok(Inference {
+            reconstruction: tape.output(graph.reconstruction, 3),
+            anomaly_map,
+        })
+    }
+
+    fn weights(&self) -> Weights {
+        self.parameters.weights()
+    }
+
+    fn adam(&self) -> AdamState {
+        self.parameters.adam()
+    }
+
+    fn restore(&mut self, weights: &Weights, adam: &AdamState) -> Result<(), String> {
+        self.parameters.restore(weights, adam)
+    }
+}

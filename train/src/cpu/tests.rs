@@ -1,0 +1,216 @@
+//! Every kernel against its definition, on every instruction set of this processor, and the gradients
+//! against the forward pass.
+
+use super::conv::{Packed, Slot, Start, convolve};
+use super::planes::{Planes, Sides, from_planar, to_planar};
+use super::resample::{Taps, max_pool, max_pool_gradient, upsample, upsample_gradient};
+use super::vector::{BLOCK, Level};
+use super::weight_gradient;
+use blemish::draem::Upsampling;
+use proptest::prelude::*;
+
+/// Numbers that need no generator: a fixed sequence of small fractions, so that sums are exact.
+fn numbers(length: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    (0..length)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            ((state >> 59) as f32 - 16.0) / 16.0
+        })
+        .collect()
+}
+
+fn planes(channels: usize, height: usize, width: usize, planar: &[f32]) -> Planes {
+    let mut planes = Planes::new(1, channels.div_ceil(BLOCK), height, width);
+    let sides = Sides { height, width };
+    from_planar(&mut planes.values, sides, 0, planar, channels);
+    planes
+}
+
+struct Case {
+    inputs: usize,
+    outputs: usize,
+    height: usize,
+    width: usize,
+}
+
+impl Case {
+    fn seen(&self, image: &[f32], channel: usize, y: isize, x: isize) -> f32 {
+        let inside =
+            (0..self.height as isize).contains(&y) && (0..self.width as isize).contains(&x);
+        if inside {
+            image[(channel * self.height + y as usize) * self.width + x as usize]
+        } else {
+            0.0
+        }
+    }
+
+    /// By definition: `sum over input channels and taps of weight * shifted input`.
+    fn convolve(&self, image: &[f32], weight: &[f32], bias: &[f32]) -> Vec<f32> {
+        let mut output = Vec::new();
+        for out in 0..self.outputs {
+            for y in 0..self.height as isize {
+                for x in 0..self.width as isize {
+                    let mut sum = bias[out];
+                    for channel in 0..self.inputs {
+                        for tap in 0..9 {
+                            sum += weight[(out * self.inputs + channel) * 9 + tap]
+                                * self.seen(
+                                    image,
+                                    channel,
+                                    y + tap as isize / 3 - 1,
+                                    x + tap as isize % 3 - 1,
+                                );
+                        }
+                    }
+                    output.push(sum);
+                }
+            }
+        }
+        output
+    }
+
+    fn gradient(&self, image: &[f32], by_output: &[f32]) -> Vec<f32> {
+        let mut gradient = vec![0.0; self.outputs * self.inputs * 9];
+        for out in 0..self.outputs {
+            for channel in 0..self.inputs {
+                for tap in 0..9 {
+                    let mut sum = 0.0;
+                    for y in 0..self.height as isize {
+                        for x in 0..self.width as isize {
+                            sum += by_output
+                                [(out * self.height + y as usize) * self.width + x as usize]
+                                * self.seen(
+                                    image,
+                                    channel,
+                                    y + tap as isize / 3 - 1,
+                                    x + tap as isize % 3 - 1,
+                                );
+                        }
+                    }
+                    gradient[(out * self.inputs + channel) * 9 + tap] = sum;
+                }
+            }
+        }
+        gradient
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Inputs are sixteenths and sums stay small, so every order of summation gives the same bits.
+    #[test]
+    fn convolution_equals_its_definition(
+        inputs in 1usize..20, outputs in 1usize..42, height in 1usize..7, width in 1usize..37, seed: u64,
+    ) {
+        let case = Case { inputs, outputs, height, width };
+        let image = numbers(inputs * height * width, seed);
+        let weight = numbers(outputs * inputs * 9, seed ^ 1);
+        let bias = numbers(outputs, seed ^ 2);
+        let wanted = case.convolve(&image, &weight, &bias);
+        let from = planes(inputs, height, width, &image);
+        let mut packed = Packed::default();
+        packed.fill(inputs, outputs, |o, i, tap| weight[(o * inputs + i) * 9 + tap]);
+        packed.bias[..outputs].copy_from_slice(&bias);
+        for level in Level::available() {
+            let mut to = Planes::new(1, outputs.div_ceil(BLOCK) + 1, height, width);
+            let like = Planes { values: Vec::new(), ..to };
+            let slot = Slot { first_block: 1 };
+            let mut lines = 0;
+            for start in [Start::Bias, Start::Output] {
+                convolve(
+                    level, &packed, &from, &from.values, Slot { first_block: 0 }, &like,
+                    &mut to.values, slot, start, |_, _, line| lines += line.len() / BLOCK,
+                );
+            }
+            prop_assert_eq!(lines, 2 * outputs.div_ceil(BLOCK) * height * width);
+            let mut got = vec![0.0; wanted.len()];
+            to_planar(&to.values, Sides { height, width }, BLOCK, &mut got, outputs);
+            // The second run starts from the first one's output instead of the bias.
+            let per = height * width;
+            for (pixel, (got, once)) in got.iter().zip(&wanted).enumerate() {
+                prop_assert_eq!(*got, once + once - bias[pixel / per], "{:?}", level);
+            }
+        }
+    }
+
+    #[test]
+    fn weight_gradient_equals_its_definition(
+        inputs in 1usize..20, outputs in 1usize..42, height in 1usize..7, width in 1usize..37, seed: u64,
+    ) {
+        let case = Case { inputs, outputs, height, width };
+        let image = numbers(inputs * height * width, seed);
+        let by_output = numbers(outputs * height * width, seed ^ 1);
+        let wanted = case.gradient(&image, &by_output);
+        let from = planes(inputs, height, width, &image);
+        let by = planes(outputs, height, width, &by_output);
+        let (ib, ob) = (inputs.div_ceil(BLOCK), outputs.div_ceil(BLOCK));
+        for level in Level::available() {
+            let mut sums = vec![0.0; weight_gradient::length(ib, ob)];
+            weight_gradient::accumulate(
+                level, &from, &from.values, Slot { first_block: 0 }, ib, &by, &by.values, &mut sums,
+            );
+            let mut conv = super::parameters::Conv {
+                in_channels: inputs,
+                out_channels: outputs,
+                ..Default::default()
+            };
+            conv.weight.gradient = vec![f32::NAN; wanted.len()];
+            conv.unpack_gradient(&sums);
+            prop_assert_eq!(&conv.weight.gradient, &wanted, "{:?}", level);
+        }
+    }
+
+    /// `<up(x), g> = <x, up*(g)>`, and the same for pooling, which is linear around a given input.
+    #[test]
+    fn resampling_gradients_are_adjoint(half_height in 1usize..6, half_width in 1usize..9, seed: u64) {
+        let (height, width) = (2 * half_height, 2 * half_width);
+        let small = Sides { height: half_height, width: half_width };
+        let large = Sides { height, width };
+        let channels = 11;
+        let x = planes(channels, half_height, half_width, &numbers(channels * half_height * half_width, seed));
+        let g = planes(channels, height, width, &numbers(channels * height * width, seed ^ 1));
+        for level in Level::available() {
+            for upsampling in [Upsampling::AlignCorners, Upsampling::HalfPixel] {
+                let (v, h) = (Taps::new(half_height, upsampling), Taps::new(half_width, upsampling));
+                let mut up = Planes::new(1, 2, height, width);
+                upsample(level, small, &v, &h, &x.values, &mut up.values, &mut Vec::new());
+                let mut back = Planes::new(1, 2, half_height, half_width);
+                back.values.fill(7.0);
+                upsample_gradient(level, small, &v, &h, &g.values, &mut back.values, &mut Vec::new());
+                let forward = dot(&up, &g, large, channels);
+                let backward = dot(&x, &back, small, channels);
+                prop_assert!((forward - backward).abs() < 1e-3, "{} {}", forward, backward);
+            }
+            let mut pooled = Planes::new(1, 2, half_height, half_width);
+            max_pool(level, large, &g.values, &mut pooled.values);
+            let mut back = Planes::new(1, 2, height, width);
+            back.values.fill(1.0);
+            max_pool_gradient(level, large, &g.values, &x.values, &mut back.values, true);
+            // Added onto ones: the ones' part is the sum of the input itself.
+            let ones: f64 = sum(&g, large, channels);
+            let forward = dot(&pooled, &x, small, channels);
+            let backward = dot(&g, &back, large, channels) - ones;
+            prop_assert!((forward - backward).abs() < 1e-3, "{} {}", forward, backward);
+        }
+    }
+}
+
+fn dot(a: &Planes, b: &Planes, sides: Sides, channels: usize) -> f64 {
+    let mut planar = [Vec::new(), Vec::new()];
+    for (planar, planes) in planar.iter_mut().zip([a, b]) {
+        planar.resize(channels * sides.height * sides.width, 0.0);
+        to_planar(&planes.values, sides, 0, planar, channels);
+    }
+    let products = planar[0].iter().zip(&planar[1]);
+    products.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+}
+
+fn sum(a: &Planes, sides: Sides, channels: usize) -> f64 {
+    let mut planar = vec![0.0; channels * sides.height * sides.width];
+    to_planar(&a.values, sides, 0, &mut planar, channels);
+    planar.iter().map(|&value| f64::from(value)).sum()
+}
