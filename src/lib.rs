@@ -19,8 +19,10 @@ pub mod engine;
 pub mod geometry;
 pub mod metrics;
 pub mod model;
+pub mod page;
 pub mod picture;
 pub mod pins;
+pub mod reject;
 #[cfg(test)]
 mod test_golden;
 pub mod verdict;
