@@ -1,23 +1,94 @@
-//! From a checkpoint to the bundle: metadata, threshold from held-out goods, golden tile.
+//! From a checkpoint to the bundle: metadata, golden tile, threshold from held-out goods.
+//!
+//! Held-out pictures are scored by the bundle itself, loaded as a station loads it and run by the
+//! station's code over whole pictures: what the threshold promises is what the station does.
 
+use crate::backend::{Backend, Batch};
 use crate::checkpoint::Checkpoint;
 use crate::config::FitConfig;
 use crate::export::{ExportError, write_bundle};
 use crate::fit::prepare::Prepared;
-use crate::golden;
-use blemish::draem::score::WINDOW_PX;
+use crate::threshold::{self, Choice};
+use crate::{golden, inspectors};
+use blemish::draem::score::{WINDOW_PX, image_score};
+use blemish::engine::{EngineError, Prediction};
 use blemish::geometry::TileSize;
 use blemish::model::{
-    ColorOrder, Golden, Metadata, Preparation, SCHEMA_VERSION, ScoreRule, Threshold, Training,
+    self, Bundle, ColorOrder, Golden, Metadata, ModelError, Preparation, SCHEMA_VERSION, ScoreRule,
+    Training,
 };
+use blemish::picture::{Picture, PictureError};
+use blemish::web::{InspectError, PictureRules, inspect_picture};
+use prost::Message;
+use std::path::PathBuf;
+use tract_onnx::pb::ModelProto;
 
-/// What the bundle of `checkpoint` says about itself, for tiles of `tile`.
-pub fn metadata(
+/// Regions of fewer pixels are no defects; nothing smaller is known without real defects.
+const MIN_AREA_PX: u32 = 1;
+
+/// Why there is no bundle.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    #[error("the golden tile: {0}")]
+    Device(String),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("the bundle cannot be read back: {0}")]
+    Decode(#[from] prost::DecodeError),
+    #[error("the bundle's metadata cannot be written as JSON: {0}")]
+    Metadata(#[from] serde_json::Error),
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    #[error("held-out picture '{}': {source}", path.display())]
+    Inspect { path: PathBuf, source: InspectError },
+    #[error("a simulated defect: {0}")]
+    Engine(#[from] EngineError),
+}
+
+/// A bundle and how its threshold came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// The file.
+    pub bytes: Vec<u8>,
+    pub choice: Choice,
+}
+
+/// Makes the bundle of `checkpoint` with tiles of `tile`; `backend` holds the checkpoint's weights.
+///
+/// # Errors
+/// What could not be computed, read or verified.
+pub fn finish(
     config: &FitConfig,
     prepared: &Prepared,
     checkpoint: &Checkpoint,
     tile: TileSize,
-    threshold: Threshold,
+    backend: &mut dyn Backend,
+) -> Result<Finished, BundleError> {
+    let provisional = metadata(config, prepared, checkpoint, tile);
+    let golden = golden::liveliest(backend, tile, prepared.mean).map_err(BundleError::Device)?;
+    let bytes = write_bundle(&checkpoint.weights, provisional, &golden)?;
+    let bundle = Bundle::from_bytes(bytes.clone(), "just exported", &mut |_| {})?;
+    let goods = good_scores(&bundle, &prepared.held_out)?;
+    let defects = defect_scores(&bundle, &prepared.validation)?;
+    let choice = threshold::choose(&goods, &defects, MIN_AREA_PX);
+    let metadata = Metadata {
+        threshold: choice.threshold.clone(),
+        ..bundle.metadata().clone()
+    };
+    Ok(Finished {
+        bytes: model::seal(ModelProto::decode(bytes.as_slice())?, &metadata)?,
+        choice,
+    })
+}
+
+/// What the bundle says about itself before its golden tile and threshold are known.
+fn metadata(
+    config: &FitConfig,
+    prepared: &Prepared,
+    checkpoint: &Checkpoint,
+    tile: TileSize,
 ) -> Metadata {
     let recipe = &config.recipe;
     let most_overlap = tile.width_px.min(tile.height_px) / 2;
@@ -37,7 +108,7 @@ pub fn metadata(
         score: ScoreRule {
             window_px: WINDOW_PX as u32,
         },
-        threshold,
+        threshold: threshold::choose(&[], &[], MIN_AREA_PX).threshold,
         flat_field: config.flat_field,
         training: Training {
             data_fingerprint: prepared.fingerprint.clone(),
@@ -52,16 +123,37 @@ pub fn metadata(
     }
 }
 
-/// The bytes of the bundle, checked once as a station would.
+/// Scores of whole pictures, as the station gives them.
 ///
 /// # Errors
-/// As [`write_bundle`].
-pub fn write(
-    checkpoint: &Checkpoint,
-    metadata: Metadata,
-    mean: [u8; 3],
-) -> Result<Vec<u8>, ExportError> {
-    let weights = &checkpoint.weights;
-    let input = golden::liveliest(weights, metadata.network, metadata.tile, mean)?;
-    write_bundle(weights, metadata, &input)
+/// Names the picture that cannot be read or inspected.
+pub fn good_scores(bundle: &Bundle, pictures: &[PathBuf]) -> Result<Vec<f32>, BundleError> {
+    let rules = PictureRules::of(bundle.metadata(), false);
+    inspectors::each(bundle, pictures, |path, inspector| {
+        let result = inspect_picture(&Picture::open(path)?, inspector, &rules);
+        result
+            .map(|result| result.score)
+            .map_err(|source| BundleError::Inspect {
+                path: path.clone(),
+                source,
+            })
+    })
+}
+
+/// Scores of the tiles that carry a simulated defect.
+fn defect_scores(bundle: &Bundle, batches: &[Batch]) -> Result<Vec<f32>, EngineError> {
+    let tiles: Vec<(&[f32], usize, usize)> = (batches.iter())
+        .flat_map(|batch| {
+            let area = batch.width_px * batch.height_px;
+            let tiles = batch.seen.chunks_exact(3 * area);
+            (tiles.zip(batch.mask.chunks_exact(area)))
+                .filter(|(_, mask)| mask.contains(&1.0))
+                .map(|(tile, _)| (tile, batch.width_px, batch.height_px))
+        })
+        .collect();
+    inspectors::each(bundle, &tiles, |&(tile, width, height), inspector| {
+        let mut prediction = Prediction::default();
+        inspector.inspect(tile, &mut prediction)?;
+        Ok(image_score(&prediction.anomaly_map, width, height))
+    })
 }

@@ -2,10 +2,9 @@
 //!
 //! It is computed, never a training picture: a bundle may be passed on where the pictures may not.
 
-use crate::reference;
-use crate::weights::{Weights, WeightsError};
-use blemish::draem::{Graph, NetworkSpec};
+use crate::backend::Backend;
 use blemish::geometry::TileSize;
+use blemish::model::{ColorOrder, planes};
 use sha2::{Digest, Sha256};
 
 /// Candidates of which the one with the liveliest map is taken.
@@ -46,24 +45,24 @@ pub fn picture(tile: TileSize, mean: [u8; 3], seed: u64) -> Vec<u8> {
 }
 
 /// Of a few computed pictures, the one on which the networks' map varies most: a flat map proves
-/// little.
+/// little. `backend` holds the networks.
 ///
 /// # Errors
-/// Names the array that `weights` lacks.
+/// A sentence for people where the device failed.
 pub fn liveliest(
-    weights: &Weights,
-    spec: NetworkSpec,
+    backend: &mut dyn Backend,
     tile: TileSize,
     mean: [u8; 3],
-) -> Result<Vec<u8>, WeightsError> {
-    let graph = Graph::new(spec);
+) -> Result<Vec<u8>, String> {
+    let (width, height) = (tile.width_px as usize, tile.height_px as usize);
     let mut best = (f64::NEG_INFINITY, Vec::new());
     for seed in 0..CANDIDATES {
         let rgb = picture(tile, mean, seed);
-        let planes = blemish::model::planes(&rgb, blemish::model::ColorOrder::Rgb);
-        let map = reference::forward(&graph, weights, &planes, tile)?.anomaly_map;
+        let map = backend
+            .infer(&planes(&rgb, ColorOrder::Rgb), 1, width, height)?
+            .anomaly_map;
         let mean = map.iter().map(|&p| f64::from(p)).sum::<f64>() / map.len() as f64;
-        let spread = (map.iter().map(|&p| (f64::from(p) - mean).powi(2))).sum::<f64>();
+        let spread = map.iter().map(|&p| (f64::from(p) - mean).powi(2)).sum();
         if spread > best.0 {
             best = (spread, rgb);
         }

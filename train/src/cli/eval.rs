@@ -1,23 +1,90 @@
 //! `eval`: a bundle's scores on a test set in MVTec's layout.
 
 use super::Done;
+use crate::eval::{ClassReport, Figures, classes, evaluate};
+use blemish::model::Bundle;
+use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Bundle, or the folder of a run that has one.
     model: PathBuf,
-    /// Class folder in MVTec's layout.
+    /// Class folder in MVTec's layout, or a folder of class folders.
     pictures: PathBuf,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Args {
     pub fn run(self) -> Done {
-        Err(format!(
-            "eval of {} on {} is not there yet",
-            self.model.display(),
-            self.pictures.display()
-        )
-        .into())
+        let path = match self.model.is_dir() {
+            true => self.model.join("model.onnx"),
+            false => self.model,
+        };
+        let bundle = Bundle::read(&path)?;
+        let pictures = classes(&self.pictures)?
+            .iter()
+            .map(|class| class.tests.len())
+            .sum::<usize>();
+        // Drawn on standard error, and only where that is a terminal.
+        let bar = ProgressBar::new(pictures as u64);
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} pictures, {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let report = evaluate(&bundle, &self.pictures, &|| bar.inc(1))?;
+        bar.finish_and_clear();
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&report)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        let threshold = &bundle.metadata().threshold;
+        for class in &report.classes {
+            table(class);
+        }
+        if report.classes.len() > 1 {
+            println!("{}", row("mean of classes", "", &report.mean));
+        }
+        println!(
+            "rejected: pictures with a region of score {:.4} or more and at least {} px",
+            threshold.score, threshold.min_area_px
+        );
+        Ok(ExitCode::SUCCESS)
     }
+}
+
+fn table(class: &ClassReport) {
+    println!(
+        "{:<20} {:>11}  image AUROC     AP  pixel AUROC     AP  AUPRO",
+        class.class, "rejected"
+    );
+    let (mut rejected, mut pictures) = (0, 0);
+    for kind in &class.kinds {
+        let share = format!("{}/{}", kind.rejected, kind.pictures);
+        match &kind.figures {
+            Some(figures) => println!("{}", row(&kind.name, &share, figures)),
+            None => println!("{:<20} {share:>11}", kind.name),
+        }
+        rejected += kind.rejected;
+        pictures += kind.pictures;
+    }
+    println!(
+        "{}",
+        row("all", &format!("{rejected}/{pictures}"), &class.figures)
+    );
+}
+
+fn row(name: &str, share: &str, figures: &Figures) -> String {
+    let Figures {
+        image_auroc,
+        image_ap,
+        pixel_auroc,
+        pixel_ap,
+        aupro,
+    } = figures;
+    format!(
+        "{name:<20} {share:>11} {image_auroc:>12.3} {image_ap:>6.3} {pixel_auroc:>12.3} \
+         {pixel_ap:>6.3} {aupro:>6.3}"
+    )
 }

@@ -4,13 +4,16 @@ use super::{Done, parse_tile};
 use crate::checkpoint::{Checkpoint, write_atomically};
 use crate::config::FitConfig;
 use crate::fit::prepare::Prepared;
-use crate::fit::validation;
 use crate::run_folder::RunFolder;
 use crate::threshold;
 use crate::{bundle, device};
 use blemish::geometry::TileSize;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// False rejects per 1000 that people ask for.
+const CLAIM: f64 = 10.0;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -33,8 +36,9 @@ impl Args {
         if let Some(pictures) = self.pictures {
             config.pictures = pictures;
         }
-        let tile = self.tile.unwrap_or(config.recipe.tile);
-        if config.recipe.resize && tile != config.recipe.tile {
+        let trained = config.recipe.tile;
+        config.recipe.tile = self.tile.unwrap_or(trained);
+        if config.recipe.resize && config.recipe.tile != trained {
             return Err("a run with --resize has one tile size; leave --tile out".into());
         }
         let latest = RunFolder::latest(&self.run)?;
@@ -53,7 +57,7 @@ impl Args {
             .into());
         }
         let out = self.out.unwrap_or_else(|| self.run.join("model.onnx"));
-        finish(&config, &prepared, &checkpoint, tile, &out)?;
+        finish(&config, &prepared, &checkpoint, &out)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -63,32 +67,27 @@ pub fn finish(
     config: &FitConfig,
     prepared: &Prepared,
     checkpoint: &Checkpoint,
-    tile: TileSize,
     out: &Path,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let mut backend = device::open(&config.device, config.recipe.network, config.threads)?;
+) -> Result<(), Box<dyn Error>> {
+    let recipe = &config.recipe;
+    let mut backend = device::open(&config.device, recipe.network, config.threads)?;
     backend.restore(&checkpoint.weights, &checkpoint.adam)?;
-    let choice = match prepared.validation.is_empty() {
-        true => threshold::choose(&[], &[], 1),
-        false => {
-            let judged = validation::judge(&mut *backend, &prepared.validation)?;
-            threshold::choose(&judged.good_scores, &judged.defect_scores, 1)
-        }
-    };
-    let metadata = bundle::metadata(config, prepared, checkpoint, tile, choice.threshold.clone());
-    let bytes = bundle::write(checkpoint, metadata, prepared.mean)?;
-    write_atomically(out, |file| file.write_all(&bytes))?;
-    println!(
-        "threshold   {:.4}: {}",
-        choice.threshold.score, choice.threshold.basis
-    );
-    println!(
-        "            expected false rejects per 1000: {:.1}, with 95 % confidence at most {:.1}",
-        choice.threshold.expected_rejects_per_1000, choice.threshold.upper_95_rejects_per_1000
-    );
+    let finished = bundle::finish(config, prepared, checkpoint, recipe.tile, &mut *backend)?;
+    write_atomically(out, |file| file.write_all(&finished.bytes))?;
+    let (choice, set) = (&finished.choice, &finished.choice.threshold);
+    println!("threshold   {:.4}: {}", set.score, set.basis);
+    if set.goods > 0 {
+        println!(
+            "            of 1000 good pictures like these {:.1} are expected to be rejected, with 95 % \
+             confidence at most {:.1};\n            to promise fewer than {CLAIM} takes {} held-out goods",
+            set.expected_rejects_per_1000,
+            set.upper_95_rejects_per_1000,
+            threshold::goods_needed(CLAIM)
+        );
+    }
     if choice.simulated_defects > 0 {
         println!(
-            "            {} of {} simulated defects would be missed",
+            "            {} of {} simulated defects on held-out goods are missed at it",
             choice.simulated_missed, choice.simulated_defects
         );
     }

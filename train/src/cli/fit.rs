@@ -105,7 +105,7 @@ impl Args {
         let done = checkpoint.map_or(0, |checkpoint| checkpoint.step);
         summary(&config, &prepared, folder.root(), done);
         let validate = |backend: &mut dyn crate::backend::Backend| {
-            validation::judge(backend, &prepared.validation).map(|judged| judged.figures)
+            validation::judge(backend, &prepared.validation)
         };
         let fitting = Fitting {
             config: &config,
@@ -116,7 +116,9 @@ impl Args {
             stop: &stop,
             quiet: false,
         };
-        match fitting.run(&mut *backend, done)? {
+        let outcome = fitting.run(&mut *backend, done)?;
+        drop(backend);
+        match outcome {
             Outcome::Finished => {}
             Outcome::Stopped { signal, step } => {
                 println!(
@@ -129,13 +131,7 @@ impl Args {
         }
         let latest = RunFolder::latest(folder.root())?.checkpoint;
         let checkpoint = latest.ok_or("the run has no checkpoint")?;
-        super::export::finish(
-            &config,
-            &prepared,
-            &checkpoint,
-            recipe.tile,
-            &folder.bundle_path(),
-        )?;
+        super::export::finish(&config, &prepared, &checkpoint, &folder.bundle_path())?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -33,8 +33,11 @@ enum Command {
 /// What commands return: how the program ends, or a sentence for people.
 type Done = Result<ExitCode, Box<dyn Error>>;
 
-/// Runs the command. Exit codes: 0 done, 1 failed, 2 wrong usage, 128 + n stopped by signal n with
-/// a resumable run left behind.
+/// Bad usage, input or output.
+const EXIT_FAILED: u8 = 2;
+
+/// Runs the command. Exit codes: 0 the work is done; 2 bad usage, input or output, with the reason on
+/// standard error; 128 + n stopped by signal n with a resumable run left behind.
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Fit(args) => args.run(),
@@ -44,7 +47,7 @@ pub fn run(cli: Cli) -> ExitCode {
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
-        ExitCode::FAILURE
+        ExitCode::from(EXIT_FAILED)
     })
 }
 

@@ -6,23 +6,13 @@ use blemish::draem::score::image_score;
 use blemish::metrics::{MetricError, Scores};
 use blemish::picture::Mask;
 
-/// What the networks say about simulated batches.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Judged {
-    pub figures: Validation,
-    /// Scores of the tiles without a defect.
-    pub good_scores: Vec<f32>,
-    /// Scores of the tiles with a simulated defect.
-    pub defect_scores: Vec<f32>,
-}
-
 /// Runs the networks on `batches` and compares with their masks.
 ///
 /// # Errors
 /// A sentence for people: the device failed, or the tiles are all good or all defective.
-pub fn judge(backend: &mut dyn Backend, batches: &[Batch]) -> Result<Judged, String> {
+pub fn judge(backend: &mut dyn Backend, batches: &[Batch]) -> Result<Validation, String> {
+    let sentence = |error: MetricError| format!("validation: {error}");
     let (mut images, mut pixels) = (Scores::new(), Scores::new());
-    let (mut good_scores, mut defect_scores) = (Vec::new(), Vec::new());
     let mut tiles = 0;
     for batch in batches {
         let (width, height) = (batch.width_px, batch.height_px);
@@ -36,29 +26,18 @@ pub fn judge(backend: &mut dyn Backend, batches: &[Batch]) -> Result<Judged, Str
                 height_px: height,
                 defect: mask.iter().map(|&value| value > 0.5).collect(),
             };
-            let defective = mask.area_px() > 0;
             let score = image_score(map, width, height);
-            let sentence = |error: MetricError| format!("validation: {error}");
-            images.push(score, defective).map_err(sentence)?;
+            images.push(score, mask.area_px() > 0).map_err(sentence)?;
             pixels.push_map(map, &mask).map_err(sentence)?;
-            match defective {
-                true => defect_scores.push(score),
-                false => good_scores.push(score),
-            }
             tiles += 1;
         }
     }
-    let sentence = |error: MetricError| format!("validation: {error}");
     let images = images.into_ranking().map_err(sentence)?;
     let pixels = pixels.into_ranking().map_err(sentence)?;
-    Ok(Judged {
-        figures: Validation {
-            tiles,
-            image_auroc: images.auroc(),
-            image_ap: images.average_precision(),
-            pixel_ap: pixels.average_precision(),
-        },
-        good_scores,
-        defect_scores,
+    Ok(Validation {
+        tiles,
+        image_auroc: images.auroc(),
+        image_ap: images.average_precision(),
+        pixel_ap: pixels.average_precision(),
     })
 }
