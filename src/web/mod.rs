@@ -34,7 +34,7 @@ mod tests;
 
 pub use config::{ConfigError, MIN_SEGMENT_LINES, WebConfig};
 pub use inspection::{PushError, TileId, TileJob, Web};
-pub use picture_inspection::{InspectError, PictureResult, PictureRules, inspect_picture};
+pub use picture_inspection::{InspectError, PictureResult, PictureRules, Sheet, inspect_picture};
 pub use regions::Region;
 
 use crate::geometry::LineNumber;

@@ -243,8 +243,9 @@ fn inspect_tile(
     Ok(())
 }
 
-/// Keeps everything.
-struct Sheet {
+/// A sink that keeps all that is found on one picture of known sides.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sheet {
     width_px: usize,
     height_px: usize,
     anomaly_map: Vec<f32>,
@@ -255,7 +256,8 @@ struct Sheet {
 }
 
 impl Sheet {
-    fn new(width_px: usize, height_px: usize) -> Self {
+    /// An empty sheet for a picture whose first line is line 0.
+    pub fn new(width_px: usize, height_px: usize) -> Self {
         Self {
             width_px,
             height_px,
@@ -267,7 +269,13 @@ impl Sheet {
         }
     }
 
-    fn result(self, repainted: bool) -> PictureResult {
+    /// Lines of the map so far.
+    pub fn lines(&self) -> usize {
+        self.anomaly_map.len() / self.width_px.max(1)
+    }
+
+    /// What was found; `repainted` says whether the engine gave a reconstruction for every tile.
+    pub fn result(self, repainted: bool) -> PictureResult {
         let passes = self.verdicts.iter().all(|verdict| verdict.passes());
         PictureResult {
             width_px: self.width_px,
