@@ -4,6 +4,7 @@
 //! `--fail-on-defect`); 2 bad usage, input or output, with the reason on stderr.
 
 mod inspect;
+mod model;
 mod synth;
 
 use std::error::Error;
@@ -27,6 +28,8 @@ pub struct Cli {
 enum Command {
     /// Inspect a picture, a folder of pictures or a strip of any size
     Inspect(inspect::Args),
+    /// Show a bundle, or check whether this machine may use it
+    Model(model::Args),
     /// Write pictures of the built-in web with known defects, for training and judging
     Synth(synth::Args),
 }
@@ -38,6 +41,7 @@ enum Command {
 pub fn run(cli: Cli) -> Outcome {
     match cli.command {
         Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Model(args)) => model::run(&args),
         Some(Command::Synth(args)) => synth::run(&args),
         None => Err("no command was given; see 'blemish --help'".into()),
     }

@@ -8,7 +8,7 @@ mod crew;
 mod tract;
 
 pub use crew::{Crew, Job, Refused};
-pub use tract::{PlanNode, TractInspector};
+pub use tract::{Plan, PlanNode, TractInspector};
 
 /// What the networks say about one tile. Buffers are reused from tile to tile.
 #[derive(Debug, Clone, Default, PartialEq)]

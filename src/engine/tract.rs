@@ -7,12 +7,18 @@ use tract_core::internal::*;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::InferenceModelExt;
 
-/// A worker on a plan that its clones share; weights are held once.
-pub struct TractInspector {
+/// A graph after tract's optimizer, with its weights; clones share it.
+#[derive(Clone)]
+pub struct Plan {
     plan: Arc<TypedSimplePlan>,
     tile: TileSize,
+}
+
+/// A worker on a plan.
+pub struct TractInspector {
+    plan: Plan,
     /// The input tensor, given back by the plan after every run.
-    input: Arc<Tensor>,
+    input: Option<Arc<Tensor>>,
     /// Made by the first tile, dropped after a failure.
     state: Option<TypedSimpleState>,
 }
@@ -30,20 +36,25 @@ pub struct PlanNode {
     pub macs: u64,
 }
 
-impl TractInspector {
+impl Plan {
     /// Plans a graph that passed the bundle's checks; its input has shape `1 x 3 x height x width`.
     ///
     /// # Errors
     /// tract's own words where it cannot read, type or optimize the graph.
     pub fn new(model: &ModelProto, tile: TileSize) -> Result<Self, EngineError> {
-        let shape = [1, 3, tile.height_px as usize, tile.width_px as usize];
-        let input = Tensor::zero::<f32>(&shape).map_err(refusal)?;
         Ok(Self {
-            plan: plan(model).map_err(refusal)?,
+            plan: optimize(model).map_err(refusal)?,
             tile,
-            input: Arc::new(input),
-            state: None,
         })
+    }
+
+    /// A new worker.
+    pub fn worker(&self) -> TractInspector {
+        TractInspector {
+            plan: self.clone(),
+            input: None,
+            state: None,
+        }
     }
 
     /// The plan's nodes in order of computation, constants left out.
@@ -55,12 +66,31 @@ impl TractInspector {
             .map(|&id| describe(model, &model.nodes[id]))
             .collect()
     }
+}
 
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan")
+            .field("tile", &self.tile)
+            .field("nodes", &self.plan.model().nodes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl TractInspector {
     fn run(&mut self, tile: &[f32], out: &mut Prediction) -> TractResult<()> {
-        if Arc::get_mut(&mut self.input).is_none() {
-            self.input = Arc::new(Tensor::zero::<f32>(self.input.shape())?);
-        }
-        let input = Arc::get_mut(&mut self.input).context("the input is still in use")?;
+        let mut shared = match self.input.take() {
+            Some(tensor) => tensor,
+            None => {
+                let TileSize {
+                    width_px,
+                    height_px,
+                } = self.plan.tile;
+                let shape = [1, 3, height_px as usize, width_px as usize];
+                Arc::new(Tensor::zero::<f32>(&shape)?)
+            }
+        };
+        let input = Arc::get_mut(&mut shared).context("the input is still in use")?;
         let mut view = input.try_as_plain_ram_mut()?;
         let pixels = view.as_slice_mut::<f32>()?;
         ensure!(
@@ -72,38 +102,24 @@ impl TractInspector {
         pixels.copy_from_slice(tile);
         let state = match &mut self.state {
             Some(state) => state,
-            none => none.insert(self.plan.spawn()?),
+            none => none.insert(self.plan.plan.spawn()?),
         };
-        let results = state.run(tvec!(TValue::from_const(self.input.clone())))?;
+        let results = state.run(tvec!(TValue::from_const(shared.clone())))?;
+        self.input = Some(shared);
         copy(results.first(), &mut out.anomaly_map)?;
         copy(results.get(1), &mut out.reconstruction)
     }
 }
 
-impl Clone for TractInspector {
-    /// Another worker: the plan is shared, the state is its own.
-    fn clone(&self) -> Self {
-        Self {
-            plan: self.plan.clone(),
-            tile: self.tile,
-            input: self.input.clone(),
-            state: None,
-        }
-    }
-}
-
 impl std::fmt::Debug for TractInspector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TractInspector")
-            .field("tile", &self.tile)
-            .field("nodes", &self.plan.model().nodes.len())
-            .finish_non_exhaustive()
+        f.debug_tuple("TractInspector").field(&self.plan).finish()
     }
 }
 
 impl Inspector for TractInspector {
     fn tile_size(&self) -> TileSize {
-        self.tile
+        self.plan.tile
     }
 
     fn inspect(&mut self, tile: &[f32], out: &mut Prediction) -> Result<(), EngineError> {
@@ -120,7 +136,7 @@ impl Inspector for TractInspector {
     }
 }
 
-fn plan(model: &ModelProto) -> TractResult<Arc<TypedSimplePlan>> {
+fn optimize(model: &ModelProto) -> TractResult<Arc<TypedSimplePlan>> {
     tract_onnx::onnx()
         .model_for_proto_model(model)?
         .into_typed()?
@@ -134,12 +150,13 @@ fn describe(model: &TypedModel, node: &TypedNode) -> PlanNode {
         .outputs
         .first()
         .and_then(|out| out.fact.shape.as_concrete());
+    let element_wise = node.op_is::<tract_core::ops::element_wise::ElementWiseOp>();
     let macs = model
         .node_input_facts(node.id)
         .and_then(|facts| node.op.cost(&facts))
         .unwrap_or_default()
         .iter()
-        .filter(|(kind, _)| matches!(kind, Cost::FMA(_)))
+        .filter(|(kind, _)| matches!(kind, Cost::FMA(_)) && !element_wise)
         .filter_map(|(_, count)| count.to_i64().ok())
         .sum::<i64>();
     PlanNode {

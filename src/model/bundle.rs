@@ -3,7 +3,7 @@
 use super::graph_check::{check_graph, check_weights, graph};
 use super::seal::{HASH_KEY, content_hash, property, read_metadata};
 use super::{Check, METADATA_KEY, Metadata, ModelError, Problem};
-use crate::engine::{Inspector, Prediction, TractInspector};
+use crate::engine::{Inspector, Plan, Prediction, TractInspector};
 use prost::Message;
 use std::path::Path;
 use tract_onnx::pb::ModelProto;
@@ -18,7 +18,7 @@ pub struct Bundle {
     metadata: Metadata,
     sha256: String,
     parity: f32,
-    inspector: TractInspector,
+    plan: Plan,
 }
 
 impl Bundle {
@@ -53,7 +53,15 @@ impl Bundle {
     /// # Errors
     /// Where this machine computes something else than the one that exported it.
     pub fn embedded() -> Result<Self, ModelError> {
-        Self::from_bytes(EMBEDDED.to_vec(), "embedded", &mut |_| {})
+        Self::embedded_telling(&mut |_| {})
+    }
+
+    /// As [`Bundle::embedded`]; tells every check that passed.
+    ///
+    /// # Errors
+    /// As [`Bundle::embedded`].
+    pub fn embedded_telling(passed: &mut dyn FnMut(Check)) -> Result<Self, ModelError> {
+        Self::from_bytes(EMBEDDED.to_vec(), "embedded", passed)
     }
 
     /// Checks the bundle in `bytes`; `origin` is what messages call it. Tells every check that passed.
@@ -94,6 +102,7 @@ impl Bundle {
             return Err(Problem::Foreign);
         }
         passed(Check::Format);
+        let json = property(&model, METADATA_KEY)?.to_owned();
         let sha256 = content_hash(&mut model);
         let stated = property(&model, HASH_KEY)?;
         if sha256 != stated {
@@ -103,23 +112,23 @@ impl Bundle {
             });
         }
         passed(Check::Hash);
-        let metadata = read_metadata(property(&model, METADATA_KEY)?)?;
+        let metadata = read_metadata(&json)?;
         passed(Check::Metadata);
         check_weights(graph(&model)?)?;
         passed(Check::Weights);
         check_graph(&model, metadata.tile)?;
         passed(Check::Graph);
-        let mut inspector = TractInspector::new(&model, metadata.tile).map_err(Problem::Engine)?;
+        let plan = Plan::new(&model, metadata.tile).map_err(Problem::Engine)?;
         drop(model);
         passed(Check::Engine);
-        let parity = golden_parity(&metadata, &mut inspector)?;
+        let parity = golden_parity(&metadata, &mut plan.worker())?;
         passed(Check::Golden);
         Ok(Self {
             origin: origin.to_owned(),
             metadata,
             sha256,
             parity,
-            inspector,
+            plan,
         })
     }
 
@@ -143,9 +152,14 @@ impl Bundle {
         self.parity
     }
 
+    /// The graph as this machine runs it.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// A worker of its own on the plan that all of this bundle's workers share.
     pub fn inspector(&self) -> TractInspector {
-        self.inspector.clone()
+        self.plan.worker()
     }
 }
 
@@ -159,4 +173,15 @@ fn golden_parity(metadata: &Metadata, inspector: &mut TractInspector) -> Result<
     metadata
         .golden
         .compare(metadata.tile, &prediction.anomaly_map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bundle;
+
+    #[test]
+    fn one_bundle_serves_all_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Bundle>();
+    }
 }

@@ -1,4 +1,4 @@
-//! The networks in evaluation mode, written as the equations say: no folding, no blocking, no fused
+//! The networks, written as the equations say: no folding, no blocking, no fused
 //! operators. Slow; it is what export, engines and other runtimes are measured against.
 
 use crate::weights::{Weights, WeightsError};
@@ -20,7 +20,15 @@ pub struct Forward {
     pub anomaly_map: Vec<f32>,
 }
 
-/// Runs both networks on one picture, `3 x height x width` in [0, 1].
+/// Which mean and variance the batch norms use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Statistics {
+    Running,
+    Batch,
+}
+
+/// Runs both networks on one picture, `3 x height x width` in [0, 1], as a station does: norms use
+/// their running statistics.
 ///
 /// # Errors
 /// Names the array that is missing from `weights`, has another shape or is not finite.
@@ -33,38 +41,83 @@ pub fn forward(
     picture: &[f32],
     tile: TileSize,
 ) -> Result<Forward, WeightsError> {
-    assert_eq!(picture.len(), 3 * tile.area(), "picture of one tile");
-    let mut values: Vec<Vec<f32>> = Vec::with_capacity(graph.nodes.len());
+    let mut results = run(graph, weights, &[picture], tile, Statistics::Running)?;
+    Ok(results.swap_remove(0))
+}
+
+/// Runs both networks on a batch as in training: norms use the batch's own mean and biased variance.
+///
+/// # Errors
+/// As [`forward`].
+///
+/// # Panics
+/// If a picture does not hold a tile.
+pub fn forward_training(
+    graph: &Graph,
+    weights: &Weights,
+    pictures: &[&[f32]],
+    tile: TileSize,
+) -> Result<Vec<Forward>, WeightsError> {
+    run(graph, weights, pictures, tile, Statistics::Batch)
+}
+
+fn run(
+    graph: &Graph,
+    weights: &Weights,
+    pictures: &[&[f32]],
+    tile: TileSize,
+    statistics: Statistics,
+) -> Result<Vec<Forward>, WeightsError> {
+    let whole = pictures
+        .iter()
+        .all(|picture| picture.len() == 3 * tile.area());
+    assert!(whole, "every picture holds one tile");
+    let mut values: Vec<Vec<Vec<f32>>> = Vec::with_capacity(graph.nodes.len());
     for node in &graph.nodes {
         let width = tile.width_px as usize >> node.shrink_log2;
-        let input = |index: usize| values[node.inputs[index]].as_slice();
+        let height = tile.height_px as usize >> node.shrink_log2;
+        let each = |f: &dyn Fn(&[f32]) -> Vec<f32>| -> Vec<Vec<f32>> {
+            values[node.inputs[0]]
+                .iter()
+                .map(|input| f(input))
+                .collect()
+        };
         let value = match &node.op {
-            Op::Image => picture.to_vec(),
+            Op::Image => pictures.iter().map(|picture| picture.to_vec()).collect(),
             Op::Conv { in_channels, key } => {
                 let layer = Layer::of(weights, key, *in_channels, node.channels)?;
-                layer.apply(input(0), width)
+                let mut outputs = each(&|input| layer.convolve(input, width));
+                if let Some(norm) = &layer.norm {
+                    norm.apply(&mut outputs, width * height, statistics);
+                }
+                outputs
             }
-            Op::MaxPool => max_pool(input(0), 2 * width),
+            Op::MaxPool => each(&|input| max_pool(input, 2 * width)),
             Op::Upsample => {
-                let height = tile.height_px as usize >> node.shrink_log2;
-                upsample(input(0), width / 2, height / 2, graph.spec.upsampling)
+                each(&|input| upsample(input, width / 2, height / 2, graph.spec.upsampling))
             }
-            Op::Concat => [input(0), input(1)].concat(),
+            Op::Concat => {
+                let second = &values[node.inputs[1]];
+                let pairs = values[node.inputs[0]].iter().zip(second);
+                pairs.map(|(a, b)| [a.as_slice(), b].concat()).collect()
+            }
         };
         values.push(value);
     }
     let logits = std::mem::take(&mut values[graph.logits]);
-    let (normal, anomaly) = logits.split_at(tile.area());
-    let anomaly_map = normal
-        .iter()
-        .zip(anomaly)
-        .map(|(&z0, &z1)| softmax_of_second(z0, z1))
-        .collect();
-    Ok(Forward {
-        reconstruction: std::mem::take(&mut values[graph.reconstruction]),
-        anomaly_map,
-        logits,
-    })
+    let reconstructions = std::mem::take(&mut values[graph.reconstruction]);
+    let results = logits.into_iter().zip(reconstructions);
+    Ok(results
+        .map(|(logits, reconstruction)| {
+            let (normal, anomaly) = logits.split_at(tile.area());
+            let both = normal.iter().zip(anomaly);
+            Forward {
+                reconstruction,
+                anomaly_map: both.map(|(&z0, &z1)| softmax_of_second(z0, z1)).collect(),
+                logits,
+            }
+        })
+        .collect())
 }
 
 fn softmax_of_second(z0: f32, z1: f32) -> f32 {
@@ -99,6 +152,36 @@ impl<'a> Norm<'a> {
             variance: vector("running_var")?,
         })
     }
+
+    /// Batch norm and ReLU, in place, on planes of `area` values.
+    fn apply(&self, pictures: &mut [Vec<f32>], area: usize, statistics: Statistics) {
+        for channel in 0..self.gamma.len() {
+            let plane = channel * area..(channel + 1) * area;
+            let (mean, variance) = match statistics {
+                Statistics::Running => (self.mean[channel], self.variance[channel]),
+                Statistics::Batch => {
+                    let planes = pictures.iter().map(|picture| &picture[plane.clone()]);
+                    mean_and_variance(planes)
+                }
+            };
+            let (gamma, beta) = (self.gamma[channel], self.beta[channel]);
+            for picture in &mut *pictures {
+                for value in &mut picture[plane.clone()] {
+                    let normal = (*value - mean) / (variance + NORM_EPSILON).sqrt();
+                    *value = (normal * gamma + beta).max(0.0);
+                }
+            }
+        }
+    }
+}
+
+/// Mean and biased variance over all planes.
+fn mean_and_variance<'a>(planes: impl Iterator<Item = &'a [f32]> + Clone) -> (f32, f32) {
+    let values = || planes.clone().flatten().map(|&value| f64::from(value));
+    let count = values().count() as f64;
+    let mean = values().sum::<f64>() / count;
+    let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+    (mean as f32, variance as f32)
 }
 
 impl<'a> Layer<'a> {
@@ -120,7 +203,7 @@ impl<'a> Layer<'a> {
         })
     }
 
-    fn apply(&self, input: &[f32], width: usize) -> Vec<f32> {
+    fn convolve(&self, input: &[f32], width: usize) -> Vec<f32> {
         let plane = input.len() / self.in_channels;
         let mut output = vec![0f32; plane * self.bias.len()];
         output
@@ -130,21 +213,12 @@ impl<'a> Layer<'a> {
         output
     }
 
-    /// One output channel: convolution, then norm and ReLU where there is a norm.
     fn channel(&self, channel: usize, input: &[f32], width: usize, out: &mut [f32]) {
         out.fill(self.bias[channel]);
         let kernels = &self.weight[channel * self.in_channels * 9..][..self.in_channels * 9];
         for (plane, kernel) in input.chunks_exact(out.len()).zip(kernels.chunks_exact(9)) {
             for (tap, &weight) in kernel.iter().enumerate() {
                 add_shifted(plane, width, tap / 3, tap % 3, weight, out);
-            }
-        }
-        if let Some(norm) = &self.norm {
-            let (gamma, beta) = (norm.gamma[channel], norm.beta[channel]);
-            let (mean, variance) = (norm.mean[channel], norm.variance[channel]);
-            for value in out {
-                let normal = (*value - mean) / (variance + NORM_EPSILON).sqrt();
-                *value = (normal * gamma + beta).max(0.0);
             }
         }
     }

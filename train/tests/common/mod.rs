@@ -67,7 +67,7 @@ pub fn random_weights(graph: &Graph, seed: u64) -> Weights {
         put(format!("{}.weight", key.conv), &shape, -reach, reach);
         put(format!("{}.bias", key.conv), &[out], -0.1, 0.1);
         if let Some(norm) = &key.norm {
-            put(format!("{norm}.weight"), &[out], 0.8, 1.4);
+            put(format!("{norm}.weight"), &[out], 0.7, 1.2);
             put(format!("{norm}.bias"), &[out], -0.1, 0.2);
             put(format!("{norm}.running_mean"), &[out], -0.1, 0.1);
             put(format!("{norm}.running_var"), &[out], 0.5, 1.5);
@@ -93,10 +93,18 @@ pub fn picture(tile: TileSize, seed: u64) -> Vec<u8> {
     rgb
 }
 
+/// Greatest difference of two lists of numbers; a NaN counts as infinite.
 pub fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter()
         .zip(b)
         .map(|(a, b)| (a - b).abs())
+        .map(|difference| {
+            if difference.is_nan() {
+                f32::INFINITY
+            } else {
+                difference
+            }
+        })
         .fold(0.0, f32::max)
 }
