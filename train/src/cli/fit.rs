@@ -1,6 +1,7 @@
 //! `fit`: train, set the threshold, write the bundle.
 
 use super::{Done, grouped, parse_tile};
+use crate::backend::Backend;
 use crate::config::{FitConfig, Recipe};
 use crate::fit::prepare::Prepared;
 use crate::fit::stop::Stop;
@@ -10,6 +11,7 @@ use crate::simulate::Preset;
 use crate::{checkpoint::Checkpoint, device};
 use blemish::draem::{Cost, Upsampling};
 use blemish::geometry::TileSize;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -90,12 +92,17 @@ pub struct Args {
 impl Args {
     pub fn run(self) -> Done {
         let stop = Stop::on_signals()?;
-        let (folder, config, prepared, checkpoint) = match &self.resume {
+        let Opened {
+            folder,
+            config,
+            prepared,
+            mut backend,
+            checkpoint,
+        } = match &self.resume {
             Some(root) => self.reopen(root)?,
             None => self.begin()?,
         };
         let recipe = &config.recipe;
-        let mut backend = device::open(&config.device, recipe.network, config.threads)?;
         let (weights, adam) = match &checkpoint {
             Some(checkpoint) => (checkpoint.weights.clone(), checkpoint.adam.clone()),
             None => initial::state(recipe.network, recipe.seed),
@@ -104,9 +111,7 @@ impl Args {
         drop((weights, adam));
         let done = checkpoint.map_or(0, |checkpoint| checkpoint.step);
         summary(&config, &prepared, folder.root(), done);
-        let validate = |backend: &mut dyn crate::backend::Backend| {
-            validation::judge(backend, &prepared.validation)
-        };
+        let validate = |backend: &mut dyn Backend| validation::judge(backend, &prepared.validation);
         let fitting = Fitting {
             config: &config,
             folder: &folder,
@@ -135,10 +140,11 @@ impl Args {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn begin(&self) -> Result<Opened, Box<dyn std::error::Error>> {
+    fn begin(&self) -> Result<Opened, Box<dyn Error>> {
         let mut config = FitConfig::default();
         self.apply(&mut config);
         config.check()?;
+        let backend = open_device(&config)?;
         let prepared = Prepared::open(&config)?;
         if config.name.is_empty() {
             config.name.clone_from(&prepared.name);
@@ -148,10 +154,16 @@ impl Args {
             None => Path::new("runs").join(&prepared.name),
         };
         let folder = RunFolder::create(&root, &config)?;
-        Ok((folder, config, prepared, None))
+        Ok(Opened {
+            folder,
+            config,
+            prepared,
+            backend,
+            checkpoint: None,
+        })
     }
 
-    fn reopen(&self, root: &Path) -> Result<Opened, Box<dyn std::error::Error>> {
+    fn reopen(&self, root: &Path) -> Result<Opened, Box<dyn Error>> {
         let (folder, stored) = RunFolder::open(root)?;
         let mut config = stored.clone();
         self.apply(&mut config);
@@ -187,7 +199,13 @@ impl Args {
         if config != stored {
             folder.save_config(&config)?;
         }
-        Ok((folder, config, prepared, latest.checkpoint))
+        Ok(Opened {
+            folder,
+            backend: open_device(&config)?,
+            config,
+            prepared,
+            checkpoint: latest.checkpoint,
+        })
     }
 
     /// Overrides what the command line names.
@@ -241,7 +259,18 @@ impl Args {
     }
 }
 
-type Opened = (RunFolder, FitConfig, Prepared, Option<Checkpoint>);
+/// A run that is ready to go on.
+struct Opened {
+    folder: RunFolder,
+    config: FitConfig,
+    prepared: Prepared,
+    backend: Box<dyn Backend>,
+    checkpoint: Option<Checkpoint>,
+}
+
+fn open_device(config: &FitConfig) -> Result<Box<dyn Backend>, String> {
+    device::open(&config.device, config.recipe.network, config.threads)
+}
 
 fn summary(config: &FitConfig, prepared: &Prepared, root: &Path, done: u64) {
     let recipe = &config.recipe;

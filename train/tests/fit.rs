@@ -1,0 +1,200 @@
+//! `fit` as a program: stopped, killed and resumed, it writes what it writes undisturbed.
+
+mod program;
+
+use blemish::model::Bundle;
+use blemish::picture::Picture;
+use program::{SMALL, Scene, newest, told};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Waits until the run has a checkpoint of at least `step`.
+fn wait_for(scene: &Scene, child: &mut Child, step: u64) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    loop {
+        let found = newest(&scene.path("run")).and_then(|path| {
+            let name = path.file_stem()?.to_str()?;
+            name.strip_prefix("checkpoint-")?.parse::<u64>().ok()
+        });
+        if found.is_some_and(|found| found >= step) {
+            return;
+        }
+        let ended = child.try_wait().unwrap();
+        assert!(ended.is_none(), "ended before step {step}: {ended:?}");
+        assert!(Instant::now() < deadline, "no checkpoint of step {step}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn start(scene: &Scene, arguments: &[&str]) -> Child {
+    let mut command = scene.command(arguments);
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args([name, &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// Losses by step, without the seconds.
+fn losses(scene: &Scene, run: &str) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(scene.path(run).join("metrics.jsonl")).unwrap();
+    let line = |line: &str| {
+        let mut record: serde_json::Value = serde_json::from_str(line).unwrap();
+        record.as_object_mut().unwrap().remove("seconds");
+        record
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn stopped_killed_and_resumed_equals_undisturbed() {
+    let scene = Scene::new();
+    let whole = scene.fit(&["--steps=160", "--out=whole"]);
+    assert!(whole.status.success(), "{}", told(&whole));
+
+    let first = [&["fit", "goods", "--steps=160", "--out=run"], &SMALL[..]].concat();
+    let mut child = start(&scene, &first);
+    wait_for(&scene, &mut child, 8);
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130), "a Ctrl-C in time");
+
+    let resume = ["fit", "--resume", "run"];
+    let mut child = start(&scene, &resume);
+    wait_for(&scene, &mut child, 40);
+    signal(&child, "-KILL");
+    assert_eq!(child.wait().unwrap().code(), None);
+
+    let mut child = start(&scene, &resume);
+    wait_for(&scene, &mut child, 80);
+    signal(&child, "-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+
+    let last = scene.run(&resume);
+    assert!(last.status.success(), "{}", told(&last));
+    let bytes = |file: &str| std::fs::read(scene.path(file)).unwrap();
+    for file in ["checkpoint-00000160.safetensors", "model.onnx"] {
+        let same = bytes(&format!("whole/{file}")) == bytes(&format!("run/{file}"));
+        assert!(same, "{file} differs");
+    }
+    assert_eq!(losses(&scene, "whole"), losses(&scene, "run"));
+    assert_eq!(losses(&scene, "run").len(), 160 + 20);
+}
+
+#[test]
+fn a_bare_folder_needs_no_option_but_time_and_the_bundle_is_good() {
+    let scene = Scene::new();
+    let fit = scene.fit(&["--steps=20"]);
+    let text = told(&fit);
+    assert!(fit.status.success(), "{text}");
+    for part in [
+        "10 good for training, 2 held out, grey",
+        "4/4: ",
+        "s a step: about",
+        "imaging run",
+        "95 % confidence at most 776.4",
+    ] {
+        assert!(text.contains(part), "'{part}' is missing from: {text}");
+    }
+    let bundle = Bundle::read(scene.path("runs/goods/model.onnx")).unwrap();
+    let facts = bundle.metadata();
+    assert_eq!((facts.name.as_str(), facts.grey), ("goods", true));
+    assert_eq!((facts.training.steps, facts.training.pictures), (20, 10));
+    assert_eq!(facts.threshold.goods, 2);
+
+    let export = ["export", "runs/goods", "--tile=64x32", "-o", "wide.onnx"];
+    let export = scene.run(&export);
+    assert!(export.status.success(), "{}", told(&export));
+    let wide = Bundle::read(scene.path("wide.onnx"))
+        .unwrap()
+        .metadata()
+        .tile;
+    assert_eq!((wide.width_px, wide.height_px), (64, 32));
+}
+
+#[test]
+fn eval_scores_a_test_set() {
+    let scene = Scene::new();
+    let fit = scene.fit(&["--steps=4", "--out=run"]);
+    assert!(fit.status.success(), "{}", told(&fit));
+    for class in ["set/a", "set/b"] {
+        std::fs::create_dir_all(scene.path(class).join("train")).unwrap();
+        std::fs::rename(scene.path("goods"), scene.path(class).join("train/good")).ok();
+        scene.weave(&format!("{class}/train/good/0.png"), 40, 40, 0);
+        scene.weave(&format!("{class}/test/good/0.png"), 40, 50, 31);
+        scene.weave(&format!("{class}/test/hole/0.png"), 70, 40, 32);
+        let mut mask = vec![0; 70 * 40];
+        mask[1000..1040].fill(255);
+        let mask = Picture::from_grey8(70, 40, mask).unwrap();
+        scene.save(&format!("{class}/ground_truth/hole/0_mask.png"), &mask);
+    }
+    let table = scene.run(&["eval", "run", "set/a"]);
+    let text = told(&table);
+    assert!(table.status.success(), "{text}");
+    assert!(text.contains("hole") && text.contains("AUPRO"), "{text}");
+
+    let json = scene.run(&["eval", "run/model.onnx", "set", "--json"]);
+    assert!(json.status.success(), "{}", told(&json));
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let classes = report["classes"].as_array().unwrap();
+    assert_eq!(classes.len(), 2);
+    assert_eq!(classes[0]["kinds"][0]["name"], "good");
+    assert_eq!(classes[0]["kinds"][1]["pictures"], 1);
+    for figure in [
+        "image_auroc",
+        "image_ap",
+        "pixel_auroc",
+        "pixel_ap",
+        "aupro",
+    ] {
+        let value = report["mean"][figure].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&value), "{figure} {value}");
+        assert_eq!(classes[0][figure], classes[0]["kinds"][1][figure]);
+    }
+}
+
+#[test]
+fn a_full_disk_loses_no_checkpoint() {
+    let scene = Scene::new();
+    let begin = [&["fit", "goods", "--steps=100000", "--out=run"], &SMALL[..]].concat();
+    let mut child = start(&scene, &begin);
+    wait_for(&scene, &mut child, 4);
+    signal(&child, "-INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let before = newest(&scene.path("run")).unwrap();
+    let content = std::fs::read(&before).unwrap();
+
+    // No file may grow beyond 64 KiB; a checkpoint of these networks needs 1.5 MB.
+    let mut full = Command::new("bash")
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 64; exec \"$0\" fit --resume run",
+        ])
+        .arg(env!("CARGO_BIN_EXE_blemish-train"))
+        .current_dir(&scene.root)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    signal(&full, "-INT");
+    assert_eq!(full.wait().unwrap().code(), Some(2));
+    let text = told(&full.wait_with_output().unwrap());
+    assert!(
+        text.contains("warning: cannot write") && text.contains("is kept"),
+        "{text}"
+    );
+    assert!(text.contains("error: cannot write"), "{text}");
+    assert_eq!(newest(&scene.path("run")).unwrap(), before);
+    assert_eq!(std::fs::read(&before).unwrap(), content);
+}
