@@ -134,35 +134,39 @@ pub fn fill_tile(
     }
 }
 
+impl Picture {
+    /// The picture at other sides, aspect ratio not kept, depth kept; 8-bit pictures as OpenCV does.
+    ///
+    /// # Panics
+    /// If a side is 0.
+    pub fn resized(&self, width_px: usize, height_px: usize) -> Picture {
+        let (channels, from) = (self.channels, (self.width_px, self.height_px));
+        let samples = match &self.samples {
+            Samples::U8(samples) => Samples::U8(resize_bilinear_u8(
+                samples, channels, from.0, from.1, width_px, height_px,
+            )),
+            Samples::U16(samples) => {
+                let wide: Vec<f32> = samples.iter().map(|&v| f32::from(v)).collect();
+                let resized = resize_bilinear(&wide, channels, from.0, from.1, width_px, height_px);
+                Samples::U16(resized.iter().map(|v| v.round() as u16).collect())
+            }
+        };
+        Picture {
+            width_px,
+            height_px,
+            channels,
+            samples,
+        }
+    }
+}
+
 /// Resizes the whole picture to one tile, aspect ratio not kept, as [`fill_tile`] otherwise: the
 /// paper's protocol. 8-bit pictures are resized as 8 bit, as the authors do.
 ///
 /// # Panics
 /// If `out` does not hold `3 * tile.area()` values or the picture is empty.
 pub fn fill_resized(picture: &Picture, tile: TileSize, order: ColorOrder, out: &mut [f32]) {
-    let (width, height) = (tile.width_px as usize, tile.height_px as usize);
-    let Picture {
-        width_px,
-        height_px,
-        channels,
-        ..
-    } = *picture;
-    let samples = match &picture.samples {
-        Samples::U8(samples) => Samples::U8(resize_bilinear_u8(
-            samples, channels, width_px, height_px, width, height,
-        )),
-        Samples::U16(samples) => {
-            let wide: Vec<f32> = samples.iter().map(|&v| f32::from(v)).collect();
-            let resized = resize_bilinear(&wide, channels, width_px, height_px, width, height);
-            Samples::U16(resized.iter().map(|v| v.round() as u16).collect())
-        }
-    };
-    let resized = Picture {
-        width_px: width,
-        height_px: height,
-        channels,
-        samples,
-    };
+    let resized = picture.resized(tile.width_px as usize, tile.height_px as usize);
     fill_tile(&resized, 0, 0, tile, order, out);
 }
 

@@ -1,0 +1,199 @@
+//! Which pictures are inspected, and what is known about them.
+
+use std::path::{Path, PathBuf};
+
+/// Endings of files that are taken from folders.
+const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
+
+/// End of the names of our own annotated pictures; folders are read without them.
+pub const ANNOTATED: &str = ".inspected.png";
+
+/// Name of the folder of good test pictures.
+const GOOD: &str = "good";
+
+/// A picture to be inspected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    pub path: PathBuf,
+    /// The path below the folder that was named, for tables and output files.
+    pub name: String,
+    pub truth: Option<Known>,
+}
+
+/// What people said about a picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Name of the picture's folder: `good` or the kind of defect.
+    pub kind: String,
+    /// Where the defects are marked; `None` for good pictures.
+    pub mask: Option<PathBuf>,
+}
+
+/// Why there is nothing to inspect.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    #[error("cannot read '{path}': {source}; check the path and its permissions")]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(
+        "there is no picture in '{0}' (PNG, JPEG, TIFF or BMP by ending); name a folder that has some"
+    )]
+    Empty(PathBuf),
+    #[error(
+        "'{0}' has no folder 'ground_truth'; --truth needs DIR/test/<kind> and DIR/ground_truth/<kind>"
+    )]
+    NoTruth(PathBuf),
+    #[error(
+        "'{picture}' has no mask '{mask}'; {missing} of {pictures} pictures lack theirs: add them, or \
+         leave --truth out"
+    )]
+    NoMask {
+        picture: PathBuf,
+        mask: PathBuf,
+        missing: usize,
+        pictures: usize,
+    },
+    #[error(
+        "--truth compares good and defective pictures, but the {pictures} pictures in '{path}' are all \
+         {what}; name the folder 'test' with all its kinds"
+    )]
+    OneClass {
+        path: PathBuf,
+        pictures: usize,
+        what: &'static str,
+    },
+}
+
+/// Finds the pictures below `path` in the order of their names, with their masks below `truth`.
+///
+/// Where `path` itself holds `test` and `truth` is given, only that folder is read.
+///
+/// # Errors
+/// If there is no picture, or a defective one has no mask, or there is only one class.
+pub fn find(path: &Path, truth: Option<&Path>) -> Result<Vec<Input>, FilesError> {
+    let test = path.join("test");
+    let root = if truth.is_some() && test.is_dir() {
+        test
+    } else {
+        path.to_owned()
+    };
+    let mut paths = Vec::new();
+    let about = std::fs::metadata(&root).map_err(|source| FilesError::Read {
+        path: root.clone(),
+        source,
+    })?;
+    let base = if about.is_dir() {
+        collect(&root, &mut paths)?;
+        root.as_path()
+    } else {
+        paths.push(root.clone());
+        root.parent().unwrap_or(Path::new(""))
+    };
+    if paths.is_empty() {
+        return Err(FilesError::Empty(root));
+    }
+    let mut inputs: Vec<Input> = paths
+        .iter()
+        .map(|path| Input {
+            path: path.clone(),
+            name: path
+                .strip_prefix(base)
+                .unwrap_or(path)
+                .display()
+                .to_string(),
+            truth: None,
+        })
+        .collect();
+    if let Some(truth) = truth {
+        pair(&mut inputs, truth, path)?;
+    }
+    Ok(inputs)
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), FilesError> {
+    let failed = |source| FilesError::Read {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut entries = std::fs::read_dir(folder)
+        .and_then(|entries| {
+            entries
+                .map(|entry| Ok(entry?.path()))
+                .collect::<Result<Vec<_>, _>>()
+        })
+        .map_err(failed)?;
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            collect(&path, paths)?;
+        } else if is_picture(&path) {
+            paths.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_picture(path: &Path) -> bool {
+    let ours = path
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().ends_with(ANNOTATED));
+    let known = path.extension().is_some_and(|ending| {
+        ENDINGS.contains(&ending.to_string_lossy().to_ascii_lowercase().as_str())
+    });
+    known && !ours
+}
+
+fn pair(inputs: &mut [Input], truth: &Path, path: &Path) -> Result<(), FilesError> {
+    let marked = truth.join("ground_truth");
+    if !marked.is_dir() {
+        return Err(FilesError::NoTruth(truth.to_owned()));
+    }
+    let pictures = inputs.len();
+    let mut missing = Vec::new();
+    for input in inputs.iter_mut() {
+        // The path may be relative to the very folder that names the kind.
+        let whole = std::path::absolute(&input.path).unwrap_or_else(|_| input.path.clone());
+        let kind = whole
+            .parent()
+            .and_then(Path::file_name)
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        let stem = whole.file_stem().unwrap_or_default().to_string_lossy();
+        let mask = (kind != GOOD).then(|| marked.join(&kind).join(format!("{stem}_mask.png")));
+        if let Some(mask) = &mask
+            && !mask.is_file()
+        {
+            missing.push((input.path.clone(), mask.clone()));
+        }
+        input.truth = Some(Known { kind, mask });
+    }
+    if let Some((picture, mask)) = missing.first().cloned() {
+        return Err(FilesError::NoMask {
+            picture,
+            mask,
+            missing: missing.len(),
+            pictures,
+        });
+    }
+    let defects = inputs
+        .iter()
+        .filter(|input| {
+            input
+                .truth
+                .as_ref()
+                .is_some_and(|known| known.mask.is_some())
+        })
+        .count();
+    let what = match defects {
+        0 => "good",
+        all if all == pictures => "defective",
+        _ => return Ok(()),
+    };
+    Err(FilesError::OneClass {
+        path: path.to_owned(),
+        pictures,
+        what,
+    })
+}

@@ -1,0 +1,226 @@
+//! What `blemish inspect` writes: lines on stdout, annotated pictures, one report.
+
+use super::conveyor::Inspected;
+use super::files::{ANNOTATED, Input};
+use super::pages::Facts;
+use super::truth::Row;
+use blemish::page::annotate;
+use blemish::verdict::Verdict;
+use blemish::web::Region;
+use serde::Serialize;
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Version of the JSON lines.
+const SCHEMA: u32 = 1;
+
+/// Why a result was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    #[error("cannot write to '{path}': {source}; choose a place that may be written and has room")]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot write to standard output: {0}; the results are not complete")]
+    Stdout(io::Error),
+    #[error("cannot annotate a picture: {0}")]
+    Picture(#[from] blemish::picture::PictureError),
+}
+
+/// One JSON line.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Line<'a> {
+    Picture {
+        schema: u32,
+        path: &'a str,
+        width_px: usize,
+        height_px: usize,
+        verdict: &'a str,
+        score: f32,
+        threshold: f32,
+        regions: &'a [Region],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        truth: Option<&'a str>,
+    },
+    Error {
+        schema: u32,
+        path: &'a str,
+        message: String,
+    },
+    Metrics {
+        schema: u32,
+        #[serde(flatten)]
+        row: &'a Row,
+    },
+    Summary {
+        schema: u32,
+        pictures: usize,
+        ok: usize,
+        defect: usize,
+        failed: usize,
+        seconds: f64,
+        model: &'a str,
+        model_sha256: &'a str,
+        threshold: f32,
+        min_area_px: u32,
+    },
+}
+
+impl<'a> Line<'a> {
+    pub fn picture(path: &'a str, found: &'a Inspected, threshold: f32, input: &'a Input) -> Self {
+        Line::Picture {
+            schema: SCHEMA,
+            path,
+            width_px: found.picture.width_px,
+            height_px: found.picture.height_px,
+            verdict: word(found.verdict),
+            score: found.score,
+            threshold,
+            regions: &found.regions,
+            truth: input.truth.as_ref().map(|known| known.kind.as_str()),
+        }
+    }
+
+    pub fn error(path: &'a str, message: String) -> Self {
+        Line::Error {
+            schema: SCHEMA,
+            path,
+            message,
+        }
+    }
+
+    pub fn summary(facts: &'a Facts<'a>, pictures: usize) -> Self {
+        Line::Summary {
+            schema: SCHEMA,
+            pictures,
+            ok: facts.ok,
+            defect: facts.defect,
+            failed: facts.failed,
+            seconds: facts.seconds,
+            model: facts.bundle.origin(),
+            model_sha256: facts.bundle.sha256(),
+            threshold: facts.threshold,
+            min_area_px: facts.min_area_px,
+        }
+    }
+
+    pub fn metrics(row: &'a Row) -> Self {
+        Line::Metrics {
+            schema: SCHEMA,
+            row,
+        }
+    }
+}
+
+/// The word for a verdict.
+pub const fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Defect => "defect",
+        Verdict::NotInspected(_) => "not_inspected",
+    }
+}
+
+/// Where results go. Made before the work starts, so that a place that cannot be written is known
+/// then.
+#[derive(Debug)]
+pub struct Output {
+    json: bool,
+    folder: Option<PathBuf>,
+    report: Option<PathBuf>,
+    /// Whether two inputs differ in nothing but their ending.
+    keep_endings: bool,
+}
+
+impl Output {
+    /// Checks that every place can be written.
+    ///
+    /// # Errors
+    /// Names the first place that cannot.
+    pub fn prepare(
+        json: bool,
+        folder: Option<&Path>,
+        report: Option<&Path>,
+        inputs: &[Input],
+    ) -> Result<Self, OutputError> {
+        if let Some(folder) = folder {
+            let probe = folder.join(".blemish-probe");
+            std::fs::create_dir_all(folder)
+                .and_then(|()| std::fs::write(&probe, b""))
+                .and_then(|()| std::fs::remove_file(&probe))
+                .map_err(|source| failed(folder, source))?;
+        }
+        if let Some(report) = report {
+            if report.is_dir() {
+                return Err(failed(report, io::Error::other("it is a folder")));
+            }
+            let mut part = report.as_os_str().to_owned();
+            part.push(".part");
+            std::fs::write(&part, b"")
+                .and_then(|()| std::fs::remove_file(&part))
+                .map_err(|source| failed(report, source))?;
+        }
+        let mut stems = HashSet::new();
+        Ok(Self {
+            json,
+            folder: folder.map(Path::to_owned),
+            report: report.map(Path::to_owned),
+            keep_endings: !inputs
+                .iter()
+                .all(|input| stems.insert(Path::new(&input.name).with_extension(""))),
+        })
+    }
+
+    /// Whether a report was asked for.
+    pub const fn report(&self) -> Option<&PathBuf> {
+        self.report.as_ref()
+    }
+
+    /// Prints a JSON line, or `text` where no JSON was asked for.
+    ///
+    /// # Errors
+    /// If standard output is closed.
+    pub fn say(&self, line: &Line<'_>, text: &str) -> Result<(), OutputError> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut out, line)
+                .map_err(io::Error::from)
+                .and_then(|()| writeln!(out))
+        } else {
+            writeln!(out, "{text}")
+        }
+        .and_then(|()| out.flush())
+        .map_err(OutputError::Stdout)
+    }
+
+    /// Writes the annotated picture, where a folder was named.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn annotated(&self, input: &Input, found: &Inspected) -> Result<(), OutputError> {
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let name = Path::new(&input.name);
+        let mut file = if self.keep_endings {
+            name.as_os_str().to_owned()
+        } else {
+            name.with_extension("").into_os_string()
+        };
+        file.push(ANNOTATED);
+        let path = folder.join(file);
+        let canvas = annotate(&found.picture, &found.map, &found.regions, 0);
+        let png = canvas.encode_png(&path)?;
+        path.parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .and_then(|()| std::fs::write(&path, png))
+            .map_err(|source| failed(&path, source))
+    }
+}
+
+pub fn failed(path: &Path, source: io::Error) -> OutputError {
+    OutputError::Write {
+        path: path.to_owned(),
+        source,
+    }
+}
