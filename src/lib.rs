@@ -16,6 +16,7 @@ pub mod block;
 pub mod camera;
 pub mod draem;
 pub mod engine;
+pub mod evidence;
 pub mod geometry;
 pub mod metrics;
 pub mod model;

@@ -1,0 +1,47 @@
+//! What stays when the web has gone: the journal and the pictures of rejects, both bounded, both
+//! written by one slow thread that the line never waits for.
+//!
+//! * **record**: one line of the journal;
+//! * **torn line**: what a power cut leaves of a record that was being written.
+
+mod journal;
+mod keeper;
+mod pictures;
+mod record;
+
+pub use journal::{JournalFile, JournalLimits, read_journal};
+pub use keeper::{Keeper, KeeperReport, WhenFull};
+pub use pictures::PictureStore;
+pub use record::{Event, Fault, JOURNAL_SCHEMA, ModelId, RECORD_PLACES, Record, Wall, WallQuality};
+
+use std::path::PathBuf;
+
+/// Why evidence cannot be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum EvidenceError {
+    /// A folder or file that cannot be used.
+    #[error(
+        "cannot use '{path}' for evidence: {source}; check that it may be written and has room"
+    )]
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// A line in the middle of a journal that is no record.
+    #[error("'{path}' line {line} is no record of this program's journal ({reason})")]
+    Damaged {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
+    /// The thread that writes is gone.
+    #[error("the thread that writes the journal ended early; its first error is in the log")]
+    Thread,
+}
+
+impl EvidenceError {
+    fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}
