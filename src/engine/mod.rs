@@ -5,7 +5,9 @@
 //! * **crew**: workers in threads, one tile each.
 
 mod crew;
+pub mod kernels;
 mod tract;
+mod transform;
 
 pub use crew::{Crew, Job, Refused};
 pub use tract::{Plan, PlanNode, TractInspector};

@@ -137,10 +137,11 @@ impl Inspector for TractInspector {
 }
 
 fn optimize(model: &ModelProto) -> TractResult<Arc<TypedSimplePlan>> {
-    tract_onnx::onnx()
+    let model = tract_onnx::onnx()
         .model_for_proto_model(model)?
         .into_typed()?
-        .into_decluttered()?
+        .into_decluttered()?;
+    super::transform::rewrite(&model)?
         .into_optimized()?
         .into_runnable()
 }

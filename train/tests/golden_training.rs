@@ -5,7 +5,7 @@ mod support;
 use blemish::draem::{NetworkSpec, Upsampling};
 use blemish_train::backend::{AdamState, Backend, Batch};
 use blemish_train::cpu::CpuEngine;
-use blemish_train::cpu::vector::Level;
+use blemish::engine::kernels::float::Level;
 use blemish_train::loss;
 use blemish_train::weights::{Array, Weights};
 use support::{Npz, golden};

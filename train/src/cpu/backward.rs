@@ -1,13 +1,14 @@
 //! The backward pass: nodes in reverse, gradients in buffers that are handed on as soon as they are
 //! used up.
 
-use super::conv::{Slot, Start, convolve};
+use blemish::engine::kernels::float::{Activation, Slot, Start, convolve};
 use super::forward::{Tape, shape_of};
 use super::norm::{self, Sums};
 use super::parameters::{Conv, Parameters};
-use super::planes::{self, Planes, Sides};
-use super::resample::{self, Taps};
-use super::vector::BLOCK;
+use blemish::engine::kernels::float::{Planes, Sides, from_planar, to_planar};
+use blemish::engine::kernels::float::Taps;
+use super::resample;
+use blemish::engine::kernels::float::BLOCK;
 use super::weight_gradient;
 use blemish::draem::{Graph, NodeId, Op};
 use rayon::prelude::*;
@@ -69,7 +70,7 @@ impl<'a> Backward<'a> {
             .chunks_exact_mut(stride)
             .zip(planar.chunks_exact(channels * sides.height * sides.width))
         {
-            planes::from_planar(to, sides, slot.first_block * BLOCK, from, channels);
+            from_planar(to, sides, slot.first_block * BLOCK, from, channels);
         }
         self.close(node, gradient);
     }
@@ -161,6 +162,7 @@ impl<'a> Backward<'a> {
                         to,
                         slot,
                         start,
+                        Activation::None,
                         |_, _, _| {},
                     );
                 });
@@ -339,15 +341,15 @@ impl<'a> Backward<'a> {
                     .chunks_exact_mut(stride)
                     .zip(gradient.values.chunks_exact(gradient.picture_stride()))
                 {
-                    planes::to_planar(from, sides, first_channel, &mut part, channels);
+                    to_planar(from, sides, first_channel, &mut part, channels);
                     if add {
                         let first = slot.first_block * BLOCK;
-                        planes::to_planar(to, sides, first, &mut before, channels);
+                        to_planar(to, sides, first, &mut before, channels);
                         part.iter_mut()
                             .zip(&before)
                             .for_each(|(sum, value)| *sum += value);
                     }
-                    planes::from_planar(to, sides, slot.first_block * BLOCK, &part, channels);
+                    from_planar(to, sides, slot.first_block * BLOCK, &part, channels);
                 }
                 self.close(input, into);
             }

@@ -1,12 +1,12 @@
 //! The forward pass over a whole batch, pictures in parallel.
 
-use super::conv::{Start, convolve};
+use blemish::engine::kernels::float::{Activation, Slot, Start, convolve};
 use super::norm::{self, Affine, Seen, Sums};
 use super::parameters::{Conv, Norm, Parameters};
 use super::plan::Plan;
-use super::planes::{self, Planes, Sides};
-use super::resample::{self, Taps};
-use super::vector::{BLOCK, Level};
+use blemish::engine::kernels::float::{Planes, Sides, from_planar, to_planar};
+use blemish::engine::kernels::float::{Taps, max_pool, upsample};
+use blemish::engine::kernels::float::{BLOCK, Level};
 use blemish::draem::{Graph, NodeId, Op};
 use rayon::prelude::*;
 
@@ -108,7 +108,7 @@ impl Tape {
             .chunks_exact(buffer.picture_stride())
             .zip(planar.chunks_exact_mut(channels * sides.height * sides.width))
         {
-            planes::to_planar(picture, sides, slot.first_block * BLOCK, planar, channels);
+            to_planar(picture, sides, slot.first_block * BLOCK, planar, channels);
         }
         planar
     }
@@ -121,7 +121,7 @@ impl Tape {
             .values
             .par_chunks_exact_mut(stride)
             .zip(pictures.par_chunks_exact(channels * sides.height * sides.width))
-            .for_each(|(to, from)| planes::from_planar(to, sides, 0, from, channels));
+            .for_each(|(to, from)| from_planar(to, sides, 0, from, channels));
     }
 
     fn conv(&mut self, id: NodeId, input: NodeId, conv: &mut Conv, mode: Mode) {
@@ -147,6 +147,7 @@ impl Tape {
                         to,
                         output_slot,
                         Start::Bias,
+                        Activation::None,
                         |_, _, _| {},
                     );
                 });
@@ -163,7 +164,7 @@ impl Tape {
             .zip(from.values.par_chunks_exact(from.picture_stride()))
             .map(|(to, picture)| {
                 let mut sums = Sums::new(channels);
-                let slot = super::conv::Slot { first_block: 0 };
+                let slot = Slot { first_block: 0 };
                 convolve(
                     level,
                     &conv.packed,
@@ -174,6 +175,7 @@ impl Tape {
                     to,
                     slot,
                     Start::Bias,
+                    Activation::None,
                     |block, _, line| {
                         if mode == Mode::Train {
                             norm::add_line(&mut sums, block, line);
@@ -224,7 +226,7 @@ impl Tape {
             .par_chunks_exact_mut(stride)
             .zip(from.values.par_chunks_exact(from.picture_stride()))
             .for_each(|(to, from)| {
-                resample::max_pool(level, sides, &from[region..region + length], to);
+                max_pool(level, sides, &from[region..region + length], to);
             });
         self.buffers[output_buffer] = output;
     }
@@ -247,7 +249,7 @@ impl Tape {
             .zip(from.values.par_chunks_exact(from.picture_stride()))
             .for_each_init(Vec::new, |line, (to, from)| {
                 let from = &from[region..region + length];
-                resample::upsample(level, sides, &vertical, &horizontal, from, to, line);
+                upsample(level, sides, &vertical, &horizontal, from, to, line);
             });
         self.buffers[output_buffer] = output;
     }
@@ -269,8 +271,8 @@ impl Tape {
                 .chunks_exact_mut(stride)
                 .zip(from.values.chunks_exact(from.picture_stride()))
             {
-                planes::to_planar(from, sides, slot.first_block * BLOCK, &mut planar, channels);
-                planes::from_planar(to, sides, first_channel, &planar, channels);
+                to_planar(from, sides, slot.first_block * BLOCK, &mut planar, channels);
+                from_planar(to, sides, first_channel, &planar, channels);
             }
             first_channel += channels;
         }

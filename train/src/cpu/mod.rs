@@ -5,16 +5,13 @@
 //! threads changes no bit of the result.
 
 mod backward;
-mod conv;
 mod forward;
 mod norm;
 mod parameters;
 mod plan;
-mod planes;
 mod resample;
 #[cfg(test)]
 mod tests;
-pub mod vector;
 mod weight_gradient;
 
 use crate::backend::{AdamState, Backend, Batch, Inference, Losses};
@@ -24,7 +21,7 @@ use backward::{Backward, Pool};
 use blemish::draem::{Graph, NetworkSpec};
 use forward::{Mode, Tape};
 use parameters::Parameters;
-use vector::Level;
+use blemish::engine::kernels::float::Level;
 
 /// Both networks on this processor.
 pub struct CpuEngine {

@@ -1,8 +1,8 @@
 //! Learnable parameters with their gradients and Adam's moments, in PyTorch's layout, and their
 //! packed copies for the kernels.
 
-use super::conv::Packed;
-use super::vector::BLOCK;
+use blemish::engine::kernels::float::{Packed, groups};
+use blemish::engine::kernels::float::BLOCK;
 use crate::backend::AdamState;
 use crate::weights::{Array, Weights};
 use blemish::draem::Graph;
@@ -101,7 +101,7 @@ impl Conv {
     pub fn unpack_gradient(&mut self, sums: &[f32]) {
         let in_blocks = self.in_channels.div_ceil(BLOCK);
         let per_output = in_blocks * BLOCK * 9;
-        for group in super::conv::groups(self.out_channels.div_ceil(BLOCK)) {
+        for group in groups(self.out_channels.div_ceil(BLOCK)) {
             let lanes = group.blocks * BLOCK;
             let first = group.first_block * BLOCK;
             let rows = sums[first * per_output..][..lanes * per_output].chunks_exact(lanes);

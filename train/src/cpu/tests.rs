@@ -1,10 +1,11 @@
 //! Every kernel against its definition, on every instruction set of this processor, and the gradients
 //! against the forward pass.
 
-use super::conv::{Packed, Slot, Start, convolve};
-use super::planes::{Planes, Sides, from_planar, to_planar};
-use super::resample::{Taps, max_pool, max_pool_gradient, upsample, upsample_gradient};
-use super::vector::{BLOCK, Level};
+use blemish::engine::kernels::float::{Activation, Packed, Slot, Start, convolve};
+use blemish::engine::kernels::float::{Planes, Sides, from_planar, to_planar};
+use super::resample::{max_pool_gradient, upsample_gradient};
+use blemish::engine::kernels::float::{Taps, max_pool, upsample};
+use blemish::engine::kernels::float::{BLOCK, Level};
 use super::weight_gradient;
 use blemish::draem::Upsampling;
 use proptest::prelude::*;
@@ -123,7 +124,7 @@ proptest! {
             for start in [Start::Bias, Start::Output] {
                 convolve(
                     level, &packed, &from, &from.values, Slot { first_block: 0 }, &like,
-                    &mut to.values, slot, start, |_, _, line| lines += line.len() / BLOCK,
+                    &mut to.values, slot, start, Activation::None, |_, _, line| lines += line.len() / BLOCK,
                 );
             }
             prop_assert_eq!(lines, 2 * outputs.div_ceil(BLOCK) * height * width);

@@ -1,11 +1,11 @@
 //! Gradient of a 3x3 convolution by its weights: for every tap a product of the input, shifted by the
 //! tap, and the output's gradient, summed over all pixels.
 
-use super::conv::{Slot, groups};
-use super::planes::Planes;
-use super::vector::{BLOCK, Lanes, Level, Vector};
+use blemish::engine::kernels::float::{Slot, groups};
+use blemish::engine::kernels::float::Planes;
+use blemish::engine::kernels::float::{BLOCK, Lanes, Level, Vector};
 #[cfg(target_arch = "x86_64")]
-use super::vector::{Ymm, Zmm};
+use blemish::engine::kernels::float::{Ymm, Zmm};
 
 struct Strip {
     lines: usize,

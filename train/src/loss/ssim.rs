@@ -1,4 +1,5 @@
-use crate::cpu::vector::{Level, multiversion};
+use blemish::engine::kernels::float::Level;
+use blemish::multiversion;
 use rayon::prelude::*;
 
 /// Taps of the Gaussian window, and pixels it reaches to either side.

@@ -72,6 +72,8 @@ pub trait Vector: Copy {
     unsafe fn splat(from: *const f32) -> Self;
     /// `self + a * b`, rounded once where the processor can.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
+    /// `max(0, self)`.
+    unsafe fn positive(self) -> Self;
 }
 
 /// Two blocks in a 512-bit register.
@@ -119,6 +121,10 @@ impl Vector for Zmm {
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
         unsafe { Self(_mm512_fmadd_ps(a.0, b.0, self.0)) }
     }
+    #[inline(always)]
+    unsafe fn positive(self) -> Self {
+        unsafe { Self(_mm512_max_ps(self.0, _mm512_setzero_ps())) }
+    }
 }
 
 /// One block in a 256-bit register.
@@ -157,6 +163,10 @@ impl Vector for Ymm {
     #[inline(always)]
     unsafe fn add_product(self, a: Self, b: Self) -> Self {
         unsafe { Self(_mm256_fmadd_ps(a.0, b.0, self.0)) }
+    }
+    #[inline(always)]
+    unsafe fn positive(self) -> Self {
+        unsafe { Self(_mm256_max_ps(self.0, _mm256_setzero_ps())) }
     }
 }
 
@@ -204,14 +214,19 @@ impl Vector for Lanes {
         }
         Self(sum)
     }
+    #[inline(always)]
+    unsafe fn positive(self) -> Self {
+        Self(self.0.map(|lane| if lane > 0.0 { lane } else { 0.0 }))
+    }
 }
 
 /// Compiles a safe function once per instruction set and calls the one that `level` names.
+#[macro_export]
 macro_rules! multiversion {
     ($(#[$doc:meta])* pub fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$doc])*
         #[allow(clippy::too_many_arguments)]
-        pub fn $name(level: $crate::cpu::vector::Level, $($arg: $ty),*) $(-> $ret)? {
+        pub fn $name(level: $crate::engine::kernels::float::Level, $($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
             #[allow(clippy::too_many_arguments)]
             fn body($($arg: $ty),*) $(-> $ret)? $body
@@ -226,13 +241,12 @@ macro_rules! multiversion {
             match level {
                 // SAFETY: `Level` is only made for processors that have the instructions.
                 #[cfg(target_arch = "x86_64")]
-                $crate::cpu::vector::Level::Avx512 => unsafe { avx512($($arg),*) },
+                $crate::engine::kernels::float::Level::Avx512 => unsafe { avx512($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                $crate::cpu::vector::Level::Avx2 => unsafe { avx2($($arg),*) },
-                $crate::cpu::vector::Level::Portable => body($($arg),*),
+                $crate::engine::kernels::float::Level::Avx2 => unsafe { avx2($($arg),*) },
+                $crate::engine::kernels::float::Level::Portable => body($($arg),*),
             }
         }
     };
 }
-pub(crate) use multiversion;

@@ -77,6 +77,13 @@ impl Packed {
     }
 }
 
+/// What happens to a sum before it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    None,
+    Relu,
+}
+
 /// Where an accumulator starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
@@ -92,6 +99,7 @@ struct Line {
     in_block_stride: usize,
     out_block_stride: usize,
     start: Start,
+    activation: Activation,
 }
 
 /// `P` pixels times `K` registers of output channels.
@@ -152,7 +160,11 @@ unsafe fn pixels<V: Vector, const P: usize, const K: usize>(
         for (p, sums) in sums.iter().enumerate() {
             for (k, sum) in sums.iter().enumerate() {
                 let at = output.add(k * V::BLOCKS * line.out_block_stride + p * BLOCK);
-                sum.store_blocks(at, line.out_block_stride);
+                let value = match line.activation {
+                    Activation::None => *sum,
+                    Activation::Relu => sum.positive(),
+                };
+                value.store_blocks(at, line.out_block_stride);
             }
         }
     }
@@ -251,6 +263,7 @@ pub fn convolve(
     output: &mut [f32],
     output_slot: Slot,
     start: Start,
+    activation: Activation,
     mut each_line: impl FnMut(usize, usize, &[f32]),
 ) {
     assert!(input_slot.first_block + packed.in_blocks <= like_input.blocks);
@@ -271,6 +284,7 @@ pub fn convolve(
         in_block_stride: like_input.block_stride(),
         out_block_stride: like_output.block_stride(),
         start,
+        activation,
     };
     for group in groups(packed.out_blocks) {
         let kernel = match level {

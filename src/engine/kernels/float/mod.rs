@@ -1,0 +1,13 @@
+//! Floating point: what the trainer computes with, and float bundles on a station.
+
+mod conv;
+mod planes;
+mod resample;
+mod vector;
+
+pub use conv::{Activation, Group, Packed, Slot, Start, convolve, groups};
+pub use planes::{Planes, Sides, from_planar, to_planar};
+pub use resample::{Taps, max_pool, upsample};
+pub use vector::{BLOCK, Lanes, Level, Vector};
+#[cfg(target_arch = "x86_64")]
+pub use vector::{Ymm, Zmm};

@@ -1,0 +1,3 @@
+//! Kernels of our own, chosen at run time by what the processor can do.
+
+pub mod float;
