@@ -47,7 +47,7 @@ impl Canvas {
         assert_eq!(map.len() * 3, self.rgb.len(), "a map of the picture's size");
         for (pixel, &probability) in self.rgb.chunks_exact_mut(3).zip(map) {
             let probability = probability.clamp(0.0, 1.0);
-            let cover = 0.8 * probability.powf(0.7);
+            let cover = 0.85 * probability;
             for ((value, cool), hot) in pixel.iter_mut().zip(COOL).zip(HOT) {
                 let heat = f32::from(cool) + probability * (f32::from(hot) - f32::from(cool));
                 *value = (f32::from(*value) * (1.0 - cover) + heat * cover).round() as u8;

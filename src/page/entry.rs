@@ -68,11 +68,13 @@ impl PictureEntry<'_> {
             ..
         } = *self.picture;
         let mut html = format!(
-            "<article id=\"{}\"><h3>{} {}{}</h3>",
+            "<article id=\"{}\"><h3>{} {} {}</h3>",
             escape(self.anchor),
             escape(self.name),
             badge(&verdict_word(self.verdict), Tone::of(self.verdict)),
-            self.truth.map(truth_badge).unwrap_or_default(),
+            self.truth
+                .map(|truth| self.truth_badge(truth))
+                .unwrap_or_default(),
         );
         let _ = write!(
             html,
@@ -141,18 +143,20 @@ impl PictureEntry<'_> {
         }
         let wide = width > WIDE * height;
         let mut html = format!("<div class=\"panels{}\">", if wide { " wide" } else { "" });
+        let legend = " <span class=\"legend\">0<i></i>1</span>";
         for (canvas, boxes, caption) in panels {
             let _ = write!(
                 html,
                 "<figure><svg viewBox=\"0 0 {width} {height}\"><image width=\"{width}\" \
-                 height=\"{height}\" href=\"{}\"/>{}</svg><figcaption>{}</figcaption></figure>",
+                 height=\"{height}\" href=\"{}\"/>{}</svg><figcaption>{}{}</figcaption></figure>",
                 self.jpeg(&canvas)?,
                 if boxes {
                     self.boxes(wide)
                 } else {
                     String::new()
                 },
-                escape(&caption)
+                escape(&caption),
+                if boxes { legend } else { "" }
             );
         }
         html.push_str("</div>");
@@ -298,6 +302,12 @@ impl PictureEntry<'_> {
         html
     }
 
+    fn truth_badge(&self, truth: Truth<'_>) -> String {
+        let right = truth.defect == (self.verdict == Verdict::Defect);
+        let tone = if right { Tone::Plain } else { Tone::Doubtful };
+        badge(&format!("in truth: {}", truth.kind), tone)
+    }
+
     fn jpeg(&self, canvas: &Canvas) -> Result<String, PictureError> {
         Ok(data_uri(
             "jpeg",
@@ -320,10 +330,6 @@ fn verdict_word(verdict: Verdict) -> String {
         Verdict::Defect => "defect".to_owned(),
         Verdict::NotInspected(reason) => format!("not inspected: {reason:?}").to_lowercase(),
     }
-}
-
-fn truth_badge(truth: Truth<'_>) -> String {
-    badge(&format!("in truth: {}", truth.kind), Tone::Plain)
 }
 
 fn data_uri(kind: &str, file: &[u8]) -> String {

@@ -193,6 +193,21 @@ impl Picture {
         rgb
     }
 
+    /// Puts another picture below this one; `false`, and nothing changed, where width, channels or depth
+    /// differ.
+    pub fn append(&mut self, below: &Picture) -> bool {
+        if (self.width_px, self.channels) != (below.width_px, below.channels) {
+            return false;
+        }
+        match (&mut self.samples, &below.samples) {
+            (Samples::U8(all), Samples::U8(more)) => all.extend_from_slice(more),
+            (Samples::U16(all), Samples::U16(more)) => all.extend_from_slice(more),
+            _ => return false,
+        }
+        self.height_px += below.height_px;
+        true
+    }
+
     /// A part of the picture, cut to what exists: `None` where nothing of it does.
     pub fn crop(
         &self,
@@ -245,6 +260,24 @@ mod tests {
         let picture = Picture::from_grey16(3, 1, vec![0, 65535, 257 * 7 + 128]);
         let rgb = picture.map(|p| p.to_rgb8()).unwrap_or_default();
         assert_eq!(rgb, [0, 0, 0, 255, 255, 255, 7, 7, 7]);
+    }
+
+    #[test]
+    fn only_strips_of_one_web_are_joined() {
+        let mut strip = Picture::from_grey8(2, 1, vec![1, 2]).unwrap();
+        assert!(strip.append(&Picture::from_grey8(2, 2, vec![3; 4]).unwrap()));
+        assert_eq!(
+            strip,
+            Picture::from_grey8(2, 3, vec![1, 2, 3, 3, 3, 3]).unwrap()
+        );
+        for other in [
+            Picture::from_grey8(1, 2, vec![3; 2]).unwrap(),
+            Picture::from_grey16(2, 1, vec![3; 2]).unwrap(),
+            Picture::from_rgb8(2, 1, vec![3; 6]).unwrap(),
+        ] {
+            assert!(!strip.append(&other));
+        }
+        assert_eq!(strip.height_px, 3);
     }
 
     #[test]

@@ -49,6 +49,11 @@ pub enum PictureFailure {
         mask_px: (usize, usize),
         picture_px: (usize, usize),
     },
+    #[error(
+        "'{path}' does not continue '{first}': width, depth and channels of joined strips must be the \
+         same; inspect them without --join"
+    )]
+    Strip { first: PathBuf, path: PathBuf },
     #[error("'{path}' cannot be inspected: {source}")]
     Config { path: PathBuf, source: ConfigError },
     #[error("'{path}' cannot be inspected: {source}")]
@@ -292,7 +297,7 @@ impl<'a> Conveyor<'a> {
 impl Open {
     fn new(input: &Input, number: usize, settings: &Settings) -> Result<Self, PictureFailure> {
         let path = || input.path.clone();
-        let picture = Picture::open(&input.path)?;
+        let picture = read_picture(input)?;
         let mask = match &input.truth {
             None => None,
             Some(known) => Some(read_mask(known, input, &picture)?),
@@ -445,6 +450,22 @@ impl Inspected {
             region.area_px = (region.area_px as f64 * across * along).round() as u64;
         }
     }
+}
+
+fn read_picture(input: &Input) -> Result<Picture, PictureFailure> {
+    let [first, rest @ ..] = input.strips.as_slice() else {
+        return Ok(Picture::open(&input.path)?);
+    };
+    let mut picture = Picture::open(first)?;
+    for path in rest {
+        if !picture.append(&Picture::open(path)?) {
+            return Err(PictureFailure::Strip {
+                first: first.clone(),
+                path: path.clone(),
+            });
+        }
+    }
+    Ok(picture)
 }
 
 fn read_mask(known: &Known, input: &Input, picture: &Picture) -> Result<Mask, PictureFailure> {

@@ -18,6 +18,8 @@ pub struct Input {
     /// The path below the folder that was named, for tables and output files.
     pub name: String,
     pub truth: Option<Known>,
+    /// Strips of one web from top to bottom, where `path` is the folder that holds them.
+    pub strips: Vec<PathBuf>,
 }
 
 /// What people said about a picture.
@@ -104,12 +106,24 @@ pub fn find(path: &Path, truth: Option<&Path>) -> Result<Vec<Input>, FilesError>
                 .display()
                 .to_string(),
             truth: None,
+            strips: Vec::new(),
         })
         .collect();
     if let Some(truth) = truth {
         pair(&mut inputs, truth, path)?;
     }
     Ok(inputs)
+}
+
+/// Takes all pictures as consecutive strips of one web, in the order of their names.
+pub fn join(path: &Path, inputs: Vec<Input>) -> Input {
+    let name = path.file_stem().unwrap_or(path.as_os_str());
+    Input {
+        path: path.to_owned(),
+        name: name.to_string_lossy().into_owned(),
+        truth: None,
+        strips: inputs.into_iter().map(|input| input.path).collect(),
+    }
 }
 
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), FilesError> {

@@ -4,10 +4,10 @@ mod conveyor;
 mod files;
 mod output;
 mod pages;
-mod truth;
 
 use super::Outcome;
 use blemish::engine::TractInspector;
+use blemish::metrics::{Evaluation, Row};
 use blemish::model::Bundle;
 use blemish::verdict::Verdict;
 use blemish::web::PictureRules;
@@ -20,10 +20,12 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
-use truth::{Evaluation, Row};
 
 /// Exit code where `--fail-on-defect` was given and there is a defect.
 const EXIT_DEFECT: u8 = 1;
+
+/// Regions of a picture that are told without `--json`.
+const TOLD: usize = 8;
 
 /// Steps of the progress bar for each picture.
 const STEPS: f64 = 1000.0;
@@ -42,6 +44,9 @@ pub struct Args {
     /// Compare with DIR/ground_truth/<kind>/<name>_mask.png (MVTec layout); PATH may be DIR.
     #[arg(long, value_name = "DIR")]
     truth: Option<PathBuf>,
+    /// Take the folder's pictures as consecutive strips of one web, in the order of their names.
+    #[arg(long, conflicts_with = "truth")]
+    join: bool,
     /// Print JSON lines.
     #[arg(long)]
     json: bool,
@@ -86,7 +91,10 @@ struct Tally {
 /// What cannot be read or written, before the work starts where that can be known.
 pub fn run(args: &Args) -> Outcome {
     let started = Instant::now();
-    let inputs = files::find(&args.path, args.truth.as_deref())?;
+    let mut inputs = files::find(&args.path, args.truth.as_deref())?;
+    if args.join {
+        inputs = vec![files::join(&args.path, inputs)];
+    }
     let output = Output::prepare(
         args.json,
         args.out.as_deref(),
@@ -118,7 +126,7 @@ pub fn run(args: &Args) -> Outcome {
     let mut conveyor = Conveyor::start(settings, workers, &inputs)?;
     let bar = progress_bar(inputs.len());
     let mut tally = Tally::default();
-    let mut evaluation = Evaluation::default();
+    let mut evaluation = Evaluation::new();
     let mut pages = Pages::new(rules.threshold);
     let mut tell = |done: f64| bar.set_position((done * STEPS) as u64);
     while let Some((input, outcome)) = conveyor.next(&mut tell) {
@@ -127,8 +135,9 @@ pub fn run(args: &Args) -> Outcome {
                 pages.megapixels += found.map.len() as f64 / 1e6;
                 bar.suspend(|| report_picture(&output, &input, &found, rules.threshold))?;
                 output.annotated(&input, &found)?;
-                if let Some(known) = &input.truth {
-                    evaluation.add(known, &found)?;
+                if let (Some(known), Some(mask)) = (&input.truth, &found.mask) {
+                    let kind = known.mask.as_ref().map(|_| known.kind.as_str());
+                    evaluation.add(kind, found.score, &found.map, mask)?;
                 }
                 if output.report().is_some() {
                     pages.add(&input, &found)?;
@@ -217,7 +226,7 @@ fn report_picture(
         found.score,
         input.name
     );
-    for region in &found.regions {
+    for region in found.regions.iter().take(TOLD) {
         let _ = write!(
             text,
             "\n          line {}..{}, column {}..{}: {} px, peak {:.3}{}",
@@ -229,6 +238,10 @@ fn report_picture(
             region.peak,
             if region.defect { "" } else { ", too small" }
         );
+    }
+    if found.regions.len() > TOLD {
+        let more = found.regions.len() - TOLD;
+        let _ = write!(text, "\n          and {more} more regions");
     }
     let path = input.path.to_string_lossy();
     output.say(&Line::picture(&path, found, threshold, input), &text)

@@ -3,7 +3,7 @@
 use super::conveyor::Inspected;
 use super::files::{ANNOTATED, Input};
 use super::pages::Facts;
-use super::truth::Row;
+use blemish::metrics::Row;
 use blemish::page::annotate;
 use blemish::verdict::Verdict;
 use blemish::web::Region;

@@ -3,7 +3,7 @@
 use super::conveyor::Inspected;
 use super::files::Input;
 use super::output::{OutputError, word};
-use super::truth::Row;
+use blemish::metrics::Row;
 use blemish::model::Bundle;
 use blemish::page::{Cell, PictureEntry, Report, ScoreGroup, Table, Tone, Truth, score_chart};
 use blemish::verdict::Verdict;
@@ -142,7 +142,15 @@ impl Pages {
             .lead(&format!("{} · {}", facts.path, facts.when))
             .figure("pictures", self.rows.len(), Tone::Plain)
             .figure("ok", facts.ok, Tone::Good)
-            .figure("defect", facts.defect, Tone::Bad);
+            .figure(
+                "defect",
+                facts.defect,
+                if facts.defect > 0 {
+                    Tone::Bad
+                } else {
+                    Tone::Plain
+                },
+            );
         if facts.failed > 0 {
             report.figure("not inspected", facts.failed, Tone::Doubtful);
         }
@@ -225,7 +233,10 @@ impl Pages {
                 "model",
                 format!("{} ({})", metadata.name, facts.bundle.origin()),
             )
-            .fact("model SHA-256", facts.bundle.sha256())
+            .fact(
+                "model SHA-256",
+                facts.bundle.sha256().get(..16).unwrap_or_default(),
+            )
             .fact(
                 "networks",
                 format!(
