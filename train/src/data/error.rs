@@ -17,6 +17,16 @@ pub enum DataError {
     )]
     Empty { path: PathBuf },
     #[error(
+        "'{path}' is not a class but holds one, '{class}': name that folder, or pictures of defects would \
+         be taken for good ones"
+    )]
+    NotAClass { path: PathBuf, class: String },
+    #[error(
+        "'{path}' has the folder '{part}' of MVTec's layout but no train/good: put the good pictures \
+         there, or name the folder that holds them"
+    )]
+    NoTrainGood { path: PathBuf, part: &'static str },
+    #[error(
         "'{path}' holds no picture: give a folder of textures with PNG, JPEG, TIFF or BMP files, or \
          leave it out to paint defects from the product itself and procedural patterns"
     )]

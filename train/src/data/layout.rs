@@ -33,12 +33,14 @@ impl Class {
     /// `folder` is taken as good.
     ///
     /// # Errors
-    /// Where the folder cannot be read, holds no good picture, or a defective picture has no mask.
+    /// Where the folder cannot be read, holds no good picture, holds whole classes or half of a layout,
+    /// or a defective picture has no mask.
     pub fn find(folder: &Path) -> Result<Self, DataError> {
         let mvtec = folder.join("train").join("good");
         let (goods, tests) = if mvtec.is_dir() {
             (pictures_below(&mvtec)?, find_tests(folder)?)
         } else {
+            refuse_foreign(folder)?;
             (pictures_below(folder)?, Vec::new())
         };
         if goods.is_empty() {
@@ -96,6 +98,28 @@ pub(super) fn name_below(folder: &Path, picture: &Path) -> String {
     let relative = picture.strip_prefix(folder).unwrap_or(picture);
     let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
     parts.join("/")
+}
+
+/// Refuses a bare folder that is a data set or an incomplete class: its defects would count as good.
+fn refuse_foreign(folder: &Path) -> Result<(), DataError> {
+    for part in ["test", "ground_truth"] {
+        if folder.join(part).is_dir() {
+            return Err(DataError::NoTrainGood {
+                path: folder.to_owned(),
+                part,
+            });
+        }
+    }
+    let class = entries(folder)?
+        .into_iter()
+        .find(|path| path.join("train").join("good").is_dir());
+    match class {
+        Some(class) => Err(DataError::NotAClass {
+            path: folder.to_owned(),
+            class: name_below(folder, &class),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn find_tests(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
@@ -216,6 +240,19 @@ mod tests {
         let missing = Class::find(&scratch.path("nowhere")).unwrap_err();
         assert!(matches!(missing, DataError::Folder { .. }));
         assert!(missing.to_string().contains("nowhere"));
+    }
+
+    #[test]
+    fn a_data_set_or_half_a_class_is_not_taken_for_good_pictures() {
+        let scratch = Scratch::new();
+        scratch.grey("set/tile/train/good/0.png", 4, 4, 1);
+        scratch.grey("set/tile/test/hole/1.png", 4, 4, 1);
+        let set = Class::find(&scratch.path("set")).unwrap_err();
+        assert!(matches!(&set, DataError::NotAClass { class, .. } if class == "tile"));
+        scratch.grey("half/train/0.png", 4, 4, 1);
+        scratch.grey("half/test/hole/1.png", 4, 4, 1);
+        let half = Class::find(&scratch.path("half")).unwrap_err();
+        assert!(matches!(half, DataError::NoTrainGood { part: "test", .. }));
     }
 
     #[test]

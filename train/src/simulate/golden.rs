@@ -58,3 +58,120 @@ fn masks_are_as_large_and_as_often_empty_as_the_authors() {
     assert!((our_mean - mean).abs() < 4.0 * standard_error, "{our_mean}");
     assert!((areas[3000] - median).abs() < 0.001, "{}", areas[3000]);
 }
+
+/// One cell whose gradients all point down: the noise is sqrt 2 (v - fade(v)), whatever the column.
+#[test]
+fn noise_of_equal_gradients_is_known_in_closed_form() {
+    let lattice = Lattice {
+        rows: 1,
+        columns: 2,
+        turns: vec![0.0; 6],
+    };
+    let noise = lattice.noise(64, 32);
+    for (y, line) in noise.chunks_exact(64).enumerate() {
+        let v = y as f64 / 32.0;
+        let fade = 6.0 * v.powi(5) - 15.0 * v.powi(4) + 10.0 * v.powi(3);
+        let expected = std::f64::consts::SQRT_2 * (v - fade);
+        for value in line {
+            assert!((value - expected).abs() < 1e-12, "line {y}: {value}");
+        }
+    }
+}
+
+#[test]
+fn the_noise_vanishes_at_the_lattice_points() {
+    let lattice = Lattice::draw(&mut Draws::of_sample(1, 4));
+    let (width, height) = (96, 160);
+    let noise = lattice.noise(width, height);
+    for row in 0..lattice.rows {
+        for column in 0..lattice.columns {
+            let (x, y) = (
+                column * width / lattice.columns,
+                row * height / lattice.rows,
+            );
+            assert!(noise[y * width + x].abs() < 1e-12);
+        }
+    }
+}
+
+fn grey_tile() -> Rgb8 {
+    Rgb8 {
+        width_px: 64,
+        height_px: 64,
+        samples: (0..64 * 64).flat_map(|i| [(i % 251) as u8; 3]).collect(),
+    }
+}
+
+struct Flat;
+
+impl Crops for Flat {
+    fn crop(&self, width_px: usize, height_px: usize, _: &mut Draws) -> Rgb8 {
+        Rgb8 {
+            width_px,
+            height_px,
+            samples: vec![77; 3 * width_px * height_px],
+        }
+    }
+}
+
+/// The opacity's range is the recipe's: a white texture on black product shows the texture's weight.
+#[test]
+fn the_texture_s_weight_stays_in_its_range() {
+    for (preset, least) in [(Preset::Official, 0.2), (Preset::Paper, 0.1)] {
+        let white = Rgb8 {
+            width_px: 64,
+            height_px: 64,
+            samples: vec![255; 3 * 64 * 64],
+        };
+        let simulator = Simulator {
+            recipe: Recipe {
+                operations: Vec::new(),
+                clean_share: 0.0,
+                ..Recipe::new(preset, true)
+            },
+            textures: Textures::Pictures(vec![white]),
+        };
+        let mut weights = Vec::new();
+        for sample in 0..300 {
+            let (mut clean, mut seen) = (vec![0.0; 3 * 4096], vec![0.0; 3 * 4096]);
+            let mut mask = vec![0.0; 4096];
+            let out = SampleOut {
+                clean: &mut clean,
+                seen: &mut seen,
+                mask: &mut mask,
+            };
+            simulator.paint(Rgb8::black(64, 64), &mut Draws::of_sample(2, sample), out);
+            weights.extend(
+                mask.iter()
+                    .position(|&m| m == 1.0)
+                    .map(|at| f64::from(seen[at])),
+            );
+        }
+        weights.sort_by(f64::total_cmp);
+        let (first, last) = (weights[0], weights[weights.len() - 1]);
+        assert!(first >= least && first < least + 0.02 && last > 0.98 && last <= 1.0);
+    }
+}
+
+#[test]
+fn grey_product_gets_grey_defects() {
+    let simulator = Simulator {
+        recipe: Recipe::new(Preset::Official, true),
+        textures: Textures::Own {
+            product: Box::new(Flat),
+            grey: true,
+        },
+    };
+    for sample in 0..60 {
+        let (mut clean, mut seen) = (vec![0.0; 3 * 4096], vec![0.0; 3 * 4096]);
+        let mut mask = vec![0.0; 4096];
+        let out = SampleOut {
+            clean: &mut clean,
+            seen: &mut seen,
+            mask: &mut mask,
+        };
+        simulator.paint(grey_tile(), &mut Draws::of_sample(8, sample), out);
+        assert_eq!(seen[..4096], seen[4096..8192]);
+        assert_eq!(seen[..4096], seen[8192..]);
+    }
+}

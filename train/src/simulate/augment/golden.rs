@@ -64,6 +64,8 @@ fn cases() -> Vec<(String, Operation)> {
             Space::YCrCb => "YCrCb",
             Space::Hsv => "HSV",
             Space::Hls => "HLS",
+            Space::Lab => "Lab",
+            Space::Luv => "Luv",
             Space::Yuv => "YUV",
         };
         for (change, brightness) in [
@@ -79,8 +81,9 @@ fn cases() -> Vec<(String, Operation)> {
     cases
 }
 
-/// Operations that are not equal everywhere: OpenCV's vector code rounds a few levels otherwise.
-const NOT_EXACT: [&str; 3] = ["huesat", "_HSV", "_HLS"];
+/// Operations that are not equal everywhere: a colour conversion of theirs rounds a few levels otherwise,
+/// which a change of brightness then makes larger.
+const NOT_EXACT: [&str; 4] = ["huesat", "_HSV", "_HLS", "_Lab"];
 
 #[test]
 fn every_operation_equals_the_authors_libraries() {
@@ -99,7 +102,7 @@ fn every_operation_equals_the_authors_libraries() {
         if NOT_EXACT.iter().any(|part| name.contains(part)) {
             eprintln!("{name}: {any:.5} differ, {beyond_one:.5} by more than one level");
             assert!(
-                any < 0.01 && beyond_one < 0.001,
+                any < 0.005 && beyond_one < 0.002,
                 "{name}: {any} {beyond_one}"
             );
         } else {
@@ -109,4 +112,85 @@ fn every_operation_equals_the_authors_libraries() {
             );
         }
     }
+}
+
+/// PIL's `ImageEnhance.Sharpness` and `ImageOps.autocontrast` on a red channel of 4x4; green and blue hold
+/// the same backwards and halved.
+const RED: [u8; 16] = [
+    10, 20, 30, 40, 50, 200, 70, 80, 90, 100, 30, 120, 130, 140, 150, 160,
+];
+
+fn small(operation: Operation) -> Vec<[u8; 3]> {
+    let mut picture = Rgb8 {
+        width_px: 4,
+        height_px: 4,
+        samples: RED
+            .iter()
+            .flat_map(|&red| [red, 255 - red, red / 2])
+            .collect(),
+    };
+    operation.apply(&mut picture);
+    let pixels = picture.samples.chunks_exact(3);
+    pixels.map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
+}
+
+#[test]
+fn a_small_picture_equals_pil() {
+    let inner = |pixels: &[[u8; 3]]| [pixels[5], pixels[6], pixels[9], pixels[10]];
+    assert_eq!(
+        inner(&small(Operation::Sharpness(2.0))),
+        [[255, 0, 146], [65, 190, 33], [95, 160, 48], [0, 255, 0]]
+    );
+    assert_eq!(
+        inner(&small(Operation::Sharpness(0.3))),
+        [[135, 119, 67], [73, 181, 36], [103, 151, 51], [72, 183, 36]]
+    );
+    let stretched = small(Operation::Autocontrast(10));
+    let red: Vec<u8> = stretched.iter().map(|pixel| pixel[0]).collect();
+    assert_eq!(
+        red,
+        [
+            0, 0, 18, 36, 54, 255, 91, 109, 127, 145, 18, 182, 200, 218, 236, 255
+        ]
+    );
+    assert_eq!(stretched[4][1], 200);
+}
+
+#[test]
+fn tables_follow_their_definitions() {
+    assert_eq!(small(Operation::Invert)[5], [55, 200, 155]);
+    assert_eq!(small(Operation::Solarize(100))[5], [55, 55, 155]);
+    assert_eq!(small(Operation::Posterize(1))[5], [128, 0, 0]);
+    assert_eq!(small(Operation::Posterize(8))[5], [200, 55, 100]);
+    assert_eq!(small(Operation::Gamma([1.0, 2.0, 0.5]))[5], [200, 11, 159]);
+    assert_eq!(small(Operation::Nothing)[5], [200, 55, 100]);
+}
+
+#[test]
+fn equalizing_spreads_a_ramp_of_few_levels_over_all() {
+    let mut picture = Rgb8 {
+        width_px: 64,
+        height_px: 64,
+        samples: (0..4096)
+            .flat_map(|at| [100 + (at / 1024) as u8; 3])
+            .collect(),
+    };
+    Operation::Equalize.apply(&mut picture);
+    let first: Vec<u8> = (0..4)
+        .map(|part| picture.samples[3 * 1024 * part])
+        .collect();
+    assert_eq!(first, [0, 64, 128, 192]);
+}
+
+#[test]
+fn three_distinct_operations_in_every_order() {
+    let mut orders = std::collections::BTreeSet::new();
+    for sample in 0..4000 {
+        let kinds = draw_kinds(&Kind::ALL, 3, &mut Draws::of_sample(5, sample));
+        let numbers: Vec<usize> = kinds.iter().map(|&kind| kind as usize).collect();
+        assert!(numbers[0] != numbers[1] && numbers[0] != numbers[2] && numbers[1] != numbers[2]);
+        orders.insert(numbers);
+    }
+    // 10 * 9 * 8 orders; with 4000 draws one misses about three of them.
+    assert!(orders.len() > 700, "{}", orders.len());
 }
