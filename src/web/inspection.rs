@@ -3,7 +3,8 @@
 use super::Sink;
 use super::config::{ConfigError, WebConfig};
 use super::judge::Judge;
-use super::plan::{Plan, Step};
+use super::pieces::Step;
+use super::plan::Plan;
 use super::rolling::{Fit, Rolling};
 use super::stitch::Stitch;
 use crate::block::Block;

@@ -23,10 +23,12 @@ mod config;
 mod inspection;
 mod judge;
 mod picture_inspection;
+mod pieces;
 mod plan;
 mod regions;
 mod rolling;
 mod score_rows;
+mod sheet;
 mod spans;
 mod stitch;
 #[cfg(test)]
@@ -34,8 +36,9 @@ mod tests;
 
 pub use config::{ConfigError, MIN_SEGMENT_LINES, WebConfig};
 pub use inspection::{PushError, TileId, TileJob, Web};
-pub use picture_inspection::{InspectError, PictureResult, PictureRules, Sheet, inspect_picture};
+pub use picture_inspection::{InspectError, PictureResult, PictureRules, inspect_picture};
 pub use regions::Region;
+pub use sheet::Sheet;
 
 use crate::geometry::LineNumber;
 use crate::verdict::{Reason, SpanVerdict};

@@ -1,13 +1,13 @@
 //! A picture, inspected as a web of one segment.
 
 use super::judge::Judge;
-use super::{ConfigError, MapRow, PushError, Region, Sink, Web, WebConfig};
+use super::{ConfigError, PushError, Region, Sheet, Web, WebConfig};
 use crate::block::{Block, LineStamp};
 use crate::engine::{EngineError, Inspector, Prediction};
 use crate::geometry::{LineNumber, TileSize};
 use crate::model::{ColorOrder, Metadata, Preparation};
 use crate::picture::{Picture, Samples, fill_resized};
-use crate::verdict::{SpanVerdict, Verdict};
+use crate::verdict::Verdict;
 
 /// Lines that are handed to the core at once.
 const STRIP_LINES: usize = 64;
@@ -214,10 +214,13 @@ fn inspect_resized(
     }
     judge.end_segment(&mut sheet);
     let repainted = config.keep_reconstruction && !prediction.reconstruction.is_empty();
-    if repainted {
-        sheet.reconstruction = prediction.reconstruction;
+    for value in &mut prediction.reconstruction {
+        *value = value.clamp(0.0, 1.0);
     }
-    Ok(sheet.result(repainted))
+    Ok(PictureResult {
+        reconstruction: repainted.then_some(prediction.reconstruction),
+        ..sheet.result(false)
+    })
 }
 
 /// Runs the engine and refuses what would make the core call lines not inspected: a picture has no
@@ -241,74 +244,4 @@ fn inspect_tile(
         return Err(EngineError::NotFinite);
     }
     Ok(())
-}
-
-/// A sink that keeps all that is found on one picture of known sides.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sheet {
-    width_px: usize,
-    height_px: usize,
-    anomaly_map: Vec<f32>,
-    score: f32,
-    regions: Vec<Region>,
-    verdicts: Vec<Verdict>,
-    reconstruction: Vec<f32>,
-}
-
-impl Sheet {
-    /// An empty sheet for a picture whose first line is line 0.
-    pub fn new(width_px: usize, height_px: usize) -> Self {
-        Self {
-            width_px,
-            height_px,
-            anomaly_map: Vec::with_capacity(width_px * height_px),
-            score: 0.0,
-            regions: Vec::new(),
-            verdicts: Vec::new(),
-            reconstruction: Vec::new(),
-        }
-    }
-
-    /// Lines of the map so far.
-    pub fn lines(&self) -> usize {
-        self.anomaly_map.len() / self.width_px.max(1)
-    }
-
-    /// What was found; `repainted` says whether the engine gave a reconstruction for every tile.
-    pub fn result(self, repainted: bool) -> PictureResult {
-        let passes = self.verdicts.iter().all(|verdict| verdict.passes());
-        PictureResult {
-            width_px: self.width_px,
-            height_px: self.height_px,
-            anomaly_map: self.anomaly_map,
-            score: self.score,
-            regions: self.regions,
-            verdict: if passes { Verdict::Ok } else { Verdict::Defect },
-            reconstruction: repainted.then_some(self.reconstruction),
-        }
-    }
-}
-
-impl Sink for Sheet {
-    fn verdict(&mut self, verdict: SpanVerdict) {
-        self.verdicts.push(verdict.verdict);
-    }
-
-    fn region(&mut self, region: &Region) {
-        self.regions.push(*region);
-    }
-
-    fn row(&mut self, row: &MapRow<'_>) {
-        self.anomaly_map.extend_from_slice(row.anomaly);
-        self.score = row.score.iter().copied().fold(self.score, f32::max);
-    }
-
-    fn reconstruction(&mut self, line: LineNumber, planes: &[f32]) {
-        let area = self.width_px * self.height_px;
-        self.reconstruction.resize(3 * area, 0.0);
-        let at = line.0 as usize * self.width_px;
-        for (plane, row) in planes.chunks_exact(self.width_px).enumerate() {
-            self.reconstruction[plane * area + at..][..self.width_px].copy_from_slice(row);
-        }
-    }
 }

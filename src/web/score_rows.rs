@@ -64,23 +64,16 @@ impl ScoreRows {
     /// After the last row of a segment: the rows still missing; then `None`, and a new segment may
     /// begin.
     pub(super) fn flush(&mut self) -> Option<ScoredRow<'_>> {
-        match self.mean.flush() {
-            None => {
-                (self.taken, self.given) = (0, 0);
-                None
-            }
-            Some(score) => {
-                let slot = self.given % HELD_ROWS;
-                self.given += 1;
-                Some(scored(
-                    &self.held,
-                    self.width,
-                    slot,
-                    self.lines[slot],
-                    score,
-                ))
-            }
-        }
+        let score = self.mean.flush()?;
+        let slot = self.given % HELD_ROWS;
+        self.given += 1;
+        Some(scored(
+            &self.held,
+            self.width,
+            slot,
+            self.lines[slot],
+            score,
+        ))
     }
 }
 

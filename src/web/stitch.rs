@@ -6,7 +6,7 @@
 //! 2^-40; see [`crate::draem::score::WindowRows`].
 
 use super::config::WebConfig;
-use super::plan::TileRow;
+use super::pieces::TileRow;
 use crate::engine::Prediction;
 use crate::verdict::Reason;
 
@@ -94,7 +94,6 @@ impl Stitch {
         }
         for stored in self.end.max(from)..end {
             let slot = self.slot(stored);
-            self.weights_along[slot] = 0;
             self.trouble[slot] = None;
             let length = self.planes * self.width;
             self.sums[slot * length..(slot + 1) * length].fill(0);
@@ -170,7 +169,13 @@ impl Stitch {
     /// released in order.
     pub(super) fn release(&mut self, stored: u64) -> Option<Reason> {
         self.begin = stored + 1;
-        self.trouble[self.slot(stored)]
+        let slot = self.slot(stored);
+        // The plan lets no line through that has no tile; if it did, the line must not pass as good.
+        let weight = std::mem::take(&mut self.weights_along[slot]);
+        if weight == 0 {
+            return Some(Reason::Engine);
+        }
+        self.trouble[slot]
     }
 }
 

@@ -3,11 +3,12 @@
 use super::oracle::course;
 use super::*;
 use crate::draem::score::window_mean;
-use crate::picture::Samples;
+use crate::geometry::tile_starts;
+use crate::picture::{Samples, fill_tile};
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(120))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     /// The same web, cut and finished in another way, with another number of workers: same bits.
     #[test]
@@ -45,6 +46,34 @@ proptest! {
             prop_assert_eq!(anomaly, &wanted);
             prop_assert_eq!(scores, &wanted_scores);
         }
+    }
+
+    /// Tiles hold what the trainer's tile cutter gives for the same place, mirrored beyond the
+    /// edges of pictures that are smaller than a tile.
+    #[test]
+    fn tiles_are_the_trainers_tiles(
+        (width, height) in (1usize..120, 1usize..120), overlap in 0u32..17, seed in any::<u64>(),
+    ) {
+        let picture = painted(width, height, &[(3, 3, 20, 20)], &mut Dice::new(seed));
+        let config = WebConfig {
+            min_segment_lines: 1,
+            tiles_in_flight: 100,
+            ..config(width as u32, overlap)
+        };
+        let mut web = Web::new(config.clone()).unwrap();
+        for block in Course::good(picture.clone()).blocks(&mut Dice::new(seed), 50) {
+            web.push(&block, &mut Said::default()).unwrap();
+        }
+        web.end(&mut Said::default());
+        let (mut cut, mut wanted, mut tiles) = (Vec::new(), vec![0.0; 3 * 1024], 0);
+        while let Some(job) = web.next_tile(&mut cut) {
+            let (column, line) = (i64::from(job.first_column), job.first_line.0 as i64);
+            fill_tile(&picture, column, line, config.tile, ColorOrder::Rgb, &mut wanted);
+            prop_assert!(cut == wanted);
+            tiles += 1;
+        }
+        let across = tile_starts(width as u32, 32, overlap).len();
+        prop_assert!(tiles >= across && tiles % across == 0);
     }
 
     /// An engine that fails, is slow, or stops answering: every line is in one span, what is `Ok` was
@@ -249,6 +278,61 @@ fn a_tile_that_failed_costs_its_lines_and_no_others() {
     let verdicts: Vec<_> = said.findings.verdicts.iter().map(|v| v.verdict).collect();
     // Spans of 16 lines: 0..16, 16..32, 32..48, 48..64, 64..80, 80..96, 96..104.
     assert_eq!(verdicts, [Verdict::Ok, lost, lost, lost, lost, lost, lost]);
+}
+
+/// What the map holds where all tiles say the same.
+fn agreed(value: f32) -> Vec<f32> {
+    let config = WebConfig {
+        tiles_in_flight: 100,
+        ..config(75, 11)
+    };
+    let mut web = Web::new(config).unwrap();
+    let mut said = Said::default();
+    web.push(&block_of(75, 90), &mut said).unwrap();
+    web.end(&mut said);
+    let prediction = Prediction {
+        anomaly_map: vec![value; 1024],
+        reconstruction: Vec::new(),
+    };
+    let mut tile = Vec::new();
+    while let Some(job) = web.next_tile(&mut tile) {
+        web.finish_tile(job.id, Ok(&prediction), &mut said);
+    }
+    assert_eq!(said.rows.len(), 90);
+    let bits = said.rows.values().flat_map(|(_, bits, _)| bits);
+    bits.map(|&bits| f32::from_bits(bits)).collect()
+}
+
+#[test]
+fn values_are_exact_to_the_last_of_40_bits_and_stay_probabilities() {
+    let unit = 1.0 / (1u64 << 40) as f32;
+    for value in [0.0, unit, 77.0 * unit, 12_345.0 * unit, 0.1, 1.0 / 3.0, 1.0] {
+        assert!(agreed(value).iter().all(|&v| v == value), "{value}");
+    }
+    for (value, kept) in [(-0.25, 0.0), (1.0 + f32::EPSILON, 1.0), (7.0, 1.0)] {
+        assert!(agreed(value).iter().all(|&v| v == kept), "{value}");
+    }
+}
+
+#[test]
+fn of_several_reasons_the_order_of_tiles_does_not_choose() {
+    let reasons = [Reason::Engine, Reason::Light];
+    for order in [[0, 1], [1, 0]] {
+        let mut web = Web::new(config(32, 16)).unwrap();
+        let mut said = Said::default();
+        web.push(&block_of(32, 48), &mut said).unwrap();
+        web.end(&mut said);
+        let mut tile = Vec::new();
+        let jobs: Vec<_> = (0..2).map_while(|_| web.next_tile(&mut tile)).collect();
+        for which in order {
+            web.finish_tile(jobs[which].id, Err(reasons[which]), &mut said);
+        }
+        let [_, middle, _] = said.findings.verdicts[..] else {
+            panic!("{:?}", said.findings.verdicts)
+        };
+        // Both tiles lie over lines 16..32.
+        assert_eq!(middle.verdict, Verdict::NotInspected(Reason::Engine));
+    }
 }
 
 fn block_of(width: usize, lines: usize) -> Block {

@@ -1,6 +1,7 @@
 //! Engines that are too slow, or stop answering.
 
 use super::*;
+use crate::picture::Samples;
 
 fn strip(first_line: u64, lines: usize, fault: Option<Reason>) -> Block {
     Block {
@@ -18,27 +19,35 @@ fn late(said: &Said) -> usize {
 
 #[test]
 fn a_busy_engine_costs_the_oldest_lines_that_have_no_tile() {
-    let config = WebConfig {
-        rolling_lines: 100,
-        ..config(32, 8)
-    };
-    let mut web = Web::new(config.clone()).unwrap();
-    let (mut said, mut workers) = (Said::default(), Workers::new(config.tile, 3));
-    let blank = |first_line| Block {
-        picture: Picture::from_grey8(32, 20, vec![0; 640]).unwrap(),
-        ..strip(first_line, 20, None)
-    };
-    // Nobody takes a tile for 400 lines: 100 are left, from the first row of tiles in them on.
-    for first_line in (0..400).step_by(20) {
-        web.push(&blank(first_line), &mut said).unwrap();
+    // Nobody takes a tile; 100 lines are kept. Rows of tiles start every 24 lines, and 388 is the
+    // last length at which all of 288.. is still there.
+    for (lines, lost) in [(388, 288), (389, 312)] {
+        let config = WebConfig {
+            rolling_lines: 100,
+            ..config(32, 8)
+        };
+        let picture = painted(32, lines, &[], &mut Dice::new(5));
+        let course = Course::good(picture.clone());
+        let mut web = Web::new(config.clone()).unwrap();
+        let (mut said, mut workers) = (Said::default(), Workers::new(config.tile, 3));
+        for block in course.blocks(&mut Dice::new(8), 40) {
+            web.push(&block, &mut said).unwrap();
+        }
+        web.end(&mut said);
+        workers.finish_all(&mut web, &mut said);
+        assert_eq!(said.lines().len(), lines);
+        assert_eq!(late(&said), lost);
+        assert!(said.lines()[lost..].iter().all(|&v| v == Verdict::Ok));
+        // What was kept was not overwritten.
+        assert_eq!(said.rows.len(), lines - lost);
+        let Samples::U8(samples) = &picture.samples else {
+            unreachable!()
+        };
+        for (line, (_, anomaly, _)) in &said.rows {
+            let pixel = f32::from(samples[*line as usize * 32 + 7]) / 255.0;
+            assert_eq!(anomaly[7], pixel.to_bits(), "line {line}");
+        }
     }
-    workers.finish_all(&mut web, &mut said);
-    web.end(&mut said);
-    workers.finish_all(&mut web, &mut said);
-    assert_eq!(said.lines().len(), 400);
-    // Rows start every 24 lines: 312 is the first whose 32 lines are all in 300..400.
-    assert_eq!(late(&said), 312);
-    assert_eq!(said.lines()[312..], [Verdict::Ok; 88]);
 }
 
 #[test]

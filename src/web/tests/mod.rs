@@ -5,6 +5,7 @@ mod blocks;
 mod late;
 mod oracle;
 mod pictures;
+mod plan;
 mod regions;
 
 use super::{Findings, MapRow, Region, Sink, TileId, Web, WebConfig};

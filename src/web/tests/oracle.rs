@@ -196,7 +196,7 @@ pub fn course() -> impl Strategy<Value = Course> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn the_stream_says_what_the_definition_says(

@@ -2,7 +2,8 @@
 
 use super::oracle::{components, sorted};
 use super::*;
-use crate::web::regions::Regions;
+use crate::picture::Samples;
+use crate::web::regions::{Closed, Regions};
 use crate::web::score_rows::ScoredRow;
 use proptest::prelude::*;
 
@@ -35,7 +36,7 @@ fn shape_of(mark: (usize, usize), seed: u64) -> (u64, u64, Region) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn a_mark_is_found_once_and_the_same_everywhere(
@@ -72,11 +73,20 @@ proptest! {
             .collect();
         let mut regions = Regions::new(width as u32, threshold, min_area_px, u32::MAX);
         let mut found = Vec::new();
+        let mut rejecting = Vec::new();
         for (line, (anomaly, score)) in anomaly.chunks(width).zip(score.chunks(width)).enumerate() {
-            let row = ScoredRow { line: line as u64, trouble: None, anomaly, score };
-            regions.row(&row, |closed| found.push(closed.region));
+            let line = line as u64;
+            let row = ScoredRow { line, trouble: None, anomaly, score };
+            regions.row(&row, |closed| found.push(closed));
+            rejecting.extend(regions.rejecting().map(|first| (first, line)));
         }
-        regions.finish(|closed| found.push(closed.region));
+        regions.finish(|closed| found.push(closed));
+        // What is said to reject before its end does reject, and over all of these lines.
+        for (first, last) in rejecting {
+            let rejects = |c: &Closed| c.region.defect && c.first_line <= first && last <= c.last_line;
+            prop_assert!(found.iter().any(rejects));
+        }
+        let found = found.into_iter().map(|closed| closed.region).collect();
         prop_assert_eq!(sorted(found), sorted(wanted));
     }
 
@@ -154,4 +164,33 @@ fn a_region_that_rejects_is_not_waited_for() {
     assert!(lines.len() >= 400 - 32 - 10 - 16, "{} lines", lines.len());
     assert_eq!(lines[..16], [Verdict::Ok; 16]);
     assert!(lines[32..].iter().all(|&v| v == Verdict::Defect));
+}
+
+#[test]
+fn a_span_that_is_rejected_does_not_wait_for_another_region() {
+    let config = WebConfig {
+        min_area_px: 50,
+        ..config(128, 8)
+    };
+    let mut picture = painted(128, 300, &[(10, 40, 30, 30)], &mut Dice::new(1));
+    if let Samples::U8(samples) = &mut picture.samples {
+        // Too faint for a core: whether it rejects is known at its end only.
+        for row in samples.chunks_exact_mut(128).skip(45) {
+            row[80..115].fill(100);
+        }
+    }
+    let mut web = Web::new(config.clone()).unwrap();
+    let (mut said, mut workers) = (Said::default(), Workers::new(config.tile, 4));
+    for block in Course::good(picture).blocks(&mut Dice::new(1), 40) {
+        web.push(&block, &mut said).unwrap();
+        workers.finish_all(&mut web, &mut said);
+    }
+    // The mark reaches into 32..80; the next span has the faint one alone.
+    let mut expected = vec![Verdict::Ok; 32];
+    expected.extend([Verdict::Defect; 48]);
+    assert_eq!(said.lines(), expected);
+    web.end(&mut said);
+    workers.finish_all(&mut web, &mut said);
+    assert_eq!(said.lines()[32..], [Verdict::Defect; 268]);
+    assert_eq!(said.findings.regions.len(), 2);
 }
