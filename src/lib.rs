@@ -24,6 +24,7 @@ pub mod page;
 pub mod picture;
 pub mod pins;
 pub mod reject;
+pub mod station;
 #[cfg(test)]
 mod test_golden;
 pub mod verdict;

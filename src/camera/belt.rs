@@ -31,6 +31,17 @@ impl Default for BeltSpec {
     }
 }
 
+impl BeltSpec {
+    /// The highest line rate that it ever runs at.
+    pub fn fastest_line_rate_hz(&self) -> f64 {
+        let rates = self.moves.iter().filter_map(|change| match change {
+            Move::Speed { line_rate_hz, .. } => Some(*line_rate_hz),
+            _ => None,
+        });
+        rates.fold(self.line_rate_hz, f64::max)
+    }
+}
+
 /// What the belt does after the line before `before_line`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "do")]
@@ -63,8 +74,8 @@ pub struct Belt {
     line: u64,
     time_ns: f64,
     count: i64,
-    /// Turning points between the line before and this one.
-    turns: Vec<LineStamp>,
+    /// Positions between the line before and this one.
+    detour: Vec<LineStamp>,
 }
 
 impl Belt {
@@ -97,13 +108,13 @@ impl Belt {
             line: 0,
             time_ns: 0.0,
             count: 0,
-            turns: Vec::new(),
+            detour: Vec::new(),
         })
     }
 
     /// Stamp of the next line.
     pub fn next_line(&mut self) -> LineStamp {
-        self.turns.clear();
+        self.detour.clear();
         while let Some(change) = self.moves.get(self.next_move) {
             if change.before_line() > self.line {
                 break;
@@ -118,9 +129,9 @@ impl Belt {
     }
 
     /// Encoder positions between the line before the last one given and that line, where the web did
-    /// not simply run on: both ends of a stop, the turning points of a reversal.
-    pub fn turns(&self) -> &[LineStamp] {
-        &self.turns
+    /// not simply run on: both ends of a stop, a reversal line by line.
+    pub fn detour(&self) -> &[LineStamp] {
+        &self.detour
     }
 
     fn make(&mut self, change: Move) {
@@ -129,20 +140,19 @@ impl Belt {
                 self.line_ns = 1e9 / line_rate_hz;
             }
             Move::Stop { stop_ms, .. } => {
-                self.turns.push(self.stamp());
+                self.detour.push(self.stamp());
                 self.time_ns += stop_ms as f64 * 1e6;
-                self.turns.push(self.stamp());
+                self.detour.push(self.stamp());
             }
             Move::Reverse { lines, .. } => {
-                let counts = i64::from(lines) * self.counts_per_line;
-                let travel_ns = f64::from(lines) * self.line_ns;
-                self.turns.push(self.stamp());
-                self.time_ns += travel_ns;
-                self.count -= counts;
-                self.turns.push(self.stamp());
-                self.time_ns += travel_ns;
-                self.count += counts;
-                self.turns.push(self.stamp());
+                self.detour.push(self.stamp());
+                for way in [-1, 1] {
+                    for _ in 0..lines {
+                        self.time_ns += self.line_ns;
+                        self.count += way * self.counts_per_line;
+                        self.detour.push(self.stamp());
+                    }
+                }
             }
         }
     }
@@ -199,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn turning_points_lie_between_the_lines() {
+    fn a_reversal_is_told_line_by_line() {
         let spec = BeltSpec {
             line_rate_hz: 1000.0,
             counts_per_line: 4,
@@ -210,12 +220,12 @@ mod tests {
         };
         let mut belt = Belt::new(&spec).unwrap();
         belt.next_line();
-        assert!(belt.turns().is_empty());
+        assert!(belt.detour().is_empty());
         belt.next_line();
-        let turns: Vec<i64> = belt.turns().iter().map(|turn| turn.count.0).collect();
-        assert_eq!(turns, [4, -8, 4]);
+        let counts: Vec<i64> = belt.detour().iter().map(|at| at.count.0).collect();
+        assert_eq!(counts, [4, 0, -4, -8, -4, 0, 4]);
         belt.next_line();
-        assert!(belt.turns().is_empty());
+        assert!(belt.detour().is_empty());
     }
 
     #[test]

@@ -8,11 +8,15 @@ mod journal;
 mod keeper;
 mod pictures;
 mod record;
+mod state;
 
 pub use journal::{JournalFile, JournalLimits, read_journal};
 pub use keeper::{Keeper, KeeperReport, WhenFull};
 pub use pictures::PictureStore;
-pub use record::{Event, Fault, JOURNAL_SCHEMA, ModelId, RECORD_PLACES, Record, Wall, WallQuality};
+pub use record::{
+    Event, Fault, JOURNAL_SCHEMA, ModelId, RECORD_PLACES, Record, Taken, Wall, WallQuality,
+};
+pub use state::State;
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
 //! The journal's one schema.
 
+use super::State;
 use crate::geometry::Count;
 use crate::pins::Moment;
 use crate::reject::{Accounting, RejectEvent, VerdictUse};
@@ -93,6 +94,13 @@ pub enum Event {
     },
     RejectReleased {
         held_ns: u64,
+    },
+    /// What the ledger does besides: stops, turns, resets, holds.
+    Ledger {
+        ledger: RejectEvent,
+    },
+    State {
+        state: State,
     },
     Fault {
         fault: Fault,

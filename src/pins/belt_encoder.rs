@@ -5,8 +5,8 @@ use crate::block::LineStamp;
 use crate::camera::{Belt, BeltSpec, CameraError};
 use std::collections::VecDeque;
 
-/// Positions of the belt under a synthetic camera or a folder of strips: one per line of web and one
-/// per turning point, and on behind the last line, since the web still has to pass the ejector.
+/// Positions of the belt under a synthetic camera or a folder of strips: one per line of web and the
+/// whole way of a stop or reversal, and on behind the last line, since the web still has to pass the ejector.
 #[derive(Debug)]
 pub struct BeltEncoder {
     belt: Belt,
@@ -28,7 +28,7 @@ impl Encoder for BeltEncoder {
     fn next_position(&mut self, until_ns: u64) -> Result<Option<Moment>, PinError> {
         if self.ahead.is_empty() {
             let line = self.belt.next_line();
-            self.ahead.extend(self.belt.turns());
+            self.ahead.extend(self.belt.detour());
             self.ahead.push_back(line);
         }
         let due = self
@@ -52,7 +52,7 @@ mod tests {
     use crate::camera::Move;
 
     #[test]
-    fn gives_lines_and_turning_points_in_order_and_nothing_from_the_future() {
+    fn gives_lines_and_detours_in_order_and_nothing_from_the_future() {
         let spec = BeltSpec {
             line_rate_hz: 1000.0,
             counts_per_line: 2,

@@ -1,0 +1,211 @@
+//! From a configuration and a bundle to a run.
+
+use super::{Setup, Source, StationConfig, StationError};
+use crate::camera::{
+    BeltSpec, Camera, FaultInjector, FaultRates, LineFormat, Recorder, Replay, Strips, Synthetic,
+    SyntheticSpec, WebSpec, plan_defects,
+};
+use crate::engine::TractInspector;
+use crate::model::{Bundle, Metadata, Preparation};
+use crate::pins::{BeltEncoder, Encoder, Moment, PinError};
+use crate::web::WebConfig;
+use std::path::{Path, PathBuf};
+
+/// Tiles under way at once where the configuration does not say.
+const TILES_IN_FLIGHT: u32 = 8;
+
+/// File of a recording that holds the whole configuration.
+const CONFIG_FILE: &str = "station.toml";
+
+/// What replaces or follows a configured source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sources {
+    /// A recording to run again, with the configuration that it was made with.
+    pub replay: Option<PathBuf>,
+    /// Where to record this run.
+    pub record: Option<PathBuf>,
+}
+
+impl StationConfig {
+    /// The configuration that a recording was made with.
+    ///
+    /// # Errors
+    /// As [`StationConfig::read`].
+    pub fn of_recording(folder: &Path) -> Result<Self, StationError> {
+        Self::read(&folder.join(CONFIG_FILE))
+    }
+
+    /// The built-in web as configured; `None` for other sources.
+    pub fn synthetic(&self) -> Option<SyntheticSpec> {
+        match self.source {
+            Source::Synthetic {
+                width_px,
+                lines,
+                lines_per_block,
+                defect_spacing_lines,
+                web_seed,
+                camera_seed,
+            } => {
+                let web = WebSpec {
+                    width_px,
+                    web_seed,
+                    camera_seed,
+                    ..WebSpec::default()
+                };
+                let defects = if defect_spacing_lines == 0 {
+                    Vec::new()
+                } else {
+                    plan_defects(&web, 0, lines, defect_spacing_lines)
+                };
+                Some(SyntheticSpec {
+                    web,
+                    defects,
+                    lines,
+                    lines_per_block,
+                    belt: self.belt.clone(),
+                })
+            }
+            Source::Strips { .. } => None,
+        }
+    }
+}
+
+/// Sizes and rules of the inspection of `format` by the bundle that says `metadata`.
+///
+/// # Errors
+/// Where the bundle is not for a line.
+pub fn web_config(
+    config: &StationConfig,
+    format: LineFormat,
+    metadata: &Metadata,
+) -> Result<WebConfig, StationError> {
+    let Preparation::Native { overlap_px } = metadata.preparation else {
+        return Err(StationError::ResizedBundle);
+    };
+    let rolling_lines = match config.web.rolling_lines {
+        0 => 4 * metadata.tile.height_px + 4 * format.lines_per_block,
+        lines => lines,
+    };
+    let threshold = &metadata.threshold;
+    Ok(WebConfig {
+        width_px: format.width_px,
+        channels: format.channels as usize,
+        sixteen_bit: format.sixteen_bit,
+        tile: metadata.tile,
+        overlap_px,
+        color_order: metadata.color_order,
+        threshold: config.model.threshold.unwrap_or(threshold.score),
+        min_area_px: config.model.min_area_px.unwrap_or(threshold.min_area_px),
+        span_lines: config.reject.span_lines,
+        max_region_lines: config.web.max_region_lines,
+        rolling_lines,
+        tiles_in_flight: match config.engine.tiles_in_flight {
+            0 => TILES_IN_FLIGHT,
+            tiles => tiles,
+        },
+        min_segment_lines: config.web.min_segment_lines,
+        keep_reconstruction: false,
+    })
+}
+
+/// Puts a run together.
+///
+/// # Errors
+/// Where a source cannot be opened, a recording cannot be begun, or settings contradict each other.
+pub fn assemble(
+    config: &StationConfig,
+    bundle: &Bundle,
+    sources: &Sources,
+) -> Result<Setup<TractInspector>, StationError> {
+    let mut camera = open_camera(config, sources)?;
+    let encoder: Box<dyn Encoder> = match &sources.replay {
+        Some(_) => Box::new(NoEncoder),
+        None => {
+            check_belt(config)?;
+            Box::new(BeltEncoder::new(&config.belt)?)
+        }
+    };
+    if let Some(folder) = &sources.record {
+        camera = Box::new(Recorder::new(camera, folder)?);
+        let path = folder.join(CONFIG_FILE);
+        let unusable = |reason: String| StationError::Config {
+            path: path.clone(),
+            reason,
+        };
+        let text = config
+            .to_toml()
+            .map_err(|error| unusable(error.to_string()))?;
+        std::fs::write(&path, text).map_err(|error| unusable(error.to_string()))?;
+    }
+    let workers = match config.engine.workers {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        workers => workers as usize,
+    };
+    Ok(Setup {
+        web: web_config(config, camera.format(), bundle.metadata())?,
+        reject: config.reject.clone(),
+        pace: config.pace,
+        camera,
+        encoder,
+        workers: (0..workers).map(|_| bundle.inspector()).collect(),
+        replay: sources.replay.clone(),
+        record: sources.record.clone(),
+    })
+}
+
+fn open_camera(config: &StationConfig, sources: &Sources) -> Result<Box<dyn Camera>, StationError> {
+    if let Some(folder) = &sources.replay {
+        return Ok(Box::new(Replay::open(folder)?));
+    }
+    let camera: Box<dyn Camera> = match (&config.source, config.synthetic()) {
+        (_, Some(spec)) => Box::new(Synthetic::new(&spec)?),
+        (
+            Source::Strips {
+                folder,
+                lines_per_block,
+            },
+            None,
+        ) => Box::new(Strips::open(folder, *lines_per_block, &config.belt)?),
+        (Source::Synthetic { .. }, None) => {
+            return Err(StationError::Contradiction(
+                "a synthetic source without a web".to_owned(),
+            ));
+        }
+    };
+    Ok(if config.faults == FaultRates::default() {
+        camera
+    } else {
+        Box::new(FaultInjector::new(camera, config.faults))
+    })
+}
+
+/// The belt must not be faster, nor its lines farther apart, than the ledger is told.
+fn check_belt(config: &StationConfig) -> Result<(), StationError> {
+    let BeltSpec {
+        counts_per_line, ..
+    } = config.belt;
+    let reject = &config.reject;
+    if counts_per_line > reject.max_counts_per_line {
+        return Err(StationError::Contradiction(format!(
+            "belt.counts_per_line {counts_per_line} is above reject.max_counts_per_line {}; set them to the encoder's steps per line",
+            reject.max_counts_per_line
+        )));
+    }
+    let fastest = config.belt.fastest_line_rate_hz() * f64::from(counts_per_line);
+    if fastest > f64::from(reject.max_speed_counts_per_s) {
+        return Err(StationError::Contradiction(format!(
+            "the belt runs at up to {fastest} counts/s, but reject.max_speed_counts_per_s is {}; raise it or slow the belt",
+            reject.max_speed_counts_per_s
+        )));
+    }
+    Ok(())
+}
+
+/// A replay's positions are among its inputs.
+struct NoEncoder;
+
+impl Encoder for NoEncoder {
+    fn next_position(&mut self, _: u64) -> Result<Option<Moment>, PinError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,296 @@
+//! A station's TOML.
+
+use super::StationError;
+use crate::camera::{BeltSpec, FaultRates};
+use crate::evidence::JournalLimits;
+use crate::reject::RejectConfig;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Everything that can be set. Every key has a default; unknown keys are refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StationConfig {
+    /// For the journal and the page.
+    pub name: String,
+    pub model: ModelConfig,
+    pub source: Source,
+    /// How the web runs, where the source does not know it: not for a live camera.
+    pub belt: BeltSpec,
+    /// Faults put into the source on purpose.
+    pub faults: FaultRates,
+    pub web: WebLimits,
+    pub engine: EngineConfig,
+    pub reject: RejectConfig,
+    pub pace: Pace,
+    pub evidence: EvidenceConfig,
+}
+
+impl Default for StationConfig {
+    fn default() -> Self {
+        Self {
+            name: "station".to_owned(),
+            model: ModelConfig::default(),
+            source: Source::default(),
+            belt: BeltSpec::default(),
+            faults: FaultRates::default(),
+            web: WebLimits::default(),
+            engine: EngineConfig::default(),
+            reject: RejectConfig::default(),
+            pace: Pace::default(),
+            evidence: EvidenceConfig::default(),
+        }
+    }
+}
+
+/// Which model, and what of it is overruled.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ModelConfig {
+    /// A bundle; the program's own where there is none.
+    pub path: Option<PathBuf>,
+    /// Instead of the bundle's.
+    pub threshold: Option<f32>,
+    /// Instead of the bundle's.
+    pub min_area_px: Option<u32>,
+}
+
+/// Where lines come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case", tag = "kind")]
+pub enum Source {
+    /// The built-in web.
+    Synthetic {
+        #[serde(default = "defaults::width_px")]
+        width_px: u32,
+        #[serde(default = "defaults::lines")]
+        lines: u64,
+        #[serde(default = "defaults::lines_per_block")]
+        lines_per_block: u32,
+        /// One defect in so many lines, at least 250; 0 for none.
+        #[serde(default = "defaults::defect_spacing_lines")]
+        defect_spacing_lines: u64,
+        #[serde(default = "defaults::seed")]
+        web_seed: u64,
+        #[serde(default = "defaults::seed")]
+        camera_seed: u64,
+    },
+    /// A folder of pictures, sorted by name, as consecutive web.
+    Strips {
+        folder: PathBuf,
+        #[serde(default = "defaults::lines_per_block")]
+        lines_per_block: u32,
+    },
+}
+
+mod defaults {
+    pub const fn width_px() -> u32 {
+        512
+    }
+    pub const fn lines() -> u64 {
+        6000
+    }
+    pub const fn lines_per_block() -> u32 {
+        64
+    }
+    pub const fn defect_spacing_lines() -> u64 {
+        450
+    }
+    pub const fn seed() -> u64 {
+        1
+    }
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Source::Synthetic {
+            width_px: defaults::width_px(),
+            lines: defaults::lines(),
+            lines_per_block: defaults::lines_per_block(),
+            defect_spacing_lines: defaults::defect_spacing_lines(),
+            web_seed: defaults::seed(),
+            camera_seed: defaults::seed(),
+        }
+    }
+}
+
+/// Sizes of the inspection that the bundle does not fix. Lines of a span are `reject.span_lines`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebLimits {
+    /// A region that has come to this many lines is reported, and its rest is a new region.
+    pub max_region_lines: u32,
+    /// Lines kept until their tiles are cut; 0 for four tiles and four blocks.
+    pub rolling_lines: u32,
+    /// Runs of good lines between two faults that are shorter are not inspected.
+    pub min_segment_lines: u32,
+}
+
+impl Default for WebLimits {
+    fn default() -> Self {
+        Self {
+            max_region_lines: 1024,
+            rolling_lines: 0,
+            min_segment_lines: crate::web::MIN_SEGMENT_LINES,
+        }
+    }
+}
+
+/// The workers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineConfig {
+    /// Threads, one tile each; 0 for one per core.
+    pub workers: u32,
+    /// Tiles under way at once; 0 for 8. Beyond them lines wait in the rolling image, and then are
+    /// late.
+    pub tiles_in_flight: u32,
+}
+
+/// Which time counts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case", tag = "kind")]
+pub enum Pace {
+    /// As fast as the machine can, with the times that a station would have had: the same result on
+    /// every machine.
+    Simulated(SimulatedPace),
+    /// By the clock: lines that this machine is too slow for are late.
+    Real,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace::Simulated(SimulatedPace::default())
+    }
+}
+
+/// The station that is simulated.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SimulatedPace {
+    /// From the exposure of a block's last line until it is in memory.
+    pub transfer_us: u64,
+    pub workers: u32,
+    /// A worker's time for a tile.
+    pub tile_us: u64,
+    /// Share of tiles that take `hiccup_us` longer.
+    pub hiccup_share: f64,
+    pub hiccup_us: u64,
+    /// Of the hiccups.
+    pub seed: u64,
+}
+
+impl Default for SimulatedPace {
+    fn default() -> Self {
+        Self {
+            transfer_us: 2000,
+            workers: 4,
+            tile_us: 40_000,
+            hiccup_share: 0.0,
+            hiccup_us: 0,
+            seed: 1,
+        }
+    }
+}
+
+/// What is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EvidenceConfig {
+    /// Where journal and pictures go; none are kept where there is none.
+    pub folder: Option<PathBuf>,
+    pub journal: JournalLimits,
+    /// Pictures of rejects, the newest that fit; 0 for none.
+    pub pictures_max_bytes: u64,
+}
+
+impl Default for EvidenceConfig {
+    fn default() -> Self {
+        Self {
+            folder: None,
+            journal: JournalLimits::default(),
+            pictures_max_bytes: 1 << 30,
+        }
+    }
+}
+
+impl StationConfig {
+    /// Reads a station's TOML.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, is no TOML, or has an unknown key or a wrong value.
+    pub fn read(path: &Path) -> Result<Self, StationError> {
+        let unusable = |reason: String| StationError::Config {
+            path: path.to_owned(),
+            reason,
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+        toml::from_str(&text).map_err(|error| unusable(error.to_string()))
+    }
+
+    /// The whole configuration as TOML.
+    ///
+    /// # Errors
+    /// Where a number does not fit TOML's.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string_pretty(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::Move;
+
+    #[test]
+    fn defaults_survive_their_own_toml() {
+        let config = StationConfig::default();
+        let text = config.to_toml().unwrap();
+        assert_eq!(toml::from_str::<StationConfig>(&text).unwrap(), config);
+    }
+
+    #[test]
+    fn keys_have_units_and_unknown_ones_are_refused() {
+        let config: StationConfig = toml::from_str(
+            r#"
+            name = "slitter 3"
+            [source]
+            kind = "strips"
+            folder = "strips"
+            [belt]
+            line_rate_hz = 1500.0
+            moves = [{ do = "stop", before_line = 10, stop_ms = 5 }]
+            [reject]
+            distance_counts = 30000
+            [pace]
+            kind = "simulated"
+            tile_us = 90000
+            "#,
+        )
+        .unwrap();
+        assert_eq!(config.reject.distance_counts, 30_000);
+        assert_eq!(
+            config.belt.moves,
+            [Move::Stop {
+                before_line: 10,
+                stop_ms: 5
+            }]
+        );
+        assert!(matches!(
+            config.source,
+            Source::Strips {
+                lines_per_block: 64,
+                ..
+            }
+        ));
+        for text in [
+            "speed = 1",
+            "[belt]\nline_rate = 1.0",
+            "[source]\nkind = \"synthetic\"\nfolder = \"x\"",
+            "[pace]\nkind = \"simulated\"\nlatency = 1",
+            "[reject]\ndistance_counts = -1",
+        ] {
+            assert!(toml::from_str::<StationConfig>(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! Web and ledger joined: inputs in, decisions out. No thread, clock or file.
+
+use super::{State, StationError, Summary, Witness};
+use crate::block::Block;
+use crate::engine::{EngineError, Prediction};
+use crate::evidence::Fault;
+use crate::geometry::{Count, LineNumber};
+use crate::pins::{Moment, Output, Outputs};
+use crate::reject::{Ledger, RejectConfig, RejectEvent};
+use crate::verdict::{Reason, Span, SpanVerdict, Verdict};
+use crate::web::{MapRow, Region, Sink, TileId, TileJob, Web, WebConfig};
+
+/// Spans that the ledger holds.
+pub(super) const SPANS: usize = 512;
+
+/// What the core acts on.
+pub(super) struct Surroundings<'a> {
+    pub outputs: &'a mut dyn Outputs,
+    pub witness: &'a mut dyn Witness,
+}
+
+#[derive(Debug)]
+pub(super) struct Core {
+    web: Web,
+    ledger: Box<Ledger<SPANS>>,
+    reject: RejectConfig,
+    now: Moment,
+    state: State,
+    stationary: bool,
+    seen_lines: bool,
+    ended: bool,
+    camera_fault: Option<Fault>,
+    heartbeat: bool,
+    last_line: Option<(u64, Count)>,
+    tiles: u64,
+    failed_tiles: u64,
+    blocks: u64,
+    faults: u64,
+    regions: u64,
+    defect_spans: u64,
+}
+
+impl Core {
+    pub fn new(web: WebConfig, reject: RejectConfig) -> Result<Self, StationError> {
+        let now = Moment::default();
+        Ok(Self {
+            web: Web::new(web)?,
+            ledger: Box::new(Ledger::new(reject.clone(), now.ns, now.count)?),
+            reject,
+            now,
+            state: State::Starting,
+            stationary: false,
+            seen_lines: false,
+            ended: false,
+            camera_fault: None,
+            heartbeat: false,
+            last_line: None,
+            tiles: 0,
+            failed_tiles: 0,
+            blocks: 0,
+            faults: 0,
+            regions: 0,
+            defect_spans: 0,
+        })
+    }
+
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    pub fn call_period_ns(&self) -> u64 {
+        u64::from(self.reject.call_period_us) * 1000
+    }
+
+    /// The self-test has passed: what comes now is inspected.
+    pub fn operate(&mut self, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+        self.enter(State::Idle, out)?;
+        self.refresh(self.now.ns, self.now.count, out)
+    }
+
+    pub fn position(&mut self, at: Moment, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+        self.refresh(at.ns, at.count, out)
+    }
+
+    pub fn tick(&mut self, ns: u64, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+        self.refresh(ns, self.now.count, out)
+    }
+
+    pub fn block(
+        &mut self,
+        ns: u64,
+        block: &Block,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
+        self.now.ns = self.now.ns.max(ns);
+        self.blocks += 1;
+        for exposure in self.reject.exposures(block.first_line, &block.stamps) {
+            if let Err(error) = self.ledger.arm(&exposure) {
+                self.fault(
+                    Fault::LineNumbers {
+                        message: error.to_string(),
+                    },
+                    out,
+                );
+                return self.refresh(ns, self.now.count, out);
+            }
+        }
+        out.witness.block(self.now, block);
+        if let Some(last) = block.stamps.last() {
+            let count = self
+                .last_line
+                .map_or(last.count, |(_, most)| most.max(last.count));
+            self.last_line = Some((last.exposure_ns, count));
+        }
+        match block.fault {
+            Some(reason) => {
+                let span = Span {
+                    first_line: block.first_line,
+                    lines: block.stamps.len() as u32,
+                };
+                self.fault(Fault::Lines { span, reason }, out);
+            }
+            None => {
+                if let Some(fault) = self.camera_fault.take() {
+                    out.witness.recovered(self.now, &fault);
+                }
+                self.seen_lines = true;
+            }
+        }
+        let (web, mut relay) = self.relay(out);
+        let pushed = web.push(block, &mut relay);
+        let verdicts = relay.verdicts;
+        if let Err(error) = pushed {
+            self.fault(
+                Fault::LineNumbers {
+                    message: error.to_string(),
+                },
+                out,
+            );
+        }
+        self.beat(verdicts, out)?;
+        self.refresh(ns, self.now.count, out)
+    }
+
+    pub fn lost(
+        &mut self,
+        ns: u64,
+        message: String,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
+        self.now.ns = self.now.ns.max(ns);
+        let fault = Fault::Camera { message };
+        self.fault(fault.clone(), out);
+        self.camera_fault.get_or_insert(fault);
+        self.refresh(ns, self.now.count, out)
+    }
+
+    /// Cuts the next tile, if there is one.
+    pub fn next_tile(&mut self, tile: &mut Vec<f32>) -> Option<TileJob> {
+        self.web.next_tile(tile)
+    }
+
+    pub fn tile(
+        &mut self,
+        ns: u64,
+        job: &TileJob,
+        outcome: Result<&Prediction, EngineError>,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
+        self.now.ns = self.now.ns.max(ns);
+        self.tiles += 1;
+        let outcome = match outcome {
+            Ok(prediction) => Ok(prediction),
+            Err(error) => {
+                self.failed_tiles += 1;
+                let fault = Fault::Engine {
+                    first_line: job.first_line.0,
+                    message: error.to_string(),
+                };
+                self.fault(fault, out);
+                Err(Reason::Engine)
+            }
+        };
+        self.finish_tile(job.id, outcome, out)?;
+        self.refresh(ns, self.now.count, out)
+    }
+
+    fn finish_tile(
+        &mut self,
+        id: TileId,
+        outcome: Result<&Prediction, Reason>,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
+        let (web, mut relay) = self.relay(out);
+        web.finish_tile(id, outcome, &mut relay);
+        let verdicts = relay.verdicts;
+        self.beat(verdicts, out)
+    }
+
+    /// No more lines: the web's last lines are inspected as an edge is.
+    pub fn end(&mut self, ns: u64, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+        self.now.ns = self.now.ns.max(ns);
+        self.ended = true;
+        let (web, mut relay) = self.relay(out);
+        web.end(&mut relay);
+        let verdicts = relay.verdicts;
+        self.beat(verdicts, out)?;
+        self.refresh(ns, self.now.count, out)
+    }
+
+    /// Whether all web that was ever seen has passed the ejector, or never will.
+    pub fn is_over(&self) -> bool {
+        /// A web that does not move for so long after its end will not come.
+        const PATIENCE_NS: u64 = 600_000_000_000;
+        if !self.ended || !self.web.is_settled() {
+            return false;
+        }
+        let Some((ns, count)) = self.last_line else {
+            return true;
+        };
+        let passed = count.0
+            + i64::from(self.reject.distance_counts)
+            + i64::from(self.reject.margin_counts)
+            + i64::from(self.reject.max_counts_per_line);
+        self.now.count.0 >= passed || self.now.ns > ns.saturating_add(PATIENCE_NS)
+    }
+
+    /// Settles what is left, takes the current from all outputs and checks the account.
+    pub fn stop(&mut self, ns: u64, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+        self.now.ns = self.now.ns.max(ns);
+        let (web, mut relay) = self.relay(out);
+        web.abort(Reason::Shutdown, &mut relay);
+        let verdicts = relay.verdicts;
+        self.beat(verdicts, out)?;
+        self.refresh(ns, self.now.count, out)?;
+        self.ledger
+            .reset(Reason::Shutdown, self.now.ns, self.now.count);
+        self.drain(out);
+        out.outputs.release_all(self.now)?;
+        self.enter(State::Stopped, out)?;
+        self.ledger.accounting().identity()?;
+        Ok(())
+    }
+
+    pub fn summary(&self) -> Summary {
+        Summary {
+            accounting: *self.ledger.accounting(),
+            ended: self.now,
+            blocks: self.blocks,
+            tiles: self.tiles,
+            failed_tiles: self.failed_tiles,
+            faults: self.faults,
+            regions: self.regions,
+            defect_spans: self.defect_spans,
+        }
+    }
+
+    fn relay<'a>(&'a mut self, out: &'a mut Surroundings<'_>) -> (&'a mut Web, Relay<'a>) {
+        let relay = Relay {
+            ledger: &mut self.ledger,
+            witness: &mut *out.witness,
+            now: self.now,
+            verdicts: 0,
+            regions: &mut self.regions,
+            defect_spans: &mut self.defect_spans,
+        };
+        (&mut self.web, relay)
+    }
+
+    fn fault(&mut self, fault: Fault, out: &mut Surroundings<'_>) {
+        self.faults += 1;
+        out.witness.fault(self.now, &fault);
+    }
+
+    /// The heartbeat lives on verdicts alone.
+    fn beat(&mut self, verdicts: u64, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+        if verdicts > 0 {
+            self.heartbeat = !self.heartbeat;
+            out.outputs
+                .drive(Output::Heartbeat, self.heartbeat, self.now)?;
+        }
+        Ok(())
+    }
+
+    /// Moves the ledger on and shows on the pins what it says.
+    fn refresh(
+        &mut self,
+        ns: u64,
+        count: Count,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
+        let shown = self.ledger.advance(ns, count);
+        self.now = Moment {
+            ns: self.now.ns.max(ns),
+            count,
+        };
+        out.outputs.drive(Output::Reject, !shown.reject, self.now)?;
+        self.stationary = shown.stationary;
+        self.drain(out);
+        self.enter(self.present_state(), out)
+    }
+
+    fn drain(&mut self, out: &mut Surroundings<'_>) {
+        while let Some(event) = self.ledger.pop_event() {
+            if is_fault(&event) {
+                self.faults += 1;
+            }
+            out.witness.ledger(self.now, event);
+        }
+    }
+
+    fn present_state(&self) -> State {
+        match self.state {
+            State::Starting | State::Stopped | State::Aborted => self.state,
+            _ if self.ended => State::Stopping,
+            _ if self.camera_fault.is_some() => State::Held,
+            _ if !self.seen_lines => State::Idle,
+            _ if self.stationary => State::Suspended,
+            _ => State::Execute,
+        }
+    }
+
+    fn enter(&mut self, state: State, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+        if state != self.state {
+            self.state = state;
+            out.outputs
+                .drive(Output::Ready, state.is_ready(), self.now)?;
+            out.witness.state(self.now, state);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a ledger's event is something wrong, and not its daily work.
+pub(super) const fn is_fault(event: &RejectEvent) -> bool {
+    matches!(
+        event,
+        RejectEvent::Missed { .. }
+            | RejectEvent::Late { .. }
+            | RejectEvent::QueueFull { .. }
+            | RejectEvent::ContinuousReject { .. }
+            | RejectEvent::PulseRate { .. }
+            | RejectEvent::EncoderFault { .. }
+    )
+}
+
+/// Takes what the web finds out straight to the ledger.
+struct Relay<'a> {
+    ledger: &'a mut Ledger<SPANS>,
+    witness: &'a mut dyn Witness,
+    now: Moment,
+    verdicts: u64,
+    regions: &'a mut u64,
+    defect_spans: &'a mut u64,
+}
+
+impl Sink for Relay<'_> {
+    fn verdict(&mut self, verdict: SpanVerdict) {
+        let used = self.ledger.verdict(verdict);
+        self.verdicts += 1;
+        *self.defect_spans += u64::from(verdict.verdict == Verdict::Defect);
+        self.witness.verdict(self.now, verdict, used);
+    }
+
+    fn region(&mut self, region: &Region) {
+        *self.regions += 1;
+        self.witness.region(self.now, region);
+    }
+
+    fn row(&mut self, row: &MapRow<'_>) {
+        self.witness.row(row);
+    }
+
+    fn reconstruction(&mut self, line: LineNumber, planes: &[f32]) {
+        self.witness.reconstruction(line, planes);
+    }
+}

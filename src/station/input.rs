@@ -1,0 +1,103 @@
+//! What reaches the core, and the file that keeps its order.
+
+use super::StationError;
+use crate::pins::Moment;
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// File of a recording that holds the inputs in order.
+const INPUTS_FILE: &str = "inputs.jsonl";
+
+/// One thing that happened outside of the core. Times are the station's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Input {
+    /// The web is here.
+    Position(Moment),
+    /// Time has passed.
+    Tick { ns: u64 },
+    /// The block from this line on has arrived.
+    Block { ns: u64, first_line: u64 },
+    /// The camera is lost.
+    Lost { ns: u64 },
+    /// The tile that was handed out as this number has come back.
+    Tile { ns: u64, number: u64 },
+    /// No more lines will come.
+    End { ns: u64 },
+    /// All web has passed the ejector.
+    Stop { ns: u64 },
+}
+
+/// Writes inputs down.
+#[derive(Debug)]
+pub(super) struct InputWriter {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl InputWriter {
+    pub fn create(folder: &Path) -> Result<Self, StationError> {
+        let path = folder.join(INPUTS_FILE);
+        match File::create_new(&path) {
+            Ok(file) => Ok(Self {
+                file: BufWriter::new(file),
+                path,
+            }),
+            Err(error) => Err(unusable(&path, &error)),
+        }
+    }
+
+    pub fn write(&mut self, input: &Input) -> Result<(), StationError> {
+        let written = serde_json::to_writer(&mut self.file, input).map_err(std::io::Error::from);
+        written
+            .and_then(|()| self.file.write_all(b"\n"))
+            .map_err(|error| unusable(&self.path, &error))
+    }
+
+    pub fn finish(mut self) -> Result<(), StationError> {
+        self.file
+            .flush()
+            .map_err(|error| unusable(&self.path, &error))
+    }
+}
+
+/// Reads inputs back.
+#[derive(Debug)]
+pub(super) struct InputReader {
+    path: PathBuf,
+    file: BufReader<File>,
+    text: String,
+}
+
+impl InputReader {
+    pub fn open(folder: &Path) -> Result<Self, StationError> {
+        let path = folder.join(INPUTS_FILE);
+        match File::open(&path) {
+            Ok(file) => Ok(Self {
+                file: BufReader::new(file),
+                path,
+                text: String::new(),
+            }),
+            Err(error) => Err(unusable(&path, &error)),
+        }
+    }
+
+    /// The next input; an error at the end, since the last input is read by nobody after it.
+    pub fn next(&mut self) -> Result<Input, StationError> {
+        self.text.clear();
+        match self.file.read_line(&mut self.text) {
+            Ok(0) => Err(unusable(&self.path, &"it ends before the run did")),
+            Ok(_) => serde_json::from_str(&self.text).map_err(|error| unusable(&self.path, &error)),
+            Err(error) => Err(unusable(&self.path, &error)),
+        }
+    }
+}
+
+fn unusable(path: &Path, reason: &dyn std::fmt::Display) -> StationError {
+    StationError::Inputs {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
+}

@@ -1,0 +1,44 @@
+//! The station: the thin shell of threads, queues and clocks around the core.
+//!
+//! * **input**: whatever reaches the core from outside, in one order: positions of the encoder, blocks,
+//!   finished tiles, the passing of time;
+//! * **schedule**: what decides that order: the clock, a model of one, or a recording;
+//! * **witness**: whoever wants to know what happens: the journal, a terminal, a report.
+//!
+//! ```text
+//! camera --(blocks)--> main thread: web and ledger --(tiles)--> n engine workers
+//!                            |  ^---------------(maps)-------------'
+//!                            |--> pins
+//!                            '--> witnesses --(records, pictures)--> evidence thread
+//! ```
+//!
+//! Everything that the core decides follows from its inputs in their order, and the recording keeps
+//! both; therefore a replay gives bit-equal verdicts and pulses, however many threads run.
+
+mod assemble;
+mod capture;
+mod clock;
+mod config;
+mod core;
+mod error;
+mod feed;
+mod input;
+mod journaling;
+mod real_time;
+mod run;
+mod simulation;
+#[cfg(test)]
+mod tests;
+mod witness;
+
+pub use crate::evidence::State;
+pub use assemble::{Sources, assemble, web_config};
+pub use clock::{Clock, RealClock, SimulatedClock};
+pub use config::{
+    EngineConfig, EvidenceConfig, ModelConfig, Pace, SimulatedPace, Source, StationConfig,
+    WebLimits,
+};
+pub use error::StationError;
+pub use journaling::Journaling;
+pub use run::{Setup, Summary, run};
+pub use witness::{Witness, Witnesses};

@@ -1,0 +1,232 @@
+//! A run, from the first line to the last pulse.
+
+use super::capture::{Capture, Captured, PLACES};
+use super::core::{Core, Surroundings};
+use super::feed::{Feed, Ticket};
+use super::input::{Input, InputReader, InputWriter};
+use super::real_time::RealTime;
+use super::simulation::Simulation;
+use super::{Clock, Pace, RealClock, StationError, Witness};
+use crate::block::Block;
+use crate::camera::Camera;
+use crate::engine::{Crew, Inspector};
+use crate::pins::{Encoder, Moment, Outputs};
+use crate::reject::{Accounting, RejectConfig};
+use crate::web::WebConfig;
+use heapless::spsc::Queue;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Everything that a run is made of.
+pub struct Setup<I> {
+    pub web: WebConfig,
+    pub reject: RejectConfig,
+    pub pace: Pace,
+    pub camera: Box<dyn Camera>,
+    pub encoder: Box<dyn Encoder>,
+    /// One thread each.
+    pub workers: Vec<I>,
+    /// A recording whose order of inputs is taken instead of `pace` and `encoder`.
+    pub replay: Option<PathBuf>,
+    /// A recording, begun by a [`Recorder`](crate::camera::Recorder) around `camera`, that gets the
+    /// order of inputs as well.
+    pub record: Option<PathBuf>,
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    pub accounting: Accounting,
+    pub ended: Moment,
+    pub blocks: u64,
+    pub tiles: u64,
+    pub failed_tiles: u64,
+    pub faults: u64,
+    pub regions: u64,
+    pub defect_spans: u64,
+}
+
+enum Schedule<'c> {
+    Simulated(Simulation),
+    Real(RealTime<'c>),
+    Replayed(InputReader),
+}
+
+/// Runs until the source has ended and its web has passed the ejector. The outputs are without current
+/// at the end, whatever happened.
+///
+/// # Errors
+/// Settings that cannot work, a source or pin that fails for good, a thread that ends early, or an
+/// account that does not add up.
+pub fn run<I: Inspector + 'static>(
+    setup: Setup<I>,
+    outputs: &mut dyn Outputs,
+    witness: &mut dyn Witness,
+) -> Result<Summary, StationError> {
+    let mut core = Core::new(setup.web.clone(), setup.reject.clone())?;
+    let mut out = Surroundings { outputs, witness };
+    let result = run_core(setup, &mut core, &mut out);
+    if result.is_err() {
+        // The first error is the one to tell; the pins fall to reject in any case.
+        let _ = out.outputs.release_all(core.now());
+    }
+    result
+}
+
+fn run_core<I: Inspector + 'static>(
+    setup: Setup<I>,
+    core: &mut Core,
+    out: &mut Surroundings<'_>,
+) -> Result<Summary, StationError> {
+    let clock = RealClock::start();
+    let paced: Option<&dyn Clock> = match (&setup.pace, &setup.replay) {
+        (Pace::Real, None) => Some(&clock),
+        _ => None,
+    };
+    let schedule = match (&setup.replay, setup.pace) {
+        (Some(folder), _) => Schedule::Replayed(InputReader::open(folder)?),
+        (None, Pace::Simulated(pace)) => Schedule::Simulated(Simulation::new(pace)),
+        (None, Pace::Real) => Schedule::Real(RealTime::new(&clock)),
+    };
+    let recorder = match &setup.record {
+        Some(folder) => Some(InputWriter::create(folder)?),
+        None => None,
+    };
+    let in_flight = u64::from(setup.web.tiles_in_flight);
+    let crew: Crew<Ticket> =
+        Crew::start(setup.workers, in_flight as usize).map_err(StationError::Threads)?;
+    let mut filled = Queue::<Captured, PLACES>::new();
+    let mut emptied = Queue::<Block, PLACES>::new();
+    let (filled_in, filled_out) = filled.split();
+    let (emptied_in, emptied_out) = emptied.split();
+    let (stop, gone) = (AtomicBool::new(false), AtomicBool::new(false));
+    let capture = Capture {
+        camera: setup.camera,
+        filled: filled_in,
+        emptied: emptied_out,
+        stop: &stop,
+        gone: &gone,
+        clock: paced,
+    };
+    let mut shell = Shell {
+        feed: Feed::new(filled_out, emptied_in, &gone, setup.encoder, crew),
+        schedule,
+        recorder,
+        in_flight,
+        failed: None,
+    };
+    std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("capture".to_owned())
+            .spawn_scoped(scope, move || capture.run())
+            .map_err(StationError::Threads)?;
+        let result = shell.run(core, out);
+        stop.store(true, Ordering::Release);
+        result
+    })
+}
+
+struct Shell<'q> {
+    feed: Feed<'q>,
+    schedule: Schedule<'q>,
+    recorder: Option<InputWriter>,
+    in_flight: u64,
+    /// Why the source ended before its end; told when its web has passed.
+    failed: Option<StationError>,
+}
+
+impl Shell<'_> {
+    fn run(
+        &mut self,
+        core: &mut Core,
+        out: &mut Surroundings<'_>,
+    ) -> Result<Summary, StationError> {
+        core.operate(out)?;
+        loop {
+            let input = match &mut self.schedule {
+                Schedule::Simulated(simulation) => simulation.next(&mut self.feed, core)?,
+                Schedule::Real(clock) => clock.next(&mut self.feed, core)?,
+                Schedule::Replayed(inputs) => inputs.next()?,
+            };
+            if let Some(recorder) = &mut self.recorder {
+                recorder.write(&input)?;
+            }
+            self.handle(input, core, out)?;
+            if matches!(input, Input::Stop { .. }) {
+                break;
+            }
+            self.hand_out_tiles(core)?;
+        }
+        if let Some(recorder) = self.recorder.take() {
+            recorder.finish()?;
+        }
+        let summary = core.summary();
+        out.witness.ended(core.now(), &summary);
+        self.failed.take().map_or(Ok(summary), Err)
+    }
+
+    fn handle(
+        &mut self,
+        input: Input,
+        core: &mut Core,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
+        match input {
+            Input::Position(at) => core.position(at, out),
+            Input::Tick { ns } => core.tick(ns, out),
+            Input::Block { ns, first_line } => loop {
+                let Captured::Block(block) = self.feed.take()? else {
+                    return Err(StationError::ThreadLost("capture"));
+                };
+                // Blocks that found the queue full were recorded, but never reached the core.
+                let wanted = block.first_line.0 >= first_line;
+                let done = if wanted {
+                    core.block(ns, &block, out)
+                } else {
+                    Ok(())
+                };
+                self.feed.give_back(block);
+                if wanted {
+                    return done;
+                }
+            },
+            Input::Lost { ns } => match self.feed.take()? {
+                Captured::Lost(message) => core.lost(ns, message, out),
+                _ => Err(StationError::ThreadLost("capture")),
+            },
+            Input::Tile { ns, number } => {
+                let (job, outcome) = self.feed.take_back(number)?;
+                let outcome = outcome.map(|()| &job.prediction);
+                core.tile(ns, &job.tag.job, outcome, out)?;
+                self.feed.keep_spare(job);
+                Ok(())
+            }
+            Input::End { ns } => {
+                if let Captured::Failed(error) = self.feed.take()? {
+                    let error = StationError::from(error);
+                    core.lost(ns, error.to_string(), out)?;
+                    self.failed = Some(error);
+                }
+                core.end(ns, out)
+            }
+            Input::Stop { ns } => core.stop(ns, out),
+        }
+    }
+
+    /// Hands out what can be cut while fewer tiles are under way than may be.
+    fn hand_out_tiles(&mut self, core: &mut Core) -> Result<(), StationError> {
+        while self.feed.outstanding() < self.in_flight {
+            let mut job = self.feed.spare();
+            let Some(tile) = core.next_tile(&mut job.tile) else {
+                self.feed.keep_spare(job);
+                break;
+            };
+            job.tag.job = tile;
+            let number = self.feed.hand_out(job)?;
+            if let Schedule::Simulated(simulation) = &mut self.schedule {
+                simulation.handed_out(number, core.now().ns);
+            }
+        }
+        Ok(())
+    }
+}
