@@ -10,7 +10,10 @@
 //! All are exact over every distinct score; nothing is binned. A good pixel costs 4 bytes, a pixel of
 //! a defect 8.
 
+mod evaluation;
 mod regions;
+
+pub use evaluation::{Evaluation, Row};
 
 use crate::picture::Mask;
 

@@ -7,7 +7,7 @@
 use crate::data::{Class, DataError, TestPicture};
 use crate::inspectors;
 use blemish::engine::Inspector;
-use blemish::metrics::{MetricError, Ranking, Scores};
+use blemish::metrics::{Evaluation, MetricError, Row};
 use blemish::model::Bundle;
 use blemish::picture::{Mask, Picture, PictureError};
 use blemish::verdict::Verdict;
@@ -40,38 +40,24 @@ pub enum EvalError {
     Class { class: String, source: MetricError },
 }
 
-/// The five figures, each in [0, 1].
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
-pub struct Figures {
-    pub image_auroc: f64,
-    pub image_ap: f64,
-    pub pixel_auroc: f64,
-    pub pixel_ap: f64,
-    /// Per-region overlap up to a false positive rate of 0.3.
-    pub aupro: f64,
-}
-
-/// Figures of one kind of defect together with all good pictures.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Kind {
-    pub name: String,
-    pub pictures: usize,
-    /// Pictures with a region that the bundle's threshold and least area call a defect.
-    pub rejected: usize,
-    /// Absent for the good pictures.
-    #[serde(flatten)]
-    pub figures: Option<Figures>,
+/// How many pictures of one kind the bundle rejects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdicts {
+    /// `good`, or a kind of defect.
+    pub kind: String,
+    pub pictures: u32,
+    /// Those with a region that the bundle's threshold and least area call a defect.
+    pub rejected: u32,
 }
 
 /// Figures of a class folder.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassReport {
     pub class: String,
-    /// Over all its test pictures.
-    #[serde(flatten)]
-    pub figures: Figures,
+    /// Every kind of defect against all good pictures, their mean, and all together.
+    pub rows: Vec<Row>,
     /// The good pictures first, then every kind of defect.
-    pub kinds: Vec<Kind>,
+    pub verdicts: Vec<Verdicts>,
 }
 
 /// Figures of a test set.
@@ -79,17 +65,8 @@ pub struct ClassReport {
 pub struct Report {
     pub bundle_sha256: String,
     pub classes: Vec<ClassReport>,
-    /// Plain mean over the classes.
-    pub mean: Figures,
-}
-
-/// Scores of one folder of test pictures.
-#[derive(Default)]
-struct Tally {
-    images: Scores,
-    pixels: Scores,
-    pictures: usize,
-    rejected: usize,
+    /// Plain mean over the classes, each with all its pictures together: the papers' figure.
+    pub mean: Row,
 }
 
 /// Scores `bundle` on the class folder `path`, or on every class folder in it; `inspected` hears of
@@ -108,7 +85,7 @@ pub fn evaluate(
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Report {
         bundle_sha256: bundle.sha256().to_owned(),
-        mean: Figures::mean(classes.iter().map(|class| class.figures)),
+        mean: Row::mean("mean", classes.iter().filter_map(|class| class.rows.last())),
         classes,
     })
 }
@@ -145,7 +122,8 @@ fn evaluate_class(
     inspected: &(dyn Fn() + Sync),
 ) -> Result<ClassReport, EvalError> {
     let rules = PictureRules::of(bundle.metadata(), false);
-    let mut tallies: BTreeMap<Option<&str>, Tally> = BTreeMap::new();
+    let mut evaluation = Evaluation::new();
+    let mut verdicts: BTreeMap<Option<&str>, [u32; 2]> = BTreeMap::new();
     for group in class.tests.chunks(GROUP) {
         let results = inspectors::each(bundle, group, |test, inspector| {
             let found = inspect(test, inspector, &rules);
@@ -153,40 +131,33 @@ fn evaluate_class(
             found
         })?;
         for (test, (result, mask)) in group.iter().zip(results) {
-            let tally = tallies.entry(test.defect.as_deref()).or_default();
-            tally
-                .add(&result, &mask)
+            let kind = test.defect.as_deref();
+            evaluation
+                .add(kind, result.score, &result.anomaly_map, &mask)
                 .map_err(|source| EvalError::Mask {
                     path: test.mask.clone().unwrap_or_else(|| test.path.clone()),
                     source,
                 })?;
+            let [pictures, rejected] = verdicts.entry(kind).or_default();
+            *pictures += 1;
+            *rejected += u32::from(result.verdict == Verdict::Defect);
         }
     }
-    let missing = |source| EvalError::Class {
+    let rows = evaluation.rows().map_err(|source| EvalError::Class {
         class: class.name.clone(),
         source,
-    };
-    let good = tallies
-        .get(&None)
-        .ok_or_else(|| missing(MetricError::NoGood))?;
-    let kinds = (tallies.iter())
-        .map(|(name, tally)| {
-            Ok(Kind {
-                name: name.unwrap_or("good").to_owned(),
-                pictures: tally.pictures,
-                rejected: tally.rejected,
-                figures: match name {
-                    Some(_) => Some(Figures::of([good, tally])?),
-                    None => None,
-                },
-            })
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(missing)?;
+    })?;
+    let verdicts = verdicts
+        .into_iter()
+        .map(|(kind, [pictures, rejected])| Verdicts {
+            kind: kind.unwrap_or("good").to_owned(),
+            pictures,
+            rejected,
+        });
     Ok(ClassReport {
         class: class.name.clone(),
-        figures: Figures::of(tallies.values()).map_err(missing)?,
-        kinds,
+        rows,
+        verdicts: verdicts.collect(),
     })
 }
 
@@ -213,51 +184,4 @@ fn inspect(
         false => mask,
     };
     Ok((result, mask))
-}
-
-impl Tally {
-    fn add(&mut self, result: &PictureResult, mask: &Mask) -> Result<(), MetricError> {
-        self.pixels.push_map(&result.anomaly_map, mask)?;
-        self.images.push(result.score, mask.area_px() > 0)?;
-        self.pictures += 1;
-        self.rejected += usize::from(result.verdict == Verdict::Defect);
-        Ok(())
-    }
-}
-
-impl Figures {
-    fn of<'a>(tallies: impl IntoIterator<Item = &'a Tally> + Clone) -> Result<Self, MetricError> {
-        let rank = |part: fn(&Tally) -> &Scores| -> Result<Ranking, MetricError> {
-            Scores::rank(tallies.clone().into_iter().map(part))
-        };
-        let images = rank(|tally| &tally.images)?;
-        let (image_auroc, image_ap) = (images.auroc(), images.average_precision());
-        let pixels = rank(|tally| &tally.pixels)?;
-        Ok(Self {
-            image_auroc,
-            image_ap,
-            pixel_auroc: pixels.auroc(),
-            pixel_ap: pixels.average_precision(),
-            aupro: pixels.aupro(),
-        })
-    }
-
-    /// Plain mean; zeros for none.
-    fn mean(figures: impl ExactSizeIterator<Item = Self>) -> Self {
-        let count = figures.len().max(1) as f64;
-        let sum = figures.fold(Self::default(), |sum, next| Self {
-            image_auroc: sum.image_auroc + next.image_auroc,
-            image_ap: sum.image_ap + next.image_ap,
-            pixel_auroc: sum.pixel_auroc + next.pixel_auroc,
-            pixel_ap: sum.pixel_ap + next.pixel_ap,
-            aupro: sum.aupro + next.aupro,
-        });
-        Self {
-            image_auroc: sum.image_auroc / count,
-            image_ap: sum.image_ap / count,
-            pixel_auroc: sum.pixel_auroc / count,
-            pixel_ap: sum.pixel_ap / count,
-            aupro: sum.aupro / count,
-        }
-    }
 }

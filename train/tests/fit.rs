@@ -148,8 +148,14 @@ fn eval_scores_a_test_set() {
     let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     let classes = report["classes"].as_array().unwrap();
     assert_eq!(classes.len(), 2);
-    assert_eq!(classes[0]["kinds"][0]["name"], "good");
-    assert_eq!(classes[0]["kinds"][1]["pictures"], 1);
+    assert_eq!(classes[0]["verdicts"][0]["kind"], "good");
+    assert_eq!(classes[0]["verdicts"][1]["pictures"], 1);
+    let rows = classes[0]["rows"].as_array().unwrap();
+    let kinds: Vec<&str> = rows
+        .iter()
+        .map(|row| row["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["hole", "mean", "all"]);
     for figure in [
         "image_auroc",
         "image_ap",
@@ -159,7 +165,7 @@ fn eval_scores_a_test_set() {
     ] {
         let value = report["mean"][figure].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&value), "{figure} {value}");
-        assert_eq!(classes[0][figure], classes[0]["kinds"][1][figure]);
+        assert_eq!(rows[0][figure], rows[2][figure]);
     }
 }
 

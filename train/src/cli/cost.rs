@@ -3,6 +3,7 @@
 use super::{Done, grouped, parse_tile};
 use blemish::draem::{Cost, NetworkSpec, Upsampling};
 use blemish::geometry::TileSize;
+use std::io::Write;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -30,7 +31,11 @@ impl Args {
             width_px,
             height_px,
         } = self.tile;
-        println!("tile {width_px}x{height_px}      parameters  MMAC per tile");
+        let mut out = std::io::stdout().lock();
+        writeln!(
+            out,
+            "tile {width_px}x{height_px}      parameters  MMAC per tile"
+        )?;
         for (name, parameters, macs) in [
             (
                 "reconstructive",
@@ -45,7 +50,11 @@ impl Args {
             ("both", cost.parameters(), cost.macs()),
         ] {
             let parameters = grouped(parameters);
-            println!("{name:<14}  {parameters:>12}  {:>13.1}", macs as f64 / 1e6);
+            writeln!(
+                out,
+                "{name:<14}  {parameters:>12}  {:>13.1}",
+                macs as f64 / 1e6
+            )?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,9 +1,11 @@
 //! `eval`: a bundle's scores on a test set in MVTec's layout.
 
 use super::Done;
-use crate::eval::{ClassReport, Figures, classes, evaluate};
+use crate::eval::{ClassReport, classes, evaluate};
+use blemish::metrics::Row;
 use blemish::model::Bundle;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -35,54 +37,52 @@ impl Args {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let report = evaluate(&bundle, &self.pictures, &|| bar.inc(1))?;
         bar.finish_and_clear();
+        let mut out = io::stdout().lock();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report)?);
+            writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
             return Ok(ExitCode::SUCCESS);
         }
         let threshold = &bundle.metadata().threshold;
         for class in &report.classes {
-            table(class);
+            table(&mut out, class)?;
         }
         if report.classes.len() > 1 {
-            println!("{}", row("mean of classes", "", &report.mean));
+            writeln!(out, "{}", row("mean of classes", "", &report.mean))?;
         }
-        println!(
+        writeln!(
+            out,
             "rejected: pictures with a region of score {:.4} or more and at least {} px",
             threshold.score, threshold.min_area_px
-        );
+        )?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn table(class: &ClassReport) {
-    println!(
+fn table(out: &mut dyn Write, class: &ClassReport) -> io::Result<()> {
+    writeln!(
+        out,
         "{:<20} {:>11}  image AUROC     AP  pixel AUROC     AP  AUPRO",
         class.class, "rejected"
-    );
-    let (mut rejected, mut pictures) = (0, 0);
-    for kind in &class.kinds {
-        let share = format!("{}/{}", kind.rejected, kind.pictures);
-        match &kind.figures {
-            Some(figures) => println!("{}", row(&kind.name, &share, figures)),
-            None => println!("{:<20} {share:>11}", kind.name),
-        }
-        rejected += kind.rejected;
-        pictures += kind.pictures;
+    )?;
+    let share = |kind: &str| {
+        let found = class.verdicts.iter().find(|verdicts| verdicts.kind == kind);
+        found.map_or_else(String::new, |found| {
+            format!("{}/{}", found.rejected, found.pictures)
+        })
+    };
+    writeln!(out, "{:<20} {:>11}", "good", share("good"))?;
+    for figures in &class.rows {
+        writeln!(
+            out,
+            "{}",
+            row(&figures.kind, &share(&figures.kind), figures)
+        )?;
     }
-    println!(
-        "{}",
-        row("all", &format!("{rejected}/{pictures}"), &class.figures)
-    );
+    Ok(())
 }
 
-fn row(name: &str, share: &str, figures: &Figures) -> String {
-    let Figures {
-        image_auroc,
-        image_ap,
-        pixel_auroc,
-        pixel_ap,
-        aupro,
-    } = figures;
+fn row(name: &str, share: &str, figures: &Row) -> String {
+    let [image_auroc, image_ap, pixel_auroc, pixel_ap, aupro] = figures.values();
     format!(
         "{name:<20} {share:>11} {image_auroc:>12.3} {image_ap:>6.3} {pixel_auroc:>12.3} \
          {pixel_ap:>6.3} {aupro:>6.3}"

@@ -1,6 +1,6 @@
 //! `export`: the bundle of a run's last checkpoint.
 
-use super::{Done, parse_tile};
+use super::{Done, parse_tile, tell};
 use crate::checkpoint::{Checkpoint, write_atomically};
 use crate::config::FitConfig;
 use crate::fit::prepare::Prepared;
@@ -75,22 +75,22 @@ pub fn finish(
     let finished = bundle::finish(config, prepared, checkpoint, recipe.tile, &mut *backend)?;
     write_atomically(out, |file| file.write_all(&finished.bytes))?;
     let (choice, set) = (&finished.choice, &finished.choice.threshold);
-    println!("threshold   {:.4}: {}", set.score, set.basis);
+    tell(format_args!("threshold   {:.4}: {}", set.score, set.basis));
     if set.goods > 0 {
-        println!(
+        tell(format_args!(
             "            of 1000 good pictures like these {:.1} are expected to be rejected, with 95 % \
              confidence at most {:.1};\n            to promise fewer than {CLAIM} takes {} held-out goods",
             set.expected_rejects_per_1000,
             set.upper_95_rejects_per_1000,
             threshold::goods_needed(CLAIM)
-        );
+        ));
     }
     if choice.simulated_defects > 0 {
-        println!(
+        tell(format_args!(
             "            {} of {} simulated defects on held-out goods are missed at it",
             choice.simulated_missed, choice.simulated_defects
-        );
+        ));
     }
-    println!("bundle      {}", out.display());
+    tell(format_args!("bundle      {}", out.display()));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `fit`: train, set the threshold, write the bundle.
 
-use super::{Done, grouped, parse_tile};
+use super::{Done, grouped, parse_tile, tell};
 use crate::backend::Backend;
 use crate::config::{FitConfig, Recipe};
 use crate::fit::prepare::Prepared;
@@ -126,11 +126,11 @@ impl Args {
         match outcome {
             Outcome::Finished => {}
             Outcome::Stopped { signal, step } => {
-                println!(
+                tell(format_args!(
                     "stopped after step {step} of {}; continue with: blemish-train fit --resume {}",
                     recipe.steps,
                     folder.root().display()
-                );
+                ));
                 return Ok(ExitCode::from(128 + signal as u8));
             }
         }
@@ -285,37 +285,37 @@ fn summary(config: &FitConfig, prepared: &Prepared, root: &Path, done: u64) {
     } else {
         "cut at the pictures' own resolution"
     };
-    println!(
+    tell(format_args!(
         "pictures    {} good for training, {} held out, {kind}, from {}",
         prepared.pictures,
         prepared.held_out.len(),
         config.pictures.display()
-    );
-    println!(
+    ));
+    tell(format_args!(
         "tile        {}x{} px, {cut}",
         recipe.tile.width_px, recipe.tile.height_px
-    );
-    println!(
+    ));
+    tell(format_args!(
         "networks    {}/{}: {} parameters, {:.2} GMAC per tile",
         recipe.network.reconstructive_width,
         recipe.network.discriminative_width,
         grouped(cost.parameters()),
         cost.macs() as f64 / 1e9
-    );
-    println!(
+    ));
+    tell(format_args!(
         "defects     simulated ({}) from {textures}",
         recipe.simulation.name()
-    );
-    println!(
+    ));
+    tell(format_args!(
         "run         {} steps of {} tiles, seed {}, {} with {} threads",
         recipe.steps, recipe.batch, recipe.seed, config.device, config.threads
-    );
+    ));
     let from = if done > 0 {
         format!(", from step {done}")
     } else {
         String::new()
     };
-    println!("folder      {}{from}", root.display());
+    tell(format_args!("folder      {}{from}", root.display()));
 }
 
 fn parse_upsampling(text: &str) -> Result<Upsampling, String> {

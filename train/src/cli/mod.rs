@@ -8,6 +8,8 @@ mod fit;
 use blemish::geometry::TileSize;
 use clap::{Parser, Subcommand};
 use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Trains DRAEM on pictures of good product and exports the bundle that `blemish` runs.
@@ -46,9 +48,20 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Cost(args) => args.run(),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        let closed = (error.downcast_ref::<io::Error>())
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        if closed {
+            return ExitCode::SUCCESS;
+        }
+        let _ = writeln!(io::stderr(), "error: {error}");
         ExitCode::from(EXIT_FAILED)
     })
+}
+
+/// Prints a line for people about a run. Nobody reading any more must not end a training of hours, so
+/// a closed output is ignored.
+fn tell(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stdout(), "{line}");
 }
 
 /// `128` or `256x128` (width x height).

@@ -18,8 +18,11 @@ use crate::run_folder::{RunError, RunFolder};
 use metrics_log::{Log, Record, Validation};
 use progress::Progress;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
 use stop::Stop;
 
+/// A checkpoint is also written when the last is older than this: wide networks are slow.
+const OLDEST_CHECKPOINT: Duration = Duration::from_secs(600);
 /// Batches simulated ahead of the step that needs them.
 const BATCHES_AHEAD: usize = 2;
 
@@ -113,6 +116,7 @@ impl Fitting<'_> {
         let (config, recipe) = (self.config, &self.config.recipe);
         let mut progress = Progress::new(recipe.steps, first, self.quiet);
         let mut saved = (first > 0).then_some(first);
+        let mut saved_at = Instant::now();
         for before in first..recipe.steps {
             if let Some(signal) = self.stop.asked() {
                 progress.close();
@@ -157,8 +161,9 @@ impl Fitting<'_> {
                     figures.tiles, figures.image_auroc, figures.image_ap, figures.pixel_ap
                 ));
             }
-            if due(config.checkpoint_every) {
+            if due(config.checkpoint_every) || saved_at.elapsed() > OLDEST_CHECKPOINT {
                 log.flush();
+                saved_at = Instant::now();
                 match self.save(backend, step, saved) {
                     Ok(()) => saved = Some(step),
                     // Hours of work are worth more than one checkpoint: somebody may free the disk.

@@ -2,7 +2,7 @@
 
 use crate::backend::Losses;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// Steps timed before the whole is predicted; the first is left out.
@@ -87,9 +87,12 @@ impl Progress {
     /// Prints a line without tearing the bar.
     pub fn say(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None if !self.quiet => eprintln!("{line}"),
-            None => {}
+            Some(bar) => bar.println(line),
+            None if self.quiet => {}
+            None => {
+                // A closed standard error must not end a training of hours.
+                let _ = writeln!(std::io::stderr(), "{line}");
+            }
         }
     }
 
