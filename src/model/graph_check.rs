@@ -2,6 +2,7 @@
 //! panic, and a weight that is not a number with a map that is not one.
 
 use super::Problem;
+use super::shapes::infer;
 use crate::geometry::TileSize;
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -124,7 +125,31 @@ pub(super) fn check_graph(model: &ModelProto, tile: TileSize) -> Result<(), Prob
         ));
     }
     check_names(graph).map_err(Problem::Graph)?;
-    check_interface(graph, tile).map_err(Problem::Graph)
+    check_interface(graph, tile).map_err(Problem::Graph)?;
+    check_shapes(graph).map_err(Problem::Graph)
+}
+
+/// Every shape fits, and the outputs have the shapes they are declared with.
+fn check_shapes(graph: &GraphProto) -> Result<(), String> {
+    let declared = |values: &'_ [ValueInfoProto]| -> Vec<(String, Vec<i64>)> {
+        let named = |value: &ValueInfoProto| Some((value.name.clone(), float_shape(value)?));
+        values.iter().filter_map(named).collect()
+    };
+    let inputs = declared(&graph.input);
+    let inputs = inputs
+        .iter()
+        .map(|(name, shape)| (name.as_str(), shape.clone()));
+    let shapes = infer(graph, inputs)?;
+    match declared(&graph.output)
+        .iter()
+        .find(|(name, shape)| shapes.get(name.as_str()) != Some(shape))
+    {
+        Some((name, shape)) => Err(format!(
+            "declares '{name}' as {shape:?} and computes {:?}",
+            shapes.get(name.as_str())
+        )),
+        None => Ok(()),
+    }
 }
 
 fn check_names(graph: &GraphProto) -> Result<(), String> {

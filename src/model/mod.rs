@@ -14,6 +14,7 @@ mod golden;
 mod graph_check;
 mod metadata;
 mod seal;
+mod shapes;
 
 pub use bundle::Bundle;
 pub use error::{Check, ModelError, Problem};

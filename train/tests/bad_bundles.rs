@@ -8,6 +8,8 @@ use blemish::model::{Bundle, Check, METADATA_KEY, reseal};
 use blemish_train::export::write_bundle;
 use common::{metadata, picture, random_weights, spec};
 use prost::Message;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto};
 
 fn good() -> Vec<u8> {
@@ -230,8 +232,8 @@ fn every_bad_bundle_is_refused_with_its_reason() {
             altered(&good, |model| {
                 node(model, "Conv").input[1] = "upsampling.scales".to_owned()
             }),
-            Check::Engine,
-            "this machine's engine refuses the graph",
+            Check::Graph,
+            "'rec.encoder.block1.0.linear' (Conv) that reads shape [4] and needs four sides",
         ),
         (
             "other upsampling",
@@ -290,5 +292,106 @@ fn a_file_that_is_not_there_is_named() {
     assert!(
         said.contains("no/such/bundle.onnx: the file cannot be read"),
         "{said}"
+    );
+}
+
+/// One random change to the graph's structure that a hash cannot see, because it is sealed again.
+fn mutate(model: &mut ModelProto, rng: &mut ChaCha8Rng) -> String {
+    let graph = graph(model);
+    let names: Vec<String> = graph
+        .node
+        .iter()
+        .map(|node| node.output[0].clone())
+        .chain(graph.initializer.iter().map(|array| array.name.clone()))
+        .collect();
+    let place = rng.random_range(0..graph.node.len());
+    let node = &mut graph.node[place];
+    let label = format!("{} ({})", node.name, node.op_type);
+    match rng.random_range(0..7) {
+        0 => {
+            let input = rng.random_range(0..node.input.len());
+            node.input[input] = names[rng.random_range(0..names.len())].clone();
+            format!("{label}: input {input} is {}", node.input[input])
+        }
+        1 => {
+            let operators = ["Conv", "Relu", "MaxPool", "Resize", "Concat", "Sigmoid"];
+            node.op_type = operators[rng.random_range(0..operators.len())].to_owned();
+            format!("{label}: becomes {}", node.op_type)
+        }
+        2 if !node.attribute.is_empty() => {
+            let attribute = rng.random_range(0..node.attribute.len());
+            let removed = node.attribute.remove(attribute);
+            format!("{label}: loses {}", removed.name)
+        }
+        3 if !node.attribute.is_empty() => {
+            let attribute = rng.random_range(0..node.attribute.len());
+            let attribute = &mut node.attribute[attribute];
+            let wild = [-1, 0, 1, 2, 3, 7, 1 << 20, i64::MAX];
+            let value = wild[rng.random_range(0..wild.len())];
+            attribute.i = value;
+            let length = attribute.ints.len();
+            match rng.random_range(0..3) {
+                0 => attribute.ints.push(value),
+                1 => attribute.ints.truncate(1),
+                _ if length > 0 => attribute.ints[rng.random_range(0..length)] = value,
+                _ => attribute.s = b"wild".to_vec(),
+            }
+            format!(
+                "{label}: {} with {value}: {:?}",
+                attribute.name, attribute.ints
+            )
+        }
+        4 => {
+            node.input.truncate(node.input.len() - 1);
+            format!("{label}: loses an input")
+        }
+        5 => {
+            let array = rng.random_range(0..graph.initializer.len());
+            let array = &mut graph.initializer[array];
+            let wild = [0i64, 1, 9, 36];
+            let values = array.dims.iter().product::<i64>();
+            array.dims = match rng.random_range(0..3) {
+                0 => vec![values],
+                1 => array.dims.iter().rev().copied().collect(),
+                _ => {
+                    let side = wild[rng.random_range(0..wild.len())];
+                    array.raw_data = vec![0; 4 * side as usize];
+                    vec![side]
+                }
+            };
+            format!("array {} becomes {:?}", array.name, array.dims)
+        }
+        _ => {
+            let array = graph
+                .initializer
+                .iter_mut()
+                .find(|a| a.name == "upsampling.scales");
+            let wild = [-1f32, 0.0, 0.5, 1.0, 3.0, 1e9];
+            let value = wild[rng.random_range(0..wild.len())];
+            let offset = 4 * rng.random_range(0..4);
+            array.unwrap().raw_data[offset..offset + 4].copy_from_slice(&value.to_le_bytes());
+            format!("scale {} is {value}", offset / 4)
+        }
+    }
+}
+
+#[test]
+fn a_graph_changed_at_random_is_refused_or_runs_but_never_panics() {
+    let good = good();
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut refused = 0;
+    for _ in 0..600 {
+        let mut what = String::new();
+        let bytes = altered(&good, |model| what = mutate(model, &mut rng));
+        let result =
+            std::panic::catch_unwind(|| Bundle::from_bytes(bytes, "web.onnx", &mut |_| {}));
+        match result {
+            Ok(result) => refused += usize::from(result.is_err()),
+            Err(_) => panic!("the reader panicked after {what}"),
+        }
+    }
+    assert!(
+        (300..600).contains(&refused),
+        "{refused} of 600 were refused"
     );
 }
