@@ -100,7 +100,8 @@ fn a_bare_folder_needs_no_option_but_time_and_the_bundle_is_good() {
     for part in [
         "10 good for training, 2 held out, grey",
         "4/4: ",
-        "s a step: about",
+        "ms a step: about",
+        "misses more than half",
         "imaging run",
         "95 % confidence at most 776.4",
     ] {

@@ -91,6 +91,12 @@ pub fn finish(
             choice.simulated_missed, choice.simulated_defects
         ));
     }
+    if 2 * choice.simulated_missed > choice.simulated_defects {
+        log::warn!(
+            "this bundle misses more than half of even the simulated defects: train longer, and see \
+             metrics.jsonl whether the losses fall"
+        );
+    }
     tell(format_args!("bundle      {}", out.display()));
     Ok(())
 }

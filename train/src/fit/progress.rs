@@ -29,7 +29,7 @@ impl Progress {
         let terminal = std::io::stderr().is_terminal() && !quiet;
         let bar = terminal.then(|| {
             let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
-            let template = "{bar:30} {pos}/{len} steps, {msg}";
+            let template = "{bar:20} {pos}/{len} steps, {wide_msg}";
             let style = ProgressStyle::with_template(template);
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_position(done);
@@ -64,7 +64,8 @@ impl Progress {
         let left = duration(per_step * (self.steps - done) as f64);
         if timed == PREDICT_AFTER && done < self.steps {
             self.say(&format!(
-                "{per_step:.2} s a step: about {left} for the {} steps left",
+                "{:.0} ms a step: about {left} for the {} steps left",
+                1000.0 * per_step,
                 self.steps - done
             ));
         }
