@@ -3,8 +3,10 @@
 //! Exit codes: 0 the work is done; 1 it is done and what was asked not to happen did (a defect with
 //! `--fail-on-defect`); 2 bad usage, input or output, with the reason on stderr.
 
+mod demo;
 mod inspect;
 mod model;
+mod run;
 mod synth;
 
 use std::error::Error;
@@ -26,10 +28,14 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Run the program's own model on a built-in web with known defects (also without a subcommand)
+    Demo(demo::Args),
     /// Inspect a picture, a folder of pictures or a strip of any size
     Inspect(inspect::Args),
     /// Show a bundle, or check whether this machine may use it
     Model(model::Args),
+    /// Run a station: from lines to reject pulses
+    Run(run::Args),
     /// Write pictures of the built-in web with known defects, for training and judging
     Synth(synth::Args),
 }
@@ -40,10 +46,12 @@ enum Command {
 /// What the subcommand says: what failed, where, and what to do.
 pub fn run(cli: Cli) -> Outcome {
     match cli.command {
+        Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Model(args)) => model::run(&args),
+        Some(Command::Run(args)) => run::run(&args),
         Some(Command::Synth(args)) => synth::run(&args),
-        None => Err("no command was given; see 'blemish --help'".into()),
+        None => demo::run(&demo::Args::default()),
     }
 }
 

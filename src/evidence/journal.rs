@@ -7,7 +7,7 @@
 //! 2. files are numbered upwards and never written again once a newer one exists;
 //! 3. all files together hold at most `max_total_bytes` and one record; the oldest go first.
 
-use super::{EvidenceError, Record};
+use super::{Event, EvidenceError, Record};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -152,6 +152,25 @@ pub fn read_journal(folder: &Path) -> Result<Vec<Record>, EvidenceError> {
     Ok(records)
 }
 
+/// The newest [`Event::Start`] of a journal, if there is one.
+///
+/// # Errors
+/// Where a file cannot be read. Lines that are no records are passed over.
+pub fn last_start(folder: &Path) -> Result<Option<Event>, EvidenceError> {
+    for (_, path) in files(folder)?.iter().rev() {
+        let text = std::fs::read(path).map_err(EvidenceError::io(path))?;
+        let newest = text
+            .rsplit(|&byte| byte == b'\n')
+            .filter_map(|line| serde_json::from_slice::<Record>(line).ok())
+            .map(|record| record.event)
+            .find(|event| matches!(event, Event::Start { .. }));
+        if newest.is_some() {
+            return Ok(newest);
+        }
+    }
+    Ok(None)
+}
+
 fn path_of(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{PREFIX}{number:08}{SUFFIX}"))
 }
@@ -210,7 +229,7 @@ fn sync_folder(folder: &Path) -> Result<(), EvidenceError> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::{Event, JOURNAL_SCHEMA, Wall, WallQuality};
+    use super::super::{JOURNAL_SCHEMA, Wall, WallQuality};
     use super::*;
     use crate::geometry::{Count, LineNumber};
     use crate::pins::Moment;

@@ -10,7 +10,7 @@ mod pictures;
 mod record;
 mod state;
 
-pub use journal::{JournalFile, JournalLimits, read_journal};
+pub use journal::{JournalFile, JournalLimits, last_start, read_journal};
 pub use keeper::{Keeper, KeeperReport, WhenFull};
 pub use pictures::PictureStore;
 pub use record::{

@@ -7,10 +7,11 @@ use crate::pins::Moment;
 use crate::reject::{RejectEvent, VerdictUse};
 use crate::verdict::{SpanVerdict, Verdict};
 use crate::web::Region;
+use std::cell::RefCell;
 
 /// A witness that writes the journal.
 pub struct Journaling<'a> {
-    keeper: &'a mut Keeper,
+    keeper: &'a RefCell<Keeper>,
     clock: &'a dyn Clock,
     boot: String,
     regions: Vec<Region>,
@@ -19,7 +20,7 @@ pub struct Journaling<'a> {
 }
 
 impl<'a> Journaling<'a> {
-    pub fn new(keeper: &'a mut Keeper, clock: &'a dyn Clock) -> Self {
+    pub fn new(keeper: &'a RefCell<Keeper>, clock: &'a dyn Clock) -> Self {
         Self {
             boot: clock.boot(),
             keeper,
@@ -48,7 +49,7 @@ impl<'a> Journaling<'a> {
     }
 
     fn give(&mut self, at: Moment, event: Event) -> bool {
-        self.keeper.record(Record {
+        self.keeper.borrow_mut().record(Record {
             schema: JOURNAL_SCHEMA,
             boot: self.boot.clone(),
             at,

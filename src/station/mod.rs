@@ -25,6 +25,7 @@ mod feed;
 mod input;
 mod journaling;
 mod real_time;
+mod reel;
 mod run;
 mod simulation;
 #[cfg(test)]
@@ -40,5 +41,6 @@ pub use config::{
 };
 pub use error::StationError;
 pub use journaling::Journaling;
+pub use reel::{Cutter, Piece};
 pub use run::{Setup, Summary, run};
 pub use witness::{Witness, Witnesses};

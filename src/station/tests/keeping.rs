@@ -5,15 +5,16 @@ use super::*;
 use crate::evidence::{
     Event, JournalFile, JournalLimits, Keeper, Record, Taken, WhenFull, read_journal,
 };
+use std::cell::RefCell;
 
 fn journal(world: &World, name: &str) -> Vec<Record> {
     let folder = folder(name);
     let file = JournalFile::open(&folder, JournalLimits::default()).unwrap();
-    let mut keeper = Keeper::start(file, None, WhenFull::Wait).unwrap();
-    let mut journaling = Journaling::new(&mut keeper, &SimulatedClock);
+    let keeper = RefCell::new(Keeper::start(file, None, WhenFull::Wait).unwrap());
+    let mut journaling = Journaling::new(&keeper, &SimulatedClock);
     let setup = world.setup(Box::new(world.camera()));
     run(setup, &mut RecordedOutputs::default(), &mut journaling).unwrap();
-    keeper.finish().unwrap();
+    keeper.into_inner().finish().unwrap();
     let records = read_journal(&folder).unwrap();
     std::fs::remove_dir_all(folder).unwrap();
     records

@@ -1,0 +1,67 @@
+//! The account of a run, for people.
+
+use super::live::reason_word;
+use super::session::Done;
+use blemish::reject::{Accounting, Tally};
+use blemish::verdict::Reason;
+
+/// Sentences that add up.
+pub fn print(done: &Done) {
+    let sums = &done.summary.accounting;
+    println!();
+    println!("lines     {}", identity(sums.lines_travelled, &sums.lines));
+    println!(
+        "counts    {} past the ejector",
+        identity(sums.counts_travelled, &sums.counts)
+    );
+    println!(
+        "ejector   {} counts rejected + {} accepted; {} pulses; {} missed, {} late verdicts; {} ok counts rejected with their neighbours",
+        sums.rejected_counts,
+        sums.accepted_counts,
+        sums.pulses,
+        sums.missed_spans,
+        late_lines(sums),
+        sums.rejected_ok_counts
+    );
+    println!("engine    {}", engine(done));
+}
+
+/// `6000 = 5000 ok + 900 defect + 100 not inspected (dropped 100)`.
+pub fn identity(travelled: u64, tally: &Tally) -> String {
+    let reasons: Vec<String> = Reason::ALL
+        .into_iter()
+        .map(|reason| (reason, tally.not_inspected_for(reason)))
+        .filter(|(_, amount)| *amount > 0)
+        .map(|(reason, amount)| format!("{} {amount}", reason_word(reason)))
+        .collect();
+    let reasons = if reasons.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", reasons.join(", "))
+    };
+    format!(
+        "{travelled} = {} ok + {} defect + {} not inspected{reasons}",
+        tally.ok,
+        tally.defect,
+        tally.not_inspected_total()
+    )
+}
+
+/// Lines whose verdict came too late.
+pub fn late_lines(sums: &Accounting) -> u64 {
+    sums.late_ok_lines + sums.late_defect_lines + sums.late_not_inspected_lines
+}
+
+/// How fast this machine was.
+pub fn engine(done: &Done) -> String {
+    let seconds = done.took.as_secs_f64().max(1e-9);
+    format!(
+        "{} tiles in {seconds:.1} s on {} thread{}: {:.1} tiles/s, {:.0} lines/s; {} failed",
+        done.summary.tiles,
+        done.workers,
+        if done.workers == 1 { "" } else { "s" },
+        done.summary.tiles as f64 / seconds,
+        done.summary.accounting.lines_travelled as f64 / seconds,
+        done.summary.failed_tiles
+    )
+}

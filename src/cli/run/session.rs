@@ -1,0 +1,259 @@
+//! One run with everything around it: bundle, pins, journal, terminal.
+
+use super::live::Live;
+use blemish::camera::LineFormat;
+use blemish::evidence::{
+    Event, JournalFile, Keeper, KeeperReport, ModelId, PictureStore, WhenFull, last_start,
+};
+use blemish::model::Bundle;
+use blemish::page::annotate;
+use blemish::picture::Picture;
+use blemish::pins::{Edge, Moment, RecordedOutputs};
+use blemish::station::{
+    Clock, Cutter, Journaling, Pace, Piece, RealClock, SimulatedClock, Sources, StationConfig,
+    Summary, Witnesses, assemble, run,
+};
+use std::cell::RefCell;
+use std::error::Error;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// Lines kept for pictures of defects where not the whole web is.
+const REEL_LINES: usize = 8192;
+
+/// Defects that a report shows.
+const SHOWN: usize = 60;
+
+/// What is to be run and what is to be kept.
+pub struct Session {
+    pub config: StationConfig,
+    sources: Sources,
+    pub bundle: Bundle,
+    pub quiet: bool,
+    /// File for the outputs' edges.
+    pub pulses: Option<PathBuf>,
+    /// Whether pieces of web are kept for a report.
+    pub keep_pieces: bool,
+    /// Lines of web that a report can show as a whole.
+    pub whole_lines: Option<usize>,
+}
+
+/// What came of it.
+pub struct Done {
+    pub summary: Summary,
+    /// Web around defects, the first of them.
+    pub pieces: Vec<Piece>,
+    pub whole: Option<Piece>,
+    pub took: Duration,
+    pub workers: usize,
+    pub threshold: f32,
+    pub format: LineFormat,
+}
+
+impl Session {
+    /// Opens the bundle that the configuration names.
+    ///
+    /// # Errors
+    /// Where the bundle is refused.
+    pub fn open(config: StationConfig, sources: Sources) -> Result<Self, Box<dyn Error>> {
+        let bundle = match &config.model.path {
+            Some(path) => Bundle::read(path)?,
+            None => Bundle::embedded()?,
+        };
+        Ok(Self {
+            config,
+            sources,
+            bundle,
+            quiet: false,
+            pulses: None,
+            keep_pieces: false,
+            whole_lines: None,
+        })
+    }
+
+    /// Runs to the end and writes journal, pictures and pulses.
+    ///
+    /// # Errors
+    /// What the station says, or an output that cannot be written.
+    pub fn run(&self) -> Result<Done, Box<dyn Error>> {
+        let mut setup = assemble(&self.config, &self.bundle, &self.sources)?;
+        let format = setup.camera.format();
+        setup.web.keep_reconstruction = self.keep_pieces;
+        let (threshold, workers) = (setup.web.threshold, setup.workers.len());
+        let pulses = match &self.pulses {
+            Some(path) => {
+                Some(std::fs::File::create(path).map_err(|error| unwritable(path, &error))?)
+            }
+            None => None,
+        };
+        let real = RealClock::start();
+        let in_real_time = self.config.pace == Pace::Real && self.sources.replay.is_none();
+        let clock: &dyn Clock = if in_real_time { &real } else { &SimulatedClock };
+        let keeper = match &self.config.evidence.folder {
+            Some(folder) => Some(RefCell::new(self.keeper(folder, in_real_time)?)),
+            None => None,
+        };
+
+        let mut outputs = RecordedOutputs::default();
+        let mut pieces = Vec::new();
+        let started = Instant::now();
+        let (summary, whole) = {
+            let mut live = (!self.quiet).then(|| Live::new(threshold));
+            let mut journaling = match (&keeper, &self.config.evidence.folder) {
+                (Some(keeper), Some(folder)) => {
+                    let mut journaling = Journaling::new(keeper, clock);
+                    self.begin(&mut journaling, folder, threshold, setup.web.min_area_px)?;
+                    Some(journaling)
+                }
+                _ => None,
+            };
+            let order = self.bundle.metadata().color_order;
+            let mut cutter = (self.keep_pieces || keeper.is_some()).then(|| {
+                let lines = self.whole_lines.unwrap_or(REEL_LINES);
+                Cutter::new(format, lines, self.keep_pieces.then_some(order), |piece| {
+                    if let Some(keeper) = &keeper {
+                        keep_picture(&mut keeper.borrow_mut(), &piece);
+                    }
+                    if self.keep_pieces && pieces.len() < SHOWN {
+                        pieces.push(piece);
+                    }
+                })
+            });
+            let mut witnesses = Witnesses::default();
+            if let Some(live) = &mut live {
+                witnesses.0.push(live);
+            }
+            if let Some(journaling) = &mut journaling {
+                witnesses.0.push(journaling);
+            }
+            if let Some(cutter) = &mut cutter {
+                witnesses.0.push(cutter);
+            }
+            let summary = run(setup, &mut outputs, &mut witnesses)?;
+            drop(witnesses);
+            let whole = cutter.and_then(Cutter::finish);
+            (summary, whole.filter(|_| self.whole_lines.is_some()))
+        };
+        let took = started.elapsed();
+        if let Some(keeper) = keeper {
+            tell_evidence(&keeper.into_inner().finish()?);
+        }
+        if let (Some(file), Some(path)) = (pulses, &self.pulses) {
+            write_edges(file, outputs.edges()).map_err(|error| unwritable(path, &error))?;
+        }
+        Ok(Done {
+            summary,
+            pieces,
+            whole,
+            took,
+            workers,
+            threshold,
+            format,
+        })
+    }
+
+    fn keeper(&self, folder: &Path, in_real_time: bool) -> Result<Keeper, Box<dyn Error>> {
+        let evidence = &self.config.evidence;
+        let journal = JournalFile::open(folder, evidence.journal)?;
+        let pictures = match evidence.pictures_max_bytes {
+            0 => None,
+            bytes => Some(PictureStore::open(&folder.join("pictures"), bytes)?),
+        };
+        let when_full = if in_real_time {
+            WhenFull::Refuse
+        } else {
+            WhenFull::Wait
+        };
+        Ok(Keeper::start(journal, pictures, when_full)?)
+    }
+
+    /// The first records of a run: what has changed since the last, and what is started.
+    fn begin(
+        &self,
+        journaling: &mut Journaling<'_>,
+        folder: &Path,
+        threshold: f32,
+        min_area_px: u32,
+    ) -> Result<(), Box<dyn Error>> {
+        let metadata = self.bundle.metadata();
+        let at = Moment::default();
+        let model = ModelId {
+            name: metadata.name.clone(),
+            sha256: self.bundle.sha256().to_owned(),
+        };
+        if let Some(Event::Start {
+            model: before,
+            threshold: threshold_before,
+            ..
+        }) = last_start(folder)?
+        {
+            if before != model {
+                let to = model.clone();
+                journaling.write(at, Event::ModelChanged { from: before, to });
+            }
+            if threshold_before != threshold {
+                let changed = Event::ThresholdChanged {
+                    from: threshold_before,
+                    to: threshold,
+                    why: match self.config.model.threshold {
+                        Some(_) => "the configuration".to_owned(),
+                        None => "the bundle".to_owned(),
+                    },
+                };
+                journaling.write(at, changed);
+            }
+        }
+        let checked = Event::GoldenChecked {
+            difference: self.bundle.parity(),
+            tolerance: metadata.golden.tolerance,
+        };
+        journaling.write(at, checked);
+        let start = Event::Start {
+            station: self.config.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            model,
+            threshold,
+            min_area_px,
+        };
+        journaling.write(at, start);
+        Ok(())
+    }
+}
+
+fn keep_picture(keeper: &mut Keeper, piece: &Piece) {
+    let canvas = annotate(&piece.picture, &piece.map, &piece.regions, piece.first_line);
+    if let Ok(picture) = Picture::from_rgb8(canvas.width_px, canvas.height_px, canvas.rgb) {
+        keeper.picture(format!("line{:012}", piece.first_line), picture);
+    }
+}
+
+fn tell_evidence(report: &KeeperReport) {
+    println!(
+        "evidence  {} records and {} pictures kept, {} and {} lost{}",
+        report.records,
+        report.pictures,
+        report.records_lost,
+        report.pictures_lost,
+        report
+            .error
+            .as_ref()
+            .map_or(String::new(), |error| format!(": {error}")),
+    );
+}
+
+fn write_edges(file: std::fs::File, edges: &[Edge]) -> std::io::Result<()> {
+    let mut file = BufWriter::new(file);
+    for edge in edges {
+        serde_json::to_writer(&mut file, edge)?;
+        file.write_all(b"\n")?;
+    }
+    file.flush()
+}
+
+fn unwritable(path: &Path, error: &std::io::Error) -> String {
+    format!(
+        "cannot write '{}': {error}; choose a folder that may be written and has room",
+        path.display()
+    )
+}
