@@ -11,12 +11,16 @@
 //! | concatenation in front of a convolution | nothing: the convolution reads several inputs |
 //! | 2x2 max pooling | `BlockPool` |
 //! | bilinear x2, both kinds of corners | `BlockUpsample` |
+//! | any of these between DequantizeLinear and QuantizeLinear | `ByteConv`, `BytePool`, `ByteUpsample` |
 
+mod byte_ops;
 mod ops;
+mod quantized;
 
 use super::kernels::float::{Activation, BLOCK, Level, Packed};
 use crate::draem::Upsampling;
 use ops::{BlockConv, BlockPool, BlockUpsample, FromBlocks, ToBlocks};
+use quantized::{Bytes, Converted};
 use std::collections::HashMap;
 use tract_core::internal::*;
 use tract_core::ops::array::TypedConcat;
@@ -32,6 +36,12 @@ struct Blocks {
     parts: Vec<Part>,
     height: usize,
     width: usize,
+}
+
+/// A value that tract does not see.
+enum Value {
+    Blocks(Blocks),
+    Bytes(Bytes),
 }
 
 #[derive(Clone, Copy)]
@@ -53,7 +63,9 @@ pub fn rewrite(model: &TypedModel) -> TractResult<TypedModel> {
         },
         plain: HashMap::new(),
         blocks: HashMap::new(),
+        bytes: HashMap::new(),
         swallowed: HashMap::new(),
+        swallowed_bytes: HashMap::new(),
         level: Level::detect(),
     };
     for id in model.eval_order()? {
@@ -76,6 +88,10 @@ struct Rewriter<'a> {
     blocks: HashMap<OutletId, Blocks>,
     /// ReLUs that a convolution has taken in, by their node, with the convolution's outlet.
     swallowed: HashMap<usize, OutletId>,
+    /// Values in bytes, by outlet of the old model: quantized ones and the floats they stand for.
+    bytes: HashMap<OutletId, Bytes>,
+    /// ReLUs and QuantizeLinears that a convolution of bytes has taken in.
+    swallowed_bytes: HashMap<usize, Bytes>,
     level: Level,
 }
 
@@ -86,6 +102,14 @@ impl Rewriter<'_> {
         if let Some(conv) = self.swallowed.get(&id) {
             let value = self.blocks[conv].clone();
             self.blocks.insert(outlet, value);
+            return Ok(());
+        }
+        if let Some(value) = self.swallowed_bytes.remove(&id) {
+            self.bytes.insert(outlet, value);
+            return Ok(());
+        }
+        if let Some(value) = self.grid_node(node)? {
+            self.bytes.insert(outlet, value);
             return Ok(());
         }
         let known = if let Some(conv) = node.op_as::<Conv>() {
@@ -100,8 +124,11 @@ impl Rewriter<'_> {
             None
         };
         match known {
-            Some(value) => {
+            Some(Value::Blocks(value)) => {
                 self.blocks.insert(outlet, value);
+            }
+            Some(Value::Bytes(value)) => {
+                self.bytes.insert(outlet, value);
             }
             None => self.copy(node)?,
         }
@@ -111,7 +138,9 @@ impl Rewriter<'_> {
     /// Wires a node that is not ours.
     fn copy(&mut self, node: &TypedNode) -> TractResult<()> {
         if self.from.input_outlets()?.contains(&node.id.into()) {
-            let wire = self.to.add_source(&*node.name, node.outputs[0].fact.clone())?;
+            let wire = self
+                .to
+                .add_source(&*node.name, node.outputs[0].fact.clone())?;
             self.plain.insert(node.id.into(), wire);
             return Ok(());
         }
@@ -129,6 +158,12 @@ impl Rewriter<'_> {
     /// A value in tract's layout, brought back from blocks where necessary.
     fn plain(&mut self, outlet: OutletId) -> TractResult<OutletId> {
         if let Some(&wire) = self.plain.get(&outlet) {
+            return Ok(wire);
+        }
+        if let Some(value) = self.bytes.get(&outlet).cloned() {
+            let name = format!("{}.planar", self.from.node(outlet.node).name);
+            let wire = self.plain_from_bytes(&value, &name)?;
+            self.plain.insert(outlet, wire);
             return Ok(wire);
         }
         let value = self
@@ -192,7 +227,11 @@ impl Rewriter<'_> {
         let other = next.inputs[1 - successor.slot];
         let constant = self.from.outlet_fact(other).ok()?.konst.clone()?;
         let values = constant.try_as_plain_ram().ok()?;
-        let zero = values.as_slice::<f32>().ok()?.iter().all(|&value| value == 0.0);
+        let zero = values
+            .as_slice::<f32>()
+            .ok()?
+            .iter()
+            .all(|&value| value == 0.0);
         let is_output = self
             .from
             .output_outlets()
@@ -200,7 +239,7 @@ impl Rewriter<'_> {
         (zero && !is_output).then_some(next.id)
     }
 
-    fn conv(&mut self, node: &TypedNode, conv: &Conv) -> TractResult<Option<Blocks>> {
+    fn conv(&mut self, node: &TypedNode, conv: &Conv) -> TractResult<Option<Value>> {
         let same = PaddingSpec::Explicit(tvec!(1, 1), tvec!(1, 1));
         let ours = is_square(&conv.pool_spec, 3, 1)
             && conv.pool_spec.padding == same
@@ -215,12 +254,23 @@ impl Rewriter<'_> {
         if weights.datum_type() != f32::datum_type() || bias.datum_type() != f32::datum_type() {
             return Ok(None);
         }
-        let Some(input) = self.blocks(node.inputs[0])? else {
-            return Ok(None);
-        };
         let (outputs, inputs) = (weights.shape()[0], weights.shape()[1]);
         let weights = weights.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
         let bias = bias.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
+        match self.byte_conv(node, &weights, &bias, outputs)? {
+            Some(Converted::Bytes(bytes)) => return Ok(Some(Value::Bytes(bytes))),
+            Some(Converted::Floats(part, sides)) => {
+                return Ok(Some(Value::Blocks(Blocks {
+                    parts: vec![part],
+                    height: sides.height,
+                    width: sides.width,
+                })));
+            }
+            None => {}
+        }
+        let Some(input) = self.blocks(node.inputs[0])? else {
+            return Ok(None);
+        };
         let mut packed = Vec::new();
         let mut first = 0;
         for part in &input.parts {
@@ -230,7 +280,11 @@ impl Rewriter<'_> {
             });
             if first == 0 {
                 for (output, to) in pack.bias[..outputs].iter_mut().enumerate() {
-                    *to = if bias.len() == 1 { bias[0] } else { bias[output] };
+                    *to = if bias.len() == 1 {
+                        bias[0]
+                    } else {
+                        bias[output]
+                    };
                 }
             }
             first += part.channels;
@@ -253,20 +307,23 @@ impl Rewriter<'_> {
         if let Some(relu) = relu {
             self.swallowed.insert(relu, node.id.into());
         }
-        Ok(Some(Blocks {
+        Ok(Some(Value::Blocks(Blocks {
             parts: vec![Part {
                 wire,
                 channels: outputs,
             }],
             ..input
-        }))
+        })))
     }
 
-    fn pool(&mut self, node: &TypedNode, pool: &MaxPool) -> TractResult<Option<Blocks>> {
+    fn pool(&mut self, node: &TypedNode, pool: &MaxPool) -> TractResult<Option<Value>> {
         let none = PaddingSpec::Explicit(tvec!(0, 0), tvec!(0, 0));
         let valid = [none, PaddingSpec::Valid].contains(&pool.pool_spec.padding);
         if pool.with_index_outputs.is_some() || !valid || !is_square(&pool.pool_spec, 2, 2) {
             return Ok(None);
+        }
+        if let Some(bytes) = self.byte_pool(node)? {
+            return Ok(Some(Value::Bytes(bytes)));
         }
         let Some(input) = self.blocks(node.inputs[0])? else {
             return Ok(None);
@@ -284,14 +341,14 @@ impl Rewriter<'_> {
             width: input.width,
         };
         let wire = self.to.wire_node(&*node.name, op, &[part.wire])?[0];
-        Ok(Some(Blocks {
+        Ok(Some(Value::Blocks(Blocks {
             parts: vec![Part { wire, ..*part }],
             height: input.height / 2,
             width: input.width / 2,
-        }))
+        })))
     }
 
-    fn upsample(&mut self, node: &TypedNode, resize: &Resize) -> TractResult<Option<Blocks>> {
+    fn upsample(&mut self, node: &TypedNode, resize: &Resize) -> TractResult<Option<Value>> {
         let upsampling = match resize.coord_transformer {
             CoordTransformer::AlignCorners => Upsampling::AlignCorners,
             CoordTransformer::HalfPixel => Upsampling::HalfPixel,
@@ -304,6 +361,9 @@ impl Rewriter<'_> {
         };
         if to != (from.0, 2 * from.1, 2 * from.2) {
             return Ok(None);
+        }
+        if let Some(bytes) = self.byte_upsample(node, upsampling)? {
+            return Ok(Some(Value::Bytes(bytes)));
         }
         let Some(input) = self.blocks(node.inputs[0])? else {
             return Ok(None);
@@ -318,18 +378,21 @@ impl Rewriter<'_> {
             upsampling,
         );
         let wire = self.to.wire_node(&*node.name, op, &[part.wire])?[0];
-        Ok(Some(Blocks {
+        Ok(Some(Value::Blocks(Blocks {
             parts: vec![Part { wire, ..part }],
             height: 2 * input.height,
             width: 2 * input.width,
-        }))
+        })))
     }
 
     /// A concatenation along the channels whose parts are in blocks already, or pictures that can be:
     /// nothing is computed, the consumers read the parts.
-    fn concat(&mut self, node: &TypedNode, concat: &TypedConcat) -> Option<Blocks> {
+    fn concat(&mut self, node: &TypedNode, concat: &TypedConcat) -> Option<Value> {
         if concat.axis != 1 {
             return None;
+        }
+        if let Some(bytes) = self.byte_concat(node, concat) {
+            return Some(Value::Bytes(bytes));
         }
         let mut joined: Option<Blocks> = None;
         for &input in &node.inputs {
@@ -342,7 +405,7 @@ impl Rewriter<'_> {
                 }
             });
         }
-        joined
+        joined.map(Value::Blocks)
     }
 }
 

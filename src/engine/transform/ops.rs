@@ -14,7 +14,7 @@ fn shape(blocks: usize, height: usize, width: usize) -> [usize; 4] {
 }
 
 /// An uninitialised value in blocks with its ring cleared.
-fn blocks_of(blocks: usize, height: usize, width: usize) -> TractResult<Tensor> {
+pub(super) fn blocks_of(blocks: usize, height: usize, width: usize) -> TractResult<Tensor> {
     // SAFETY: every f32 pattern is a value; the ring is cleared here and each operator below writes
     // every pixel inside it.
     let mut tensor = unsafe { Tensor::uninitialized::<f32>(&shape(blocks, height, width))? };
@@ -32,7 +32,7 @@ fn blocks_of(blocks: usize, height: usize, width: usize) -> TractResult<Tensor> 
     Ok(tensor)
 }
 
-fn fact(blocks: usize, height: usize, width: usize) -> TypedFact {
+pub(super) fn float_fact(blocks: usize, height: usize, width: usize) -> TypedFact {
     f32::fact(shape(blocks, height, width))
 }
 
@@ -75,7 +75,7 @@ impl TypedOp for ToBlocks {
     as_op!();
     fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         let blocks = self.channels.div_ceil(BLOCK);
-        Ok(tvec!(fact(blocks, self.height, self.width)))
+        Ok(tvec!(float_fact(blocks, self.height, self.width)))
     }
 }
 
@@ -114,7 +114,12 @@ impl EvalOp for FromBlocks {
 impl TypedOp for FromBlocks {
     as_op!();
     fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(f32::fact([1, self.channels, self.height, self.width])))
+        Ok(tvec!(f32::fact([
+            1,
+            self.channels,
+            self.height,
+            self.width
+        ])))
     }
 }
 
@@ -197,8 +202,16 @@ impl EvalOp for BlockConv {
                 &like(packed.out_blocks),
                 to,
                 first,
-                if index == 0 { Start::Bias } else { Start::Output },
-                if index == last { self.activation } else { Activation::None },
+                if index == 0 {
+                    Start::Bias
+                } else {
+                    Start::Output
+                },
+                if index == last {
+                    self.activation
+                } else {
+                    Activation::None
+                },
                 |_, _, _| {},
             );
         }
@@ -209,16 +222,13 @@ impl EvalOp for BlockConv {
 impl TypedOp for BlockConv {
     as_op!();
     fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(fact(
+        Ok(tvec!(float_fact(
             self.out_blocks(),
             self.sides.height,
             self.sides.width
         )))
     }
-    fn cost(
-        &self,
-        _: &[&TypedFact],
-    ) -> TractResult<TVec<(tract_core::ops::Cost, TDim)>> {
+    fn cost(&self, _: &[&TypedFact]) -> TractResult<TVec<(tract_core::ops::Cost, TDim)>> {
         let macs = 9 * self.channels.0 * self.channels.1 * self.sides.height * self.sides.width;
         Ok(tvec!((
             tract_core::ops::Cost::FMA(f32::datum_type()),
@@ -261,7 +271,11 @@ impl EvalOp for BlockPool {
 impl TypedOp for BlockPool {
     as_op!();
     fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(fact(self.blocks, self.height / 2, self.width / 2)))
+        Ok(tvec!(float_fact(
+            self.blocks,
+            self.height / 2,
+            self.width / 2
+        )))
     }
 }
 
@@ -316,7 +330,9 @@ impl EvalOp for BlockUpsample {
         let (vertical, horizontal) = &*self.taps;
         let to = view.as_slice_mut::<f32>()?;
         let mut line = Vec::new();
-        upsample(self.level, self.sides, vertical, horizontal, from, to, &mut line);
+        upsample(
+            self.level, self.sides, vertical, horizontal, from, to, &mut line,
+        );
         Ok(tvec!(output.into_tvalue()))
     }
 }
@@ -324,7 +340,7 @@ impl EvalOp for BlockUpsample {
 impl TypedOp for BlockUpsample {
     as_op!();
     fn output_facts(&self, _: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
-        Ok(tvec!(fact(
+        Ok(tvec!(float_fact(
             self.blocks,
             2 * self.sides.height,
             2 * self.sides.width

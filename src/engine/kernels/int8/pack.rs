@@ -1,0 +1,265 @@
+//! One table of shapes and one packing for every instruction set.
+
+use super::BLOCK;
+
+/// What this processor can do with bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// `vpdpbusd` on 512 bits.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+    /// `vpdpbusd` on 256 bits.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
+    /// Products in 16 bits summed in pairs: no instruction of AVX2 saturates on the way.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// `sdot`: Cortex-A76, A78AE.
+    #[cfg(target_arch = "aarch64")]
+    DotProduct,
+    /// Products in 16 bits summed in pairs: Cortex-A57, A72.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// Plain Rust: the twin of all others.
+    Scalar,
+}
+
+impl Level {
+    /// All levels that this processor can run, the best first.
+    pub fn available() -> Vec<Self> {
+        let mut levels = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            let wide = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512bw");
+            if wide && is_x86_feature_detected!("avx512vnni") {
+                levels.push(Level::Avx512Vnni);
+            }
+            if is_x86_feature_detected!("avxvnni") && is_x86_feature_detected!("avx2") {
+                levels.push(Level::AvxVnni);
+            }
+            if is_x86_feature_detected!("avx2") {
+                levels.push(Level::Avx2);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                levels.push(Level::DotProduct);
+            }
+            levels.push(Level::Neon);
+        }
+        levels.push(Level::Scalar);
+        levels
+    }
+
+    /// The best level of this processor.
+    pub fn detect() -> Self {
+        Self::available()[0]
+    }
+
+    /// Blocks of output channels that one run of the kernel computes together, for a layer with
+    /// `blocks` of them left: the shape table.
+    pub fn group(self, blocks: usize) -> usize {
+        let most = match self {
+            // 32 registers of four sums hold two blocks for enough pixels, and their weights.
+            #[cfg(target_arch = "aarch64")]
+            Level::DotProduct | Level::Neon => 2,
+            _ => 4,
+        };
+        match blocks.min(most) {
+            1 => 1,
+            2 | 3 => 2,
+            _ => 4,
+        }
+    }
+
+    /// What a kernel takes off every activation before it multiplies.
+    fn shift(self) -> u8 {
+        match self {
+            #[cfg(target_arch = "aarch64")]
+            Level::DotProduct | Level::Neon => 128,
+            _ => 0,
+        }
+    }
+
+    /// Whether a group of one block reads eight input channels at a time: two partial sums for each
+    /// output channel fill a register of sixteen.
+    pub fn pairs(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Vnni => true,
+            _ => false,
+        }
+    }
+}
+
+/// Real channels of a convolution: one number per input that follows the other, and the output's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    pub inputs: Vec<usize>,
+    pub outputs: usize,
+}
+
+impl Shape {
+    /// Blocks of each input.
+    pub fn input_blocks(&self) -> impl Iterator<Item = usize> {
+        self.inputs.iter().map(|channels| channels.div_ceil(BLOCK))
+    }
+
+    /// Blocks of all inputs together.
+    pub fn all_input_blocks(&self) -> usize {
+        self.input_blocks().sum()
+    }
+
+    /// Blocks of the output.
+    pub fn output_blocks(&self) -> usize {
+        self.outputs.div_ceil(BLOCK)
+    }
+}
+
+/// From sums to what is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Requantize {
+    /// Zero point of the output.
+    pub zero_point: u8,
+    /// Least value stored: the zero point where a ReLU follows, else 0.
+    pub least: u8,
+}
+
+/// Weights, biases and scales in the order in which the kernels read them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Packed {
+    pub level: Level,
+    pub shape: Shape,
+    /// By group: input block, line of the filter, then either `half block, column, output, 4 inputs`
+    /// or, in pairs, `column, output, 8 inputs`.
+    pub weights: Vec<i8>,
+    /// Start of every sum: the bias less what the input's zero point adds.
+    pub bias: Vec<i32>,
+    /// What a sum is multiplied with: scale of input times scale of weight, divided by the scale of
+    /// the output where that is quantized.
+    pub scale: Vec<f32>,
+}
+
+impl Packed {
+    /// Packs `weight(output, input, tap)`, with inputs counted through all parts; `bias` and `scale`
+    /// have one entry per output channel. `zero_point` is the inputs'.
+    ///
+    /// `None` where a sum could leave 32 bits or its product the integers that a float holds.
+    pub fn new(
+        level: Level,
+        shape: Shape,
+        zero_point: u8,
+        weight: impl Fn(usize, usize, usize) -> i8,
+        bias: &[i32],
+        scale: &[f32],
+    ) -> Option<Self> {
+        let blocks = shape.all_input_blocks();
+        let outputs = shape.output_blocks() * BLOCK;
+        let real = channel_map(&shape);
+        let mut packed = Packed {
+            level,
+            weights: vec![0; outputs * blocks * BLOCK * 9],
+            bias: vec![0; outputs],
+            scale: vec![0.0; outputs],
+            shape,
+        };
+        for output in 0..packed.shape.outputs {
+            let all = real
+                .iter()
+                .flatten()
+                .flat_map(|&input| (0..9).map(move |tap| (input, tap)));
+            let (mut sum, mut most) = (0i64, 0i64);
+            for (input, tap) in all {
+                let value = i64::from(weight(output, input, tap));
+                sum += value;
+                most += value.abs() * 255;
+            }
+            let offset = i64::from(level.shift()) - i64::from(zero_point);
+            let start = i64::from(bias[output]) + offset * sum;
+            let greatest = most + start.abs();
+            if greatest > i64::from(i32::MAX)
+                || !scale[output].is_finite()
+                || greatest as f64 * f64::from(scale[output]).abs() > 1e9
+            {
+                return None;
+            }
+            packed.bias[output] = start as i32;
+            packed.scale[output] = scale[output];
+        }
+        let mut at = 0;
+        for (first_block, size) in packed.groups() {
+            for block in 0..blocks {
+                for line in 0..3 {
+                    let row = Row {
+                        first_block,
+                        size,
+                        block,
+                        line,
+                    };
+                    packed.row(row, &real, &weight, &mut at);
+                }
+            }
+        }
+        Some(packed)
+    }
+
+    /// First output block and size of every group.
+    pub fn groups(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (level, blocks) = (self.level, self.shape.output_blocks());
+        let mut first = 0;
+        std::iter::from_fn(move || {
+            (first < blocks).then(|| {
+                let size = level.group(blocks - first);
+                first += size;
+                (first - size, size)
+            })
+        })
+    }
+
+    fn row(
+        &mut self,
+        row: Row,
+        real: &[Option<usize>],
+        weight: &impl Fn(usize, usize, usize) -> i8,
+        at: &mut usize,
+    ) {
+        let pairs = self.level.pairs() && row.size == 1;
+        let (halves, wide) = if pairs { (1, BLOCK) } else { (2, BLOCK / 2) };
+        for half in 0..halves {
+            for column in 0..3 {
+                for lane in 0..row.size * BLOCK {
+                    for channel in 0..wide {
+                        let input = real[row.block * BLOCK + half * wide + channel];
+                        let output = row.first_block * BLOCK + lane;
+                        if let Some(input) = input.filter(|_| output < self.shape.outputs) {
+                            self.weights[*at] = weight(output, input, row.line * 3 + column);
+                        }
+                        *at += 1;
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Row {
+    first_block: usize,
+    size: usize,
+    block: usize,
+    line: usize,
+}
+
+/// For every channel in memory the real input channel that it holds.
+fn channel_map(shape: &Shape) -> Vec<Option<usize>> {
+    let mut map = Vec::new();
+    let mut first = 0;
+    for &channels in &shape.inputs {
+        let padded = channels.div_ceil(BLOCK) * BLOCK;
+        map.extend((0..padded).map(|channel| (channel < channels).then_some(first + channel)));
+        first += channels;
+    }
+    map
+}

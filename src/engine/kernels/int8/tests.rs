@@ -1,0 +1,192 @@
+//! Every kernel against its scalar twin, and the twin against the definition.
+
+use super::*;
+use proptest::prelude::*;
+
+fn numbers(length: usize, seed: u64) -> impl Iterator<Item = u8> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    (0..length).map(move |_| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    })
+}
+
+/// Ringed planes with `channels` real channels; the others are noise that zero weights must hide.
+fn planes(channels: usize, sides: Sides, zero_point: u8, seed: u64) -> Vec<u8> {
+    let mut planes: Vec<u8> = numbers(channels.div_ceil(BLOCK) * sides.plane(), seed).collect();
+    sides.clear_ring(&mut planes, zero_point);
+    planes
+}
+
+struct Case {
+    shape: Shape,
+    sides: Sides,
+    zero_point: u8,
+    inputs: Vec<Vec<u8>>,
+    weights: Vec<i8>,
+    bias: Vec<i32>,
+    scale: Vec<f32>,
+}
+
+impl Case {
+    fn new(shape: Shape, sides: Sides, zero_point: u8, seed: u64) -> Self {
+        let all: usize = shape.inputs.iter().sum();
+        let inputs = (seed..).zip(&shape.inputs);
+        Case {
+            inputs: inputs
+                .map(|(seed, &c)| planes(c, sides, zero_point, seed))
+                .collect(),
+            weights: numbers(shape.outputs * all * 9, seed ^ 1)
+                .map(|value| (value as i8).max(-127))
+                .collect(),
+            bias: numbers(shape.outputs, seed ^ 2)
+                .map(|v| i32::from(v) * 97 - 9000)
+                .collect(),
+            scale: numbers(shape.outputs, seed ^ 3)
+                .map(|value| (f32::from(value) + 1.0) / 4e5)
+                .collect(),
+            shape,
+            sides,
+            zero_point,
+        }
+    }
+
+    fn packed(&self, level: Level) -> Packed {
+        let all: usize = self.shape.inputs.iter().sum();
+        let weight = |o: usize, i: usize, tap: usize| self.weights[(o * all + i) * 9 + tap];
+        let (zero_point, bias, scale) = (self.zero_point, &self.bias, &self.scale);
+        Packed::new(level, self.shape.clone(), zero_point, weight, bias, scale).unwrap()
+    }
+
+    fn bytes(&self, level: Level, to: Requantize) -> Vec<u8> {
+        let inputs: Vec<&[u8]> = self.inputs.iter().map(Vec::as_slice).collect();
+        let mut output = vec![77; self.shape.output_blocks() * self.sides.plane()];
+        convolve(
+            &self.packed(level),
+            self.sides,
+            &inputs,
+            &mut Output::Bytes(&mut output, to),
+        );
+        output
+    }
+
+    fn floats(&self, level: Level) -> Vec<f32> {
+        let inputs: Vec<&[u8]> = self.inputs.iter().map(Vec::as_slice).collect();
+        let mut output = vec![-1.0; self.shape.output_blocks() * self.sides.plane()];
+        convolve(
+            &self.packed(level),
+            self.sides,
+            &inputs,
+            &mut Output::Floats(&mut output),
+        );
+        output
+    }
+
+    /// `round(scale * sum((activation - zero point) * weight) + ...)` without layout or packing.
+    fn by_definition(&self, output: usize, line: usize, column: usize) -> i64 {
+        let all: usize = self.shape.inputs.iter().sum();
+        let mut sum = i64::from(self.bias[output]);
+        let mut first = 0;
+        for (planes, &channels) in self.inputs.iter().zip(&self.shape.inputs) {
+            for channel in 0..channels {
+                for tap in 0..9 {
+                    let at = channel / BLOCK * self.sides.plane()
+                        + (line + tap / 3) * self.sides.line_stride()
+                        + (column + tap % 3) * BLOCK
+                        + channel % BLOCK;
+                    let value = i64::from(planes[at]) - i64::from(self.zero_point);
+                    sum +=
+                        value * i64::from(self.weights[(output * all + first + channel) * 9 + tap]);
+                }
+            }
+            first += channels;
+        }
+        sum
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_level_equals_the_definition(
+        first in 1usize..20, second in 0usize..20, outputs in 1usize..45,
+        height in 1usize..5, width in 1usize..30, zero_point: u8, relu: bool, seed in 0u64..u64::MAX / 2,
+    ) {
+        let inputs = if second == 0 { vec![first] } else { vec![first, second] };
+        let sides = Sides { height, width };
+        let case = Case::new(Shape { inputs, outputs }, sides, zero_point, seed);
+        let output_zero = (seed % 200) as u8;
+        let to = Requantize { zero_point: output_zero, least: if relu { output_zero } else { 0 } };
+        let twin = (case.bytes(Level::Scalar, to), case.floats(Level::Scalar));
+        for output in 0..outputs {
+            for line in 0..height {
+                for column in 0..width {
+                    let sum = case.by_definition(output, line, column);
+                    let at = output / BLOCK * sides.plane() + sides.line(line).start
+                        + column * BLOCK + output % BLOCK;
+                    let scaled = sum as f32 * case.scale[output];
+                    prop_assert_eq!(twin.1[at], scaled);
+                    let wanted = (scaled.round_ties_even() as i64 + i64::from(output_zero))
+                        .clamp(i64::from(to.least), 255);
+                    prop_assert_eq!(i64::from(twin.0[at]), wanted);
+                }
+            }
+        }
+        for level in Level::available() {
+            prop_assert_eq!(&case.bytes(level, to), &twin.0, "{:?}", level);
+            prop_assert_eq!(&case.floats(level), &twin.1, "{:?}", level);
+        }
+    }
+
+    /// Within one level of the float kernel on the same numbers.
+    #[test]
+    fn resampling_follows_the_floats(half_height in 1usize..7, half_width in 1usize..20, seed: u64) {
+        use crate::draem::Upsampling;
+        use crate::engine::kernels::float;
+        let small = Sides { height: half_height, width: half_width };
+        let large = Sides { height: 2 * half_height, width: 2 * half_width };
+        let bytes = planes(BLOCK, small, 3, seed);
+        let floats: Vec<f32> = bytes.iter().map(|&b| f32::from(b)).collect();
+        for upsampling in [Upsampling::AlignCorners, Upsampling::HalfPixel] {
+            let mut got = vec![0; large.plane()];
+            let (v, h) = (Taps::new(half_height, upsampling), Taps::new(half_width, upsampling));
+            upsample(small, &v, &h, &bytes, &mut got, &mut Vec::new());
+            let mut wanted = vec![0.0; large.plane()];
+            let f = float::Sides { height: half_height, width: half_width };
+            let taps = |n| float::Taps::new(n, upsampling);
+            float::upsample(
+                float::Level::Portable, f, &taps(half_height), &taps(half_width), &floats,
+                &mut wanted, &mut Vec::new(),
+            );
+            for (got, wanted) in got.iter().zip(&wanted) {
+                prop_assert!((f32::from(*got) - wanted).abs() <= 2.0, "{} {}", got, wanted);
+            }
+        }
+        let bytes = planes(BLOCK, large, 3, seed);
+        let mut got = vec![0; small.plane()];
+        max_pool(large, &bytes, &mut got);
+        for line in 0..half_height {
+            for at in 0..half_width * BLOCK {
+                let (x, lane) = (at / BLOCK, at % BLOCK);
+                let seen = |dy: usize, dx: usize| {
+                    bytes[large.line(2 * line + dy).start + (2 * x + dx) * BLOCK + lane]
+                };
+                let wanted = seen(0, 0).max(seen(0, 1)).max(seen(1, 0)).max(seen(1, 1));
+                prop_assert_eq!(got[small.line(line).start + at], wanted);
+            }
+        }
+    }
+}
+
+#[test]
+fn sums_that_leave_32_bits_are_refused() {
+    let shape = Shape {
+        inputs: vec![8192],
+        outputs: 1,
+    };
+    let packed = Packed::new(Level::Scalar, shape, 0, |_, _, _| 127, &[0], &[1e-3]);
+    assert!(packed.is_none());
+}

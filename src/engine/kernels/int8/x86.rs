@@ -1,0 +1,301 @@
+//! x86-64: VNNI on 512 and 256 bits, and AVX2.
+
+use super::conv::{Dot, DotPairs, Line, LineKernel, line_of, paired_pixels, pixels};
+use super::pack::Requantize;
+use std::arch::x86_64::*;
+
+/// Sixteen sums.
+#[derive(Clone, Copy)]
+struct Zmm(__m512i);
+
+/// Requantizes sixteen sums to sixteen bytes.
+///
+/// # Safety
+/// Needs avx512f, avx512vl, avx512bw; `scale` holds sixteen floats.
+#[inline(always)]
+unsafe fn sixteen_bytes(sums: __m512i, scale: *const f32, to: Requantize) -> __m128i {
+    // SAFETY: as promised.
+    unsafe {
+        let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(scale));
+        let rounded = _mm512_add_epi32(
+            _mm512_cvtps_epi32(scaled),
+            _mm512_set1_epi32(i32::from(to.zero_point)),
+        );
+        let cut = _mm512_max_epi32(rounded, _mm512_set1_epi32(i32::from(to.least)));
+        _mm512_cvtusepi32_epi8(cut)
+    }
+}
+
+// SAFETY (all methods): the trait's contract is passed on; avx512f, avx512vl, avx512bw, avx512vnni.
+impl Dot for Zmm {
+    const LANES: usize = 16;
+    type Activation = __m512i;
+    type Weight = __m512i;
+    #[inline(always)]
+    unsafe fn start(bias: *const i32) -> Self {
+        unsafe { Self(_mm512_loadu_si512(bias.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn weight(from: *const i8) -> __m512i {
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn quad(from: *const u8) -> __m512i {
+        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, activation: __m512i, weight: __m512i) -> Self {
+        unsafe { Self(_mm512_dpbusd_epi32(self.0, activation, weight)) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, scale: *const f32, to: Requantize, out: *mut u8, block_stride: usize) {
+        unsafe {
+            let bytes = sixteen_bytes(self.0, scale, to);
+            _mm_storel_epi64(out.cast(), bytes);
+            _mm_storel_epi64(
+                out.add(block_stride).cast(),
+                _mm_unpackhi_epi64(bytes, bytes),
+            );
+        }
+    }
+    #[inline(always)]
+    unsafe fn store_floats(self, scale: *const f32, out: *mut f32, block_stride: usize) {
+        unsafe {
+            let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(self.0), _mm512_loadu_ps(scale));
+            let high = _mm512_extractf64x4_pd::<1>(_mm512_castps_pd(scaled));
+            _mm256_storeu_ps(out, _mm512_castps512_ps256(scaled));
+            _mm256_storeu_ps(out.add(block_stride), _mm256_castpd_ps(high));
+        }
+    }
+}
+
+/// Eight sums in two parts each: even lanes hold the lower four input channels' part.
+#[derive(Clone, Copy)]
+struct ZmmPairs(__m512i);
+
+impl ZmmPairs {
+    /// # Safety
+    /// Needs avx512f.
+    #[inline(always)]
+    unsafe fn joined(self) -> __m256i {
+        // SAFETY: as promised.
+        unsafe {
+            let odd = _mm512_srli_epi64::<32>(self.0);
+            _mm512_cvtepi64_epi32(_mm512_add_epi32(self.0, odd))
+        }
+    }
+}
+
+// SAFETY (all methods): the trait's contract is passed on; avx512f, avx512vl, avx512bw, avx512vnni.
+impl DotPairs for ZmmPairs {
+    type Activation = __m512i;
+    type Weight = __m512i;
+    #[inline(always)]
+    unsafe fn start(bias: *const i32) -> Self {
+        // The bias is in the even lanes, zero in the odd ones.
+        unsafe { Self(_mm512_cvtepu32_epi64(_mm256_loadu_si256(bias.cast()))) }
+    }
+    #[inline(always)]
+    unsafe fn weight(from: *const i8) -> __m512i {
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn octet(from: *const u8) -> __m512i {
+        unsafe { _mm512_set1_epi64(from.cast::<i64>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, activation: __m512i, weight: __m512i) -> Self {
+        unsafe { Self(_mm512_dpbusd_epi32(self.0, activation, weight)) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, scale: *const f32, to: Requantize, out: *mut u8) {
+        unsafe { eight_bytes(self.joined(), scale, to, out) }
+    }
+    #[inline(always)]
+    unsafe fn store_floats(self, scale: *const f32, out: *mut f32) {
+        unsafe { eight_floats(self.joined(), scale, out) }
+    }
+}
+
+/// # Safety
+/// Needs avx2; eight floats at `scale`, eight bytes at `out`.
+#[inline(always)]
+unsafe fn eight_bytes(sums: __m256i, scale: *const f32, to: Requantize, out: *mut u8) {
+    // SAFETY: as promised.
+    unsafe {
+        let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(scale));
+        let rounded = _mm256_add_epi32(
+            _mm256_cvtps_epi32(scaled),
+            _mm256_set1_epi32(i32::from(to.zero_point)),
+        );
+        let cut = _mm256_max_epi32(rounded, _mm256_set1_epi32(i32::from(to.least)));
+        let cut = _mm256_min_epi32(cut, _mm256_set1_epi32(255));
+        let low = _mm256_castsi256_si128(cut);
+        let words = _mm_packus_epi32(low, _mm256_extracti128_si256::<1>(cut));
+        _mm_storel_epi64(out.cast(), _mm_packus_epi16(words, words));
+    }
+}
+
+/// # Safety
+/// Needs avx2; eight floats at `scale` and at `out`.
+#[inline(always)]
+unsafe fn eight_floats(sums: __m256i, scale: *const f32, out: *mut f32) {
+    // SAFETY: as promised.
+    unsafe {
+        let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(scale));
+        _mm256_storeu_ps(out, scaled);
+    }
+}
+
+/// Eight sums with VNNI on 256 bits.
+#[derive(Clone, Copy)]
+struct YmmVnni(__m256i);
+
+// SAFETY (all methods): the trait's contract is passed on; avx2, avxvnni.
+impl Dot for YmmVnni {
+    const LANES: usize = 8;
+    type Activation = __m256i;
+    type Weight = __m256i;
+    #[inline(always)]
+    unsafe fn start(bias: *const i32) -> Self {
+        unsafe { Self(_mm256_loadu_si256(bias.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn weight(from: *const i8) -> __m256i {
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn quad(from: *const u8) -> __m256i {
+        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, activation: __m256i, weight: __m256i) -> Self {
+        unsafe { Self(_mm256_dpbusd_avx_epi32(self.0, activation, weight)) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, scale: *const f32, to: Requantize, out: *mut u8, _: usize) {
+        unsafe { eight_bytes(self.0, scale, to, out) }
+    }
+    #[inline(always)]
+    unsafe fn store_floats(self, scale: *const f32, out: *mut f32, _: usize) {
+        unsafe { eight_floats(self.0, scale, out) }
+    }
+}
+
+/// Eight sums with 16-bit products: `vpmaddubsw` would saturate at two products of 255 * 127.
+#[derive(Clone, Copy)]
+struct Ymm(__m256i);
+
+// SAFETY (all methods): the trait's contract is passed on; avx2.
+impl Dot for Ymm {
+    const LANES: usize = 8;
+    /// Even and odd channels as 16 bits.
+    type Activation = [__m256i; 2];
+    type Weight = [__m256i; 2];
+    #[inline(always)]
+    unsafe fn start(bias: *const i32) -> Self {
+        unsafe { Self(_mm256_loadu_si256(bias.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn weight(from: *const i8) -> [__m256i; 2] {
+        unsafe {
+            let both = _mm256_loadu_si256(from.cast());
+            [
+                _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(both)),
+                _mm256_srai_epi16::<8>(both),
+            ]
+        }
+    }
+    #[inline(always)]
+    unsafe fn quad(from: *const u8) -> [__m256i; 2] {
+        unsafe {
+            let both = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
+            [
+                _mm256_and_si256(both, _mm256_set1_epi16(255)),
+                _mm256_srli_epi16::<8>(both),
+            ]
+        }
+    }
+    #[inline(always)]
+    unsafe fn add(self, activation: [__m256i; 2], weight: [__m256i; 2]) -> Self {
+        unsafe {
+            let even = _mm256_madd_epi16(activation[0], weight[0]);
+            let odd = _mm256_madd_epi16(activation[1], weight[1]);
+            Self(_mm256_add_epi32(self.0, _mm256_add_epi32(even, odd)))
+        }
+    }
+    #[inline(always)]
+    unsafe fn store(self, scale: *const f32, to: Requantize, out: *mut u8, _: usize) {
+        unsafe { eight_bytes(self.0, scale, to, out) }
+    }
+    #[inline(always)]
+    unsafe fn store_floats(self, scale: *const f32, out: *mut f32, _: usize) {
+        unsafe { eight_floats(self.0, scale, out) }
+    }
+}
+
+/// Kernels for groups of 1, 2 and 4 blocks; the strides measured best on the processors at hand.
+macro_rules! level {
+    ($name:ident, $features:literal, $one:expr, $two:expr, $four:expr) => {
+        pub(super) fn $name(blocks: usize) -> LineKernel {
+            // SAFETY (all three): passed on to the caller of the kernel.
+            #[target_feature(enable = $features)]
+            unsafe fn one(line: &Line<'_>) {
+                unsafe { $one(line) }
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn two(line: &Line<'_>) {
+                unsafe { $two(line) }
+            }
+            #[target_feature(enable = $features)]
+            unsafe fn four(line: &Line<'_>) {
+                unsafe { $four(line) }
+            }
+            match blocks {
+                1 => one,
+                2 => two,
+                _ => four,
+            }
+        }
+    };
+}
+
+/// # Safety
+/// As `paired_pixels`, for the whole line.
+#[inline(always)]
+unsafe fn zmm_pairs(line: &Line<'_>) {
+    let mut x = 0;
+    // SAFETY: every stride ends at or before the line's width.
+    unsafe {
+        while x + 12 <= line.width {
+            paired_pixels::<ZmmPairs, 12>(line, x);
+            x += 12;
+        }
+        while x + 4 <= line.width {
+            paired_pixels::<ZmmPairs, 4>(line, x);
+            x += 4;
+        }
+        while x < line.width {
+            paired_pixels::<ZmmPairs, 1>(line, x);
+            x += 1;
+        }
+    }
+}
+line_of!(zmm_one, Zmm, 1, [12, 8, 4, 1]);
+line_of!(zmm_two, Zmm, 2, [8, 4, 1]);
+line_of!(vnni_one, YmmVnni, 1, [8, 4, 1]);
+line_of!(vnni_two, YmmVnni, 2, [4, 1]);
+line_of!(vnni_four, YmmVnni, 4, [2, 1]);
+line_of!(ymm_one, Ymm, 1, [4, 1]);
+line_of!(ymm_two, Ymm, 2, [2, 1]);
+line_of!(ymm_four, Ymm, 4, [1]);
+
+level!(
+    avx512_vnni,
+    "avx512f,avx512vl,avx512bw,avx512vnni",
+    zmm_pairs,
+    zmm_one,
+    zmm_two
+);
+level!(avx_vnni, "avx2,avxvnni", vnni_one, vnni_two, vnni_four);
+level!(avx2, "avx2", ymm_one, ymm_two, ymm_four);
