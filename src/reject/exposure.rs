@@ -17,14 +17,16 @@ pub struct Exposure {
     pub last: LineStamp,
 }
 
-/// Cuts a block's stamps into exposures: at the borders of the grid of spans, where the web turns,
-/// and where two lines lie farther apart than `max_counts_per_line`.
+/// Cuts a block's stamps into exposures: behind its first line, at the borders of the grid of spans,
+/// where the web turns, and where two lines lie farther apart than `max_counts_per_line`.
 #[derive(Debug, Clone)]
 pub struct Exposures<'a> {
     next_line: u64,
     stamps: &'a [LineStamp],
     span_lines: u64,
     max_counts_per_line: i64,
+    /// The line before and the direction it came from; none at the start of the block.
+    before: Option<(i64, i64)>,
 }
 
 impl RejectConfig {
@@ -35,6 +37,7 @@ impl RejectConfig {
             stamps,
             span_lines: u64::from(self.span_lines.max(1)),
             max_counts_per_line: i64::from(self.max_counts_per_line),
+            before: None,
         }
     }
 }
@@ -45,11 +48,18 @@ impl Iterator for Exposures<'_> {
     fn next(&mut self) -> Option<Exposure> {
         let first = *self.stamps.first()?;
         let to_border = self.span_lines - self.next_line % self.span_lines;
-        let most = usize::try_from(to_border)
-            .unwrap_or(usize::MAX)
-            .min(self.stamps.len());
+        // Where the web came from to a block's first line is known to the ledger alone, so that line
+        // is a run by itself.
+        let (most, mut way) = match self.before {
+            None => (1, 0),
+            Some((count, way)) => {
+                let most = usize::try_from(to_border).unwrap_or(usize::MAX);
+                let step = first.count.0.saturating_sub(count).signum();
+                (most, if step == 0 { way } else { step })
+            }
+        };
+        let most = most.min(self.stamps.len());
         let mut lines = 1;
-        let mut way = 0i64;
         let mut last = first;
         while lines < most {
             let next = self.stamps[lines];
@@ -65,6 +75,7 @@ impl Iterator for Exposures<'_> {
             last = next;
             lines += 1;
         }
+        self.before = Some((last.count.0, way));
         let exposure = Exposure {
             first_line: LineNumber(self.next_line),
             // A span has at most u32::MAX lines.
@@ -82,6 +93,30 @@ impl Iterator for Exposures<'_> {
 mod tests {
     use super::*;
     use crate::geometry::Count;
+
+    #[test]
+    fn a_run_goes_one_way_from_the_line_before_it() {
+        let config = RejectConfig {
+            span_lines: 100,
+            max_counts_per_line: 3,
+            ..RejectConfig::default()
+        };
+        let stamps: Vec<LineStamp> = [10, 12, 11, 13, 13, 12, 12, 13]
+            .iter()
+            .map(|&count| LineStamp {
+                exposure_ns: 0,
+                count: Count(count),
+            })
+            .collect();
+        let runs: Vec<(i64, i64)> = config
+            .exposures(LineNumber(0), &stamps)
+            .map(|e| (e.first.count.0, e.last.count.0))
+            .collect();
+        assert_eq!(
+            runs,
+            [(10, 10), (12, 12), (11, 11), (13, 13), (12, 12), (13, 13)]
+        );
+    }
 
     #[test]
     fn runs_end_at_borders_turns_and_gaps() {
@@ -104,7 +139,8 @@ mod tests {
         assert_eq!(
             runs,
             [
-                (6, 2, 10, 12),
+                (6, 1, 10, 10),
+                (7, 1, 12, 12),
                 (8, 3, 12, 16),
                 (11, 1, 15, 15),
                 (12, 1, 14, 14),
