@@ -17,6 +17,51 @@ pub struct Batch {
     pub mask: Vec<f32>,
 }
 
+impl Batch {
+    /// Whether the arrays hold as many values as the sides say, and the sides suit the networks.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn check(&self) -> Result<(), String> {
+        let (pictures, width, height) = (self.pictures, self.width_px, self.height_px);
+        check_pictures(&self.seen, pictures, width, height)?;
+        check_pictures(&self.clean, pictures, width, height)?;
+        match 3 * self.mask.len() == self.seen.len() {
+            true => Ok(()),
+            false => Err(format!(
+                "a mask of {} values is not {pictures} of {width}x{height}",
+                self.mask.len()
+            )),
+        }
+    }
+}
+
+/// Whether `values` hold `pictures` pictures of three channels with sides that both networks halve
+/// five times.
+///
+/// # Errors
+/// What does not fit.
+pub fn check_pictures(
+    values: &[f32],
+    pictures: usize,
+    width_px: usize,
+    height_px: usize,
+) -> Result<(), String> {
+    let suits = |side: usize| side > 0 && side.is_multiple_of(32);
+    if !suits(width_px) || !suits(height_px) {
+        return Err(format!(
+            "tiles of {width_px}x{height_px} px: both sides must be multiples of 32"
+        ));
+    }
+    if pictures == 0 || values.len() != 3 * pictures * width_px * height_px {
+        return Err(format!(
+            "{} values are not {pictures} pictures of {width_px}x{height_px}",
+            values.len()
+        ));
+    }
+    Ok(())
+}
+
 /// The three terms of the loss, unweighted (draem.md 1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Losses {
