@@ -16,22 +16,28 @@ const LEFT: f64 = 150.0;
 const WIDTH: f64 = 760.0;
 const ROW: f64 = 34.0;
 
-/// One row of dots per group over a common axis from 0 to 1, with the threshold as a line: SVG.
+/// Ends of the axis: the first that no score lies beyond is taken.
+const ENDS: [f32; 4] = [0.1, 0.2, 0.5, 1.0];
+
+/// One row of dots per group over a common axis from 0, with the threshold as a line: SVG.
 pub fn score_chart(groups: &[ScoreGroup], threshold: f32) -> String {
     let height = ROW * groups.len() as f64 + 46.0;
-    let x = |score: f32| LEFT + f64::from(score.clamp(0.0, 1.0)) * WIDTH;
+    let scores = groups.iter().flat_map(|group| group.scores.iter().copied());
+    let greatest = scores.fold(threshold, f32::max);
+    let end = ENDS.into_iter().find(|&end| greatest < end).unwrap_or(1.0);
+    let x = |score: f32| LEFT + f64::from((score / end).clamp(0.0, 1.0)) * WIDTH;
     let mut svg = format!(
         "<svg class=\"chart\" viewBox=\"0 0 {} {height}\" role=\"img\" aria-label=\"scores by kind\">",
         LEFT + WIDTH + 30.0
     );
     let bottom = height - 24.0;
     for tick in 0..=5 {
-        let value = f64::from(tick) / 5.0;
-        let at = LEFT + value * WIDTH;
+        let share = f64::from(tick) / 5.0;
+        let (at, value) = (LEFT + share * WIDTH, share * f64::from(end));
         let _ = write!(
             svg,
             "<line class=\"grid\" x1=\"{at}\" x2=\"{at}\" y1=\"8\" y2=\"{bottom}\"/>\
-             <text class=\"tick\" x=\"{at}\" y=\"{}\" text-anchor=\"middle\">{value:.1}</text>",
+             <text class=\"tick\" x=\"{at}\" y=\"{}\" text-anchor=\"middle\">{value:.2}</text>",
             bottom + 16.0
         );
     }
@@ -84,6 +90,11 @@ mod tests {
         }];
         let svg = score_chart(&groups, 0.25);
         assert_eq!(svg.matches("<circle").count(), 3);
+        let narrow = [ScoreGroup {
+            scores: vec![0.3],
+            ..groups[0].clone()
+        }];
+        assert!(score_chart(&narrow, 0.25).contains("cx=\"606.0\""));
         for place in [
             "cx=\"150.0\"",
             "cx=\"530.0\"",

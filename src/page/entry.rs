@@ -16,6 +16,7 @@ const OVERVIEW_HEIGHT_PX: usize = 4096;
 const CROPS: usize = 4;
 /// Least and greatest side of a crop.
 const CROP_PX: (usize, usize) = (96, 384);
+const JPEG_QUALITY: u8 = 88;
 /// Rows of the table of regions.
 const REGION_ROWS: usize = 12;
 /// A picture this many times wider than high gets its panels one below the other.
@@ -256,7 +257,7 @@ impl PictureEntry<'_> {
                 let _ = write!(
                     html,
                     "<img alt=\"{name}\" title=\"{name}\" width=\"{w}\" height=\"{h}\" src=\"{}\">",
-                    self.png(&canvas)?
+                    self.jpeg(&canvas)?
                 );
             }
             let _ = write!(
@@ -309,14 +310,11 @@ impl PictureEntry<'_> {
     }
 
     fn jpeg(&self, canvas: &Canvas) -> Result<String, PictureError> {
-        Ok(data_uri(
-            "jpeg",
-            &canvas.encode_jpeg(85, Path::new(self.name))?,
+        let file = canvas.encode_jpeg(JPEG_QUALITY, Path::new(self.name))?;
+        Ok(format!(
+            "data:image/jpeg;base64,{}",
+            base64::engine::general_purpose::STANDARD.encode(file)
         ))
-    }
-
-    fn png(&self, canvas: &Canvas) -> Result<String, PictureError> {
-        Ok(data_uri("png", &canvas.encode_png(Path::new(self.name))?))
     }
 }
 
@@ -330,13 +328,6 @@ fn verdict_word(verdict: Verdict) -> String {
         Verdict::Defect => "defect".to_owned(),
         Verdict::NotInspected(reason) => format!("not inspected: {reason:?}").to_lowercase(),
     }
-}
-
-fn data_uri(kind: &str, file: &[u8]) -> String {
-    format!(
-        "data:image/{kind};base64,{}",
-        base64::engine::general_purpose::STANDARD.encode(file)
-    )
 }
 
 #[cfg(test)]
@@ -412,8 +403,7 @@ mod tests {
             }),
         };
         let html = entry.html().unwrap();
-        assert_eq!(html.matches("data:image/png").count(), 3);
-        assert_eq!(html.matches("data:image/jpeg").count(), 3);
+        assert_eq!(html.matches("data:image/jpeg").count(), 6);
         assert!(html.contains("in truth: hole"));
     }
 }
