@@ -2,11 +2,12 @@
 //! station, and what it found held against what is known.
 
 use super::Outcome;
-use super::run::{Done, Judged, Paint, Session, account, pages};
+use super::run::{
+    Done, Judged, Paint, Session, Terminal, account, check_report, pages, write_report,
+};
 use blemish::camera::{BeltSpec, FaultRates, Move};
 use blemish::reject::RejectConfig;
 use blemish::station::{Pace, SimulatedPace, Source, Sources, StationConfig};
-use blemish::verdict::Verdict;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -112,78 +113,70 @@ pub fn run(args: &Args) -> Outcome {
     session.pulses = Some(args.out.join("pulses.jsonl"));
     session.keep_pieces = true;
     session.whole_lines = Some(args.lines as usize);
+    let path = args.out.join("report.html");
+    check_report(&path)?;
     introduce(&session);
     let done = session.run()?;
-    account::print(&done);
+    account::tell(&session.terminal, &done);
     let judged = match (spec, &done.whole) {
         (Some(spec), Some(whole)) => Some(Judged::new(spec.truth(), whole)),
         _ => None,
     };
     if let Some(judged) = &judged {
-        tell(judged, &done);
+        tell(&session.terminal, judged, &done);
     }
-    let path = args.out.join("report.html");
-    pages::report("Demonstration", &session, &done, judged.as_ref())?
-        .write(&path)
-        .map_err(|error| format!("cannot write '{}': {error}", path.display()))?;
-    println!(
-        "report    {}",
-        std::path::absolute(&path).unwrap_or(path).display()
-    );
+    let report = pages::report("Demonstration", &session, &done, judged.as_ref())?;
+    write_report(&session.terminal, &report, &path)?;
+    session.terminal.finish()?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn introduce(session: &Session) {
     let metadata = session.bundle.metadata();
-    println!(
+    session.terminal.say(&format!(
         "model     {}: tiles of {} x {} px, threshold {:.3}, golden map equal within {:.1e}",
         metadata.name,
         metadata.tile.width_px,
         metadata.tile.height_px,
         metadata.threshold.score,
         session.bundle.parity()
-    );
-    println!(
-        "web       built-in twill under a line camera, 512 px; the belt changes speed, stops and turns back\n"
+    ));
+    session.terminal.say(
+        "web       built-in twill under a line camera, 512 px; the belt changes speed, stops and turns back\n",
     );
 }
 
-fn tell(judged: &Judged, done: &Done) {
+fn tell(terminal: &Terminal, judged: &Judged, done: &Done) {
     let paint = Paint::of_stdout();
-    println!("\ntruth     {} defects on this web", judged.defects.len());
+    terminal.say(&format!(
+        "\ntruth     {} defects on this web",
+        judged.defects.len()
+    ));
+    let (mut unseen, mut missed) = (0, 0);
     for defect in &judged.defects {
         let truth = &defect.truth;
         let word = match (defect.peak, defect.inspected) {
             (Some(peak), _) => paint.good(&format!("found, peak {peak:.2}")),
-            (None, true) => paint.bad("missed"),
-            (None, false) => paint.doubtful("not inspected, and rejected for it"),
+            (None, true) => {
+                missed += 1;
+                paint.bad("missed")
+            }
+            (None, false) => {
+                unseen += 1;
+                paint.doubtful("not inspected, and rejected for it")
+            }
         };
-        println!(
+        terminal.say(&format!(
             "          {:<12} line {:>6}, column {:>4}  {word}",
             truth.kind.name().replace('_', " "),
             truth.first_line,
             truth.first_column
-        );
+        ));
     }
-    let unseen = judged
-        .defects
-        .iter()
-        .filter(|defect| defect.peak.is_none() && !defect.inspected);
-    println!(
-        "result    {} found, {} not inspected and rejected, {} missed, {} false",
+    terminal.say(&format!(
+        "result    {} found, {missed} missed, {unseen} not inspected and rejected, {} false; {} stretches of web rejected as defective",
         judged.found(),
-        unseen.count(),
-        judged
-            .defects
-            .iter()
-            .filter(|defect| defect.peak.is_none() && defect.inspected)
-            .count(),
-        judged.false_regions.len()
-    );
-    let defective = done
-        .pieces
-        .iter()
-        .filter(|piece| piece.verdict == Verdict::Defect)
-        .count();
-    println!("          {defective} stretches of web rejected as defective");
+        judged.false_regions.len(),
+        done.pieces.len()
+    ));
 }

@@ -2,28 +2,32 @@
 
 use super::live::reason_word;
 use super::session::Done;
+use super::terminal::Terminal;
 use blemish::reject::{Accounting, Tally};
 use blemish::verdict::Reason;
 
 /// Sentences that add up.
-pub fn print(done: &Done) {
+pub fn tell(terminal: &Terminal, done: &Done) {
     let sums = &done.summary.accounting;
-    println!();
-    println!("lines     {}", identity(sums.lines_travelled, &sums.lines));
-    println!(
+    terminal.say("");
+    terminal.say(&format!(
+        "lines     {}",
+        identity(sums.lines_travelled, &sums.lines)
+    ));
+    terminal.say(&format!(
         "counts    {} past the ejector",
         identity(sums.counts_travelled, &sums.counts)
-    );
-    println!(
-        "ejector   {} counts rejected + {} accepted; {} pulses; {} missed, {} late verdicts; {} ok counts rejected with their neighbours",
+    ));
+    terminal.say(&format!(
+        "ejector   {} counts rejected + {} accepted; {} pulses; {} missed, {} late; {} ok counts rejected with their neighbours",
         sums.rejected_counts,
         sums.accepted_counts,
         sums.pulses,
         sums.missed_spans,
         late_lines(sums),
         sums.rejected_ok_counts
-    );
-    println!("engine    {}", engine(done));
+    ));
+    terminal.say(&format!("engine    {}", engine(done)));
 }
 
 /// `6000 = 5000 ok + 900 defect + 100 not inspected (dropped 100)`.
@@ -48,7 +52,7 @@ pub fn identity(travelled: u64, tally: &Tally) -> String {
 }
 
 /// Lines whose verdict came too late.
-pub fn late_lines(sums: &Accounting) -> u64 {
+fn late_lines(sums: &Accounting) -> u64 {
     sums.late_ok_lines + sums.late_defect_lines + sums.late_not_inspected_lines
 }
 

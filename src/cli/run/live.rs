@@ -1,5 +1,6 @@
 //! A line on the terminal for every verdict and every pulse.
 
+use super::terminal::{Paint, Terminal};
 use blemish::evidence::{Fault, State};
 use blemish::geometry::LineNumber;
 use blemish::pins::Moment;
@@ -7,44 +8,10 @@ use blemish::reject::{RejectEvent, VerdictUse};
 use blemish::station::Witness;
 use blemish::verdict::{Reason, SpanVerdict, Verdict};
 use blemish::web::Region;
-use std::io::IsTerminal;
-
-/// Colours where the output is a terminal and `NO_COLOR` is not set.
-#[derive(Debug, Clone, Copy)]
-pub struct Paint(bool);
-
-impl Paint {
-    pub fn of_stdout() -> Self {
-        Self(std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-    }
-
-    fn wrap(self, code: &str, text: &str) -> String {
-        if self.0 {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
-    }
-
-    pub fn good(self, text: &str) -> String {
-        self.wrap("32", text)
-    }
-
-    pub fn bad(self, text: &str) -> String {
-        self.wrap("1;31", text)
-    }
-
-    pub fn doubtful(self, text: &str) -> String {
-        self.wrap("33", text)
-    }
-
-    pub fn faint(self, text: &str) -> String {
-        self.wrap("2", text)
-    }
-}
 
 /// Tells a person what happens.
 pub struct Live {
+    terminal: Terminal,
     paint: Paint,
     threshold: f32,
     /// Greatest peak and its region since the last verdict.
@@ -52,8 +19,9 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn new(threshold: f32) -> Self {
+    pub fn new(terminal: Terminal, threshold: f32) -> Self {
         Self {
+            terminal,
             paint: Paint::of_stdout(),
             threshold,
             strongest: None,
@@ -62,7 +30,7 @@ impl Live {
 
     fn say(&self, now: Moment, what: &str) {
         let seconds = self.paint.faint(&format!("{:9.3} s", now.ns as f64 / 1e9));
-        println!("{seconds}  {what}");
+        self.terminal.say(&format!("{seconds}  {what}"));
     }
 }
 

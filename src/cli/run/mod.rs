@@ -4,10 +4,11 @@ pub(super) mod account;
 mod live;
 pub(super) mod pages;
 mod session;
+mod terminal;
 mod truth;
 
-pub(super) use live::Paint;
-pub(super) use session::{Done, Session};
+pub(super) use session::{Done, Session, check_report, write_report};
+pub(super) use terminal::{Paint, Terminal};
 pub(super) use truth::Judged;
 
 use super::Outcome;
@@ -112,14 +113,16 @@ pub fn run(args: &Args) -> Outcome {
     session.quiet = args.quiet;
     session.pulses = args.pulses.clone();
     session.keep_pieces = args.report.is_some();
-    let done = session.run()?;
-    account::print(&done);
     if let Some(path) = &args.report {
-        pages::report("Run", &session, &done, None)?
-            .write(path)
-            .map_err(|error| format!("cannot write '{}': {error}", path.display()))?;
-        println!("report    {}", path.display());
+        check_report(path)?;
     }
+    let done = session.run()?;
+    account::tell(&session.terminal, &done);
+    if let Some(path) = &args.report {
+        let report = pages::report("Run", &session, &done, None)?;
+        write_report(&session.terminal, &report, path)?;
+    }
+    session.terminal.finish()?;
     let sums = &done.summary.accounting;
     if args.fail_on_defect && sums.lines.ok != sums.lines.total() {
         return Ok(ExitCode::from(EXIT_NOT_OK));

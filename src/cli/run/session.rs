@@ -1,12 +1,13 @@
 //! One run with everything around it: bundle, pins, journal, terminal.
 
 use super::live::Live;
+use super::terminal::Terminal;
 use blemish::camera::LineFormat;
 use blemish::evidence::{
     Event, JournalFile, Keeper, KeeperReport, ModelId, PictureStore, WhenFull, last_start,
 };
 use blemish::model::Bundle;
-use blemish::page::annotate;
+use blemish::page::{Report, annotate};
 use blemish::picture::Picture;
 use blemish::pins::{Edge, Moment, RecordedOutputs};
 use blemish::station::{
@@ -30,6 +31,7 @@ pub struct Session {
     pub config: StationConfig,
     sources: Sources,
     pub bundle: Bundle,
+    pub terminal: Terminal,
     pub quiet: bool,
     /// File for the outputs' edges.
     pub pulses: Option<PathBuf>,
@@ -65,6 +67,7 @@ impl Session {
             config,
             sources,
             bundle,
+            terminal: Terminal::default(),
             quiet: false,
             pulses: None,
             keep_pieces: false,
@@ -99,7 +102,7 @@ impl Session {
         let mut pieces = Vec::new();
         let started = Instant::now();
         let (summary, whole) = {
-            let mut live = (!self.quiet).then(|| Live::new(threshold));
+            let mut live = (!self.quiet).then(|| Live::new(self.terminal.clone(), threshold));
             let mut journaling = match (&keeper, &self.config.evidence.folder) {
                 (Some(keeper), Some(folder)) => {
                     let mut journaling = Journaling::new(keeper, clock);
@@ -137,7 +140,7 @@ impl Session {
         };
         let took = started.elapsed();
         if let Some(keeper) = keeper {
-            tell_evidence(&keeper.into_inner().finish()?);
+            tell_evidence(&self.terminal, &keeper.into_inner().finish()?);
         }
         if let (Some(file), Some(path)) = (pulses, &self.pulses) {
             write_edges(file, outputs.edges()).map_err(|error| unwritable(path, &error))?;
@@ -221,6 +224,32 @@ impl Session {
     }
 }
 
+/// Refuses a report that will not be writable, before the work is done for it.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn check_report(path: &Path) -> Result<(), String> {
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(path)
+        .map(|_| ())
+        .map_err(|error| unwritable(path, &error))
+}
+
+/// Writes the report and says where it is.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn write_report(terminal: &Terminal, report: &Report, path: &Path) -> Result<(), String> {
+    report
+        .write(path)
+        .map_err(|error| unwritable(path, &error))?;
+    let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    terminal.say(&format!("report    {}", shown.display()));
+    Ok(())
+}
+
 fn keep_picture(keeper: &mut Keeper, piece: &Piece) {
     let canvas = annotate(&piece.picture, &piece.map, &piece.regions, piece.first_line);
     if let Ok(picture) = Picture::from_rgb8(canvas.width_px, canvas.height_px, canvas.rgb) {
@@ -228,8 +257,8 @@ fn keep_picture(keeper: &mut Keeper, piece: &Piece) {
     }
 }
 
-fn tell_evidence(report: &KeeperReport) {
-    println!(
+fn tell_evidence(terminal: &Terminal, report: &KeeperReport) {
+    terminal.say(&format!(
         "evidence  {} records and {} pictures kept, {} and {} lost{}",
         report.records,
         report.pictures,
@@ -239,7 +268,7 @@ fn tell_evidence(report: &KeeperReport) {
             .error
             .as_ref()
             .map_or(String::new(), |error| format!(": {error}")),
-    );
+    ));
 }
 
 fn write_edges(file: std::fs::File, edges: &[Edge]) -> std::io::Result<()> {
