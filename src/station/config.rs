@@ -250,6 +250,26 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_shows_keys_that_exist_and_true_defaults() {
+        let page = include_str!("../../docs/ref/config.md");
+        let (_, rest) = page.split_once("```toml").unwrap();
+        let (text, _) = rest.split_once("```").unwrap();
+        let shown: StationConfig = toml::from_str(text).unwrap();
+        let default = StationConfig::default();
+        assert_eq!(shown.web, default.web);
+        assert_eq!(shown.engine, default.engine);
+        assert_eq!(shown.pace, default.pace);
+        assert_eq!(shown.reject, default.reject);
+        assert_eq!(shown.evidence.journal, default.evidence.journal);
+        assert_eq!(shown.belt.moves.len(), 3);
+        // The other kind of source is shown behind comment signs.
+        let other = text.lines().filter_map(|line| line.strip_prefix("# "));
+        let other: Vec<&str> = other.take_while(|line| !line.starts_with("and")).collect();
+        let source: Source = toml::from_str(&other.join("\n")).unwrap();
+        assert_eq!(source, default.source);
+    }
+
+    #[test]
     fn keys_have_units_and_unknown_ones_are_refused() {
         let config: StationConfig = toml::from_str(
             r#"
