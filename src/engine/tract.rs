@@ -48,6 +48,18 @@ impl Plan {
         })
     }
 
+    /// The same without our kernels: what theirs are measured against.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn of_tract_alone(model: &ModelProto, tile: TileSize) -> Result<Self, EngineError> {
+        let plan = || decluttered(model)?.into_optimized()?.into_runnable();
+        Ok(Self {
+            plan: plan().map_err(refusal)?,
+            tile,
+        })
+    }
+
     /// A new worker.
     pub fn worker(&self) -> TractInspector {
         TractInspector {
@@ -136,12 +148,15 @@ impl Inspector for TractInspector {
     }
 }
 
-fn optimize(model: &ModelProto) -> TractResult<Arc<TypedSimplePlan>> {
-    let model = tract_onnx::onnx()
+fn decluttered(model: &ModelProto) -> TractResult<TypedModel> {
+    tract_onnx::onnx()
         .model_for_proto_model(model)?
         .into_typed()?
-        .into_decluttered()?;
-    super::transform::rewrite(&model)?
+        .into_decluttered()
+}
+
+fn optimize(model: &ModelProto) -> TractResult<Arc<TypedSimplePlan>> {
+    super::transform::rewrite(&decluttered(model)?)?
         .into_optimized()?
         .into_runnable()
 }

@@ -6,8 +6,9 @@
 use crate::backend::{Backend, Batch};
 use crate::checkpoint::Checkpoint;
 use crate::config::FitConfig;
-use crate::export::{ExportError, write_bundle};
+use crate::export::{ExportError, write_bundle, write_quantized_bundle};
 use crate::fit::prepare::Prepared;
+use crate::quantize::Grids;
 use crate::threshold::{self, Choice};
 use crate::{golden, inspectors};
 use blemish::draem::score::{WINDOW_PX, image_score};
@@ -55,7 +56,8 @@ pub struct Finished {
     pub choice: Choice,
 }
 
-/// Makes the bundle of `checkpoint` with tiles of `tile`; `backend` holds the checkpoint's weights.
+/// Makes the bundle of `checkpoint` with tiles of `tile`, in float or, with `grids`, in integers;
+/// `backend` holds the checkpoint's weights.
 ///
 /// # Errors
 /// What could not be computed, read or verified.
@@ -65,10 +67,15 @@ pub fn finish(
     checkpoint: &Checkpoint,
     tile: TileSize,
     backend: &mut dyn Backend,
+    grids: Option<&Grids>,
 ) -> Result<Finished, BundleError> {
     let provisional = metadata(config, prepared, checkpoint, tile);
     let golden = golden::liveliest(backend, tile, prepared.mean).map_err(BundleError::Device)?;
-    let bytes = write_bundle(&checkpoint.weights, provisional, &golden)?;
+    let weights = &checkpoint.weights;
+    let bytes = match grids {
+        None => write_bundle(weights, provisional, &golden)?,
+        Some(grids) => write_quantized_bundle(weights, provisional, &golden, grids)?,
+    };
     let bundle = Bundle::from_bytes(bytes.clone(), "just exported", &mut |_| {})?;
     let goods = good_scores(&bundle, &prepared.held_out)?;
     let defects = defect_scores(&bundle, &prepared.validation)?;

@@ -2,6 +2,8 @@
 
 pub mod backend;
 pub mod bundle;
+#[cfg(feature = "burn")]
+pub mod burn_engine;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;
@@ -14,6 +16,7 @@ pub mod fit;
 pub mod golden;
 pub mod inspectors;
 pub mod loss;
+pub mod quantize;
 pub mod reference;
 pub mod run_folder;
 pub mod simulate;

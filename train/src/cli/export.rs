@@ -4,6 +4,7 @@ use super::{Done, parse_tile, tell};
 use crate::checkpoint::{Checkpoint, write_atomically};
 use crate::config::FitConfig;
 use crate::fit::prepare::Prepared;
+use crate::quantize::Grids;
 use crate::run_folder::RunFolder;
 use crate::threshold;
 use crate::{bundle, device};
@@ -18,10 +19,10 @@ const CLAIM: f64 = 10.0;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder of the run.
-    run: PathBuf,
+    pub run: PathBuf,
     /// File to write; RUN/model.onnx if left out.
     #[arg(short, long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    pub out: Option<PathBuf>,
     /// Tile of the bundle, if not that of training.
     #[arg(long, value_parser = parse_tile)]
     tile: Option<TileSize>,
@@ -32,9 +33,17 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Done {
+        let (config, prepared, checkpoint) = self.open()?;
+        let out = self.out.unwrap_or_else(|| self.run.join("model.onnx"));
+        finish(&config, &prepared, &checkpoint, &out, None)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The run's configuration, pictures and last checkpoint.
+    pub fn open(&self) -> Result<(FitConfig, Prepared, Checkpoint), Box<dyn Error>> {
         let mut config = RunFolder::read_config(&self.run)?;
-        if let Some(pictures) = self.pictures {
-            config.pictures = pictures;
+        if let Some(pictures) = &self.pictures {
+            config.pictures.clone_from(pictures);
         }
         let trained = config.recipe.tile;
         config.recipe.tile = self.tile.unwrap_or(trained);
@@ -56,9 +65,7 @@ impl Args {
             )
             .into());
         }
-        let out = self.out.unwrap_or_else(|| self.run.join("model.onnx"));
-        finish(&config, &prepared, &checkpoint, &out)?;
-        Ok(ExitCode::SUCCESS)
+        Ok((config, prepared, checkpoint))
     }
 }
 
@@ -68,11 +75,12 @@ pub fn finish(
     prepared: &Prepared,
     checkpoint: &Checkpoint,
     out: &Path,
+    grids: Option<&Grids>,
 ) -> Result<(), Box<dyn Error>> {
     let recipe = &config.recipe;
     let mut backend = device::open(&config.device, recipe.network, config.threads)?;
     backend.restore(&checkpoint.weights, &checkpoint.adam)?;
-    let finished = bundle::finish(config, prepared, checkpoint, recipe.tile, &mut *backend)?;
+    let finished = bundle::finish(config, prepared, checkpoint, recipe.tile, &mut *backend, grids)?;
     write_atomically(out, |file| file.write_all(&finished.bytes))?;
     let (choice, set) = (&finished.choice, &finished.choice.threshold);
     tell(format_args!("threshold   {:.4}: {}", set.score, set.basis));

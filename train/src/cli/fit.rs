@@ -136,7 +136,8 @@ impl Args {
         }
         let latest = RunFolder::latest(folder.root())?.checkpoint;
         let checkpoint = latest.ok_or("the run has no checkpoint")?;
-        super::export::finish(&config, &prepared, &checkpoint, &folder.bundle_path())?;
+        let out = folder.bundle_path();
+        super::export::finish(&config, &prepared, &checkpoint, &out, None)?;
         Ok(ExitCode::SUCCESS)
     }
 

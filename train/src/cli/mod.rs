@@ -4,6 +4,7 @@ mod cost;
 mod eval;
 mod export;
 mod fit;
+mod quantize;
 
 use blemish::geometry::TileSize;
 use clap::{Parser, Subcommand};
@@ -28,6 +29,8 @@ enum Command {
     Eval(eval::Args),
     /// Write the bundle of a run's last checkpoint.
     Export(export::Args),
+    /// Write the bundle of a run's last checkpoint in integers
+    Quantize(quantize::Args),
     /// Parameters and multiply-accumulates of a pair of networks, before anything is trained.
     Cost(cost::Args),
 }
@@ -45,6 +48,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Fit(args) => args.run(),
         Command::Eval(args) => args.run(),
         Command::Export(args) => args.run(),
+        Command::Quantize(args) => args.run(),
         Command::Cost(args) => args.run(),
     };
     done.unwrap_or_else(|error| {

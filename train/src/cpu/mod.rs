@@ -18,7 +18,7 @@ use crate::backend::{AdamState, Backend, Batch, Inference, Losses};
 use crate::loss;
 use crate::weights::Weights;
 use backward::{Backward, Pool};
-use blemish::draem::{Graph, NetworkSpec};
+use blemish::draem::{Graph, NetworkSpec, NodeId};
 use forward::{Mode, Tape};
 use parameters::Parameters;
 use blemish::engine::kernels::float::Level;
@@ -103,6 +103,27 @@ impl CpuEngine {
             tape.output(graph.logits, 2),
         );
         Ok(outputs)
+    }
+
+    /// Runs both networks in evaluation mode and shows every node's output to `visit`,
+    /// `N x C x H x W`: what quantizing measures. `sides` is width and height.
+    ///
+    /// # Errors
+    /// Where the sides are not multiples of 32 or the pictures do not fill them.
+    pub fn observe(
+        &mut self,
+        seen: &[f32],
+        pictures: usize,
+        sides: (usize, usize),
+        visit: &mut dyn FnMut(NodeId, &[f32]),
+    ) -> Result<(), String> {
+        self.infer(seen, pictures, sides.0, sides.1)?;
+        if let Some(tape) = &self.evaluate {
+            for (id, node) in self.graph.nodes.iter().enumerate() {
+                visit(id, &tape.output(id, node.channels));
+            }
+        }
+        Ok(())
     }
 
     fn backward(&mut self, batch: &Batch) -> Result<Losses, String> {

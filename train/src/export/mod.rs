@@ -7,9 +7,13 @@ pub use fold::Folded;
 pub use onnx::write_onnx;
 
 use crate::reference;
+use crate::quantize::Grids;
 use crate::weights::{Weights, WeightsError};
 use blemish::draem::Graph;
+use blemish::engine::{EngineError, Inspector, Plan, Prediction};
+use blemish::geometry::TileSize;
 use blemish::model::{self, Bundle, Golden, Metadata, ModelError, Problem, planes};
+use tract_onnx::pb::ModelProto;
 
 /// Greatest difference per pixel between a float bundle's map and its golden one: rounding differs
 /// between processors, and steep logits widen it.
@@ -28,6 +32,13 @@ pub enum ExportError {
     Says(#[from] Problem),
     #[error("the bundle's metadata cannot be written as JSON: {0}")]
     Metadata(#[from] serde_json::Error),
+    #[error("the engine cannot run the quantized graph: {0}")]
+    Engine(#[from] EngineError),
+    #[error(
+        "the integer kernels differ from tract's arithmetic by {mean:.4} in mean; this is an error in \
+         blemish, please report it with the run's config"
+    )]
+    Integers { mean: f64 },
     #[error("the exported bundle does not pass its own checks: {0}")]
     Refused(#[from] ModelError),
 }
@@ -44,8 +55,31 @@ pub enum ExportError {
 /// impossible, or this machine's engine does not reproduce the golden map.
 pub fn write_bundle(
     weights: &Weights,
+    metadata: Metadata,
+    golden_rgb: &[u8],
+) -> Result<Vec<u8>, ExportError> {
+    write(weights, metadata, golden_rgb, None)
+}
+
+/// The same with bytes on `grids`. The golden map is that of this engine's integers, which are the
+/// same on every processor, after tract's own float arithmetic on the same graph has confirmed it.
+///
+/// # Errors
+/// As [`write_bundle`]; and where the two computations differ by more than rounding.
+pub fn write_quantized_bundle(
+    weights: &Weights,
+    metadata: Metadata,
+    golden_rgb: &[u8],
+    grids: &Grids,
+) -> Result<Vec<u8>, ExportError> {
+    write(weights, metadata, golden_rgb, Some(grids))
+}
+
+fn write(
+    weights: &Weights,
     mut metadata: Metadata,
     golden_rgb: &[u8],
+    grids: Option<&Grids>,
 ) -> Result<Vec<u8>, ExportError> {
     metadata.golden = Golden {
         tolerance: FLOAT_TOLERANCE,
@@ -53,7 +87,7 @@ pub fn write_bundle(
     };
     metadata.check()?;
     let (graph, tile) = (Graph::new(metadata.network), metadata.tile);
-    let model = write_onnx(&graph, weights, tile)?;
+    let model = write_onnx(&graph, weights, tile, grids)?;
     if golden_rgb.len() != 3 * tile.area() {
         return Err(ExportError::GoldenSize {
             found: golden_rgb.len(),
@@ -61,7 +95,10 @@ pub fn write_bundle(
         });
     }
     let input = planes(golden_rgb, metadata.color_order);
-    let expected = reference::forward(&graph, weights, &input, tile)?.anomaly_map;
+    let expected = match grids {
+        None => reference::forward(&graph, weights, &input, tile)?.anomaly_map,
+        Some(_) => confirmed(&model, tile, &input)?,
+    };
     let (low, high) = expected
         .iter()
         .fold((1f32, 0f32), |(low, high), &p| (low.min(p), high.max(p)));
@@ -75,4 +112,26 @@ pub fn write_bundle(
     let bytes = model::seal(model, &metadata)?;
     Bundle::from_bytes(bytes.clone(), "just exported", &mut |_| {})?;
     Ok(bytes)
+}
+
+/// Greatest mean difference between integers and the float arithmetic that stands for them: a byte
+/// that rounds the other way changes a probability by little and seldom.
+const INTEGERS_DIFFER: f64 = 0.02;
+
+/// The map of our integers, which tract's own operators confirm.
+fn confirmed(model: &ModelProto, tile: TileSize, input: &[f32]) -> Result<Vec<f32>, ExportError> {
+    let map = |plan: Plan| -> Result<Vec<f32>, EngineError> {
+        let mut prediction = Prediction::default();
+        plan.worker().inspect(input, &mut prediction)?;
+        Ok(prediction.anomaly_map)
+    };
+    let ours = map(Plan::new(model, tile)?)?;
+    let theirs = map(Plan::of_tract_alone(model, tile)?)?;
+    let pairs = ours.iter().zip(&theirs);
+    let mean = pairs.map(|(a, b)| f64::from((a - b).abs())).sum::<f64>() / ours.len() as f64;
+    log::info!("integers differ from tract's arithmetic by {mean:.5} in mean");
+    if mean > INTEGERS_DIFFER {
+        return Err(ExportError::Integers { mean });
+    }
+    Ok(ours)
 }

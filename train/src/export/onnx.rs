@@ -4,6 +4,7 @@
 //! `align_corners` and for standard quantized operators. Shapes are static.
 
 use super::fold::Folded;
+use crate::quantize::{ByteWeights, Grids};
 use crate::weights::{Weights, WeightsError};
 use blemish::draem::{ConvKey, Graph, NodeId, Op, Upsampling};
 use blemish::geometry::TileSize;
@@ -28,14 +29,19 @@ const LOGIT: &str = "anomaly_logit";
 ///
 /// # Errors
 /// Names the array that is missing from `weights`, has another shape or is not finite.
+///
+/// With `grids` the graph is quantized in standard operators: QuantizeLinear and DequantizeLinear
+/// around every value, i8 weights and i32 biases behind DequantizeLinear.
 pub fn write_onnx(
     graph: &Graph,
     weights: &Weights,
     tile: TileSize,
+    grids: Option<&Grids>,
 ) -> Result<ModelProto, WeightsError> {
     let mut writer = Writer {
         graph,
         weights,
+        grids,
         onnx: GraphProto {
             name: "draem".to_owned(),
             input: vec![value(INPUT, 3, tile)],
@@ -64,6 +70,7 @@ pub fn write_onnx(
 struct Writer<'a> {
     graph: &'a Graph,
     weights: &'a Weights,
+    grids: Option<&'a Grids>,
     onnx: GraphProto,
 }
 
@@ -71,12 +78,15 @@ impl<'a> Writer<'a> {
     fn write(&mut self, id: NodeId) -> Result<(), WeightsError> {
         let graph = self.graph;
         let node = &graph.nodes[id];
-        let inputs: Vec<&str> = node.inputs.iter().map(|&id| self.tensor(id)).collect();
+        let inputs: Vec<String> = node.inputs.iter().map(|&id| self.consumed(id)).collect();
+        let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let output = self.tensor(id);
         match &node.op {
             Op::Image => {}
             Op::Conv { in_channels, key } => {
-                self.convolution(output, inputs[0], key, *in_channels, node.channels)?;
+                let step = self.scale(node.inputs[0]);
+                let channels = (*in_channels, node.channels);
+                self.convolution(output, inputs[0], key, channels, step)?;
             }
             Op::MaxPool => {
                 let sides = || vec![2, 2];
@@ -96,6 +106,9 @@ impl<'a> Writer<'a> {
             }
             Op::Concat => self.push("Concat", output, &inputs, vec![int("axis", 1)]),
         }
+        if let Some(scale) = self.scale(id) {
+            self.quantize(output, scale);
+        }
         Ok(())
     }
 
@@ -104,8 +117,8 @@ impl<'a> Writer<'a> {
         output: &str,
         input: &str,
         key: &ConvKey,
-        in_channels: usize,
-        channels: usize,
+        (in_channels, channels): (usize, usize),
+        input_scale: Option<f32>,
     ) -> Result<(), WeightsError> {
         let mut folded = Folded::new(self.weights, key, in_channels, channels)?;
         if output == LOGIT {
@@ -113,13 +126,15 @@ impl<'a> Writer<'a> {
         }
         let (weight, bias) = (format!("{}.weight", key.conv), format!("{}.bias", key.conv));
         let channels = folded.bias.len();
-        let arrays = &mut self.onnx.initializer;
-        arrays.push(array(
-            &weight,
-            &[channels, in_channels, 3, 3],
-            &folded.weight,
-        ));
-        arrays.push(array(&bias, &[channels], &folded.bias));
+        let shape = [channels, in_channels, 3, 3];
+        match input_scale {
+            None => {
+                let arrays = &mut self.onnx.initializer;
+                arrays.push(array(&weight, &shape, &folded.weight));
+                arrays.push(array(&bias, &[channels], &folded.bias));
+            }
+            Some(step) => self.byte_arrays(&weight, &bias, &shape, &folded, step),
+        }
         let attributes = vec![
             ints("kernel_shape", vec![3, 3]),
             ints("pads", vec![1, 1, 1, 1]),
@@ -134,6 +149,63 @@ impl<'a> Writer<'a> {
             self.push("Conv", output, &inputs, attributes);
         }
         Ok(())
+    }
+
+    /// Weights and bias as integers with DequantizeLinear behind them.
+    fn byte_arrays(
+        &mut self,
+        weight: &str,
+        bias: &str,
+        shape: &[usize],
+        folded: &Folded,
+        input_scale: f32,
+    ) {
+        let bytes = ByteWeights::new(folded);
+        let channels = folded.bias.len();
+        let sums: Vec<f32> = bytes.scales.iter().map(|scale| scale * input_scale).collect();
+        let starts = folded.bias.iter().zip(&sums).flat_map(|(&bias, &sum)| {
+            let start = (f64::from(bias) / f64::from(sum)).round_ties_even();
+            (start as i32).to_le_bytes()
+        });
+        let levels = bytes.levels.iter().map(|&level| level as u8).collect();
+        let parts = [
+            (weight, DataType::Int8, shape, levels, &bytes.scales),
+            (bias, DataType::Int32, &shape[..1], starts.collect(), &sums),
+        ];
+        for (name, kind, shape, raw, scales) in parts {
+            let (levels, scale) = (format!("{name}.levels"), format!("{name}.scale"));
+            let arrays = &mut self.onnx.initializer;
+            arrays.push(raw_array(&levels, kind, shape, raw));
+            arrays.push(array(&scale, &[channels], scales));
+            let axis = vec![int("axis", 0)];
+            self.push("DequantizeLinear", name, &[&levels, &scale], axis);
+        }
+    }
+
+    /// Rounds a value to bytes and hands on what the bytes stand for.
+    fn quantize(&mut self, tensor: &str, scale: f32) {
+        let names = ["scale", "zero_point", "bytes"].map(|part| format!("{tensor}.{part}"));
+        let [step, zero, bytes] = &names;
+        self.onnx.initializer.push(array(step, &[], &[scale]));
+        let zero_point = raw_array(zero, DataType::Uint8, &[], vec![0]);
+        self.onnx.initializer.push(zero_point);
+        self.push("QuantizeLinear", bytes, &[tensor, step, zero], vec![]);
+        let rounded = format!("{tensor}.rounded");
+        self.push("DequantizeLinear", &rounded, &[bytes, step, zero], vec![]);
+    }
+
+    /// Scale of a node's output, where it is quantized.
+    fn scale(&self, id: NodeId) -> Option<f32> {
+        self.grids.and_then(|grids| grids.scales[id])
+    }
+
+    /// Name under which a node's output is read by the next.
+    fn consumed(&self, id: NodeId) -> String {
+        let tensor = self.tensor(id);
+        match self.scale(id) {
+            Some(_) => format!("{tensor}.rounded"),
+            None => tensor.to_owned(),
+        }
     }
 
     /// A node named after its output.
@@ -199,14 +271,16 @@ fn text(name: &str, value: &str) -> AttributeProto {
 }
 
 fn array(name: &str, shape: &[usize], values: &[f32]) -> TensorProto {
+    let raw = values.iter().flat_map(|value| value.to_le_bytes());
+    raw_array(name, DataType::Float, shape, raw.collect())
+}
+
+fn raw_array(name: &str, kind: DataType, shape: &[usize], raw_data: Vec<u8>) -> TensorProto {
     TensorProto {
         name: name.to_owned(),
         dims: shape.iter().map(|&side| side as i64).collect(),
-        data_type: DataType::Float as i32,
-        raw_data: values
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect(),
+        data_type: kind as i32,
+        raw_data,
         ..TensorProto::default()
     }
 }
