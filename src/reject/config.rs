@@ -53,8 +53,6 @@ pub struct RejectConfig {
     pub speed_window_ms: u32,
     /// A web whose count has not changed for this time is stationary.
     pub stationary_after_ms: u32,
-    /// Whether a pulse may begin on a stationary web.
-    pub fire_when_stationary: bool,
     /// What lines of a reversed web mean.
     pub reverse: ReversePolicy,
     /// Web that the ledger remembers behind the ejector, so that it can come back and pass again.
@@ -82,7 +80,6 @@ impl Default for RejectConfig {
             latency_us: 1_000_000,
             speed_window_ms: 50,
             stationary_after_ms: 500,
-            fire_when_stationary: false,
             reverse: ReversePolicy::TrackBackward,
             reverse_keep_counts: 2_000,
             accept_startup_web: false,
@@ -128,6 +125,14 @@ pub enum RejectConfigError {
     MarginBelowLine {
         margin_counts: u32,
         max_counts_per_line: u32,
+    },
+    #[error(
+        "stationary_after_ms {stationary_after_ms} is below twice speed_window_ms {speed_window_ms}; raise it, or a slow web counts \
+         as a stopped one"
+    )]
+    StationaryTooSoon {
+        stationary_after_ms: u32,
+        speed_window_ms: u32,
     },
     #[error("{key} {value} is above {limit}; {hint}")]
     TooLarge {
@@ -222,6 +227,12 @@ impl RejectConfig {
                 hint: "divide the encoder's pulses",
             });
         }
+        if self.stationary_after_ms / 2 < self.speed_window_ms {
+            return Err(RejectConfigError::StationaryTooSoon {
+                stationary_after_ms: self.stationary_after_ms,
+                speed_window_ms: self.speed_window_ms,
+            });
+        }
         if self.margin_counts < self.max_counts_per_line {
             return Err(RejectConfigError::MarginBelowLine {
                 margin_counts: self.margin_counts,
@@ -251,5 +262,56 @@ impl RejectConfig {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(change: impl Fn(&mut RejectConfig)) -> String {
+        let mut config = RejectConfig::default();
+        assert_eq!(config.validate(512), Ok(()));
+        change(&mut config);
+        config
+            .validate(512)
+            .map_or_else(|e| e.to_string(), |()| String::from("accepted"))
+    }
+
+    #[test]
+    fn each_refusal_says_what_to_do() {
+        // 10 000 counts/s for 1 s of latency, 10 ms of lead and 2 ms between calls; 256 lines of 4
+        // counts; two margins of 40.
+        let close = refusal(|c| c.distance_counts = 11_223);
+        assert!(
+            close.contains("distance_counts 11223 is below the 11224 counts"),
+            "{close}"
+        );
+        assert!(
+            close.contains("10120 travelled") && close.contains("1024 for one span"),
+            "{close}"
+        );
+        assert_eq!(refusal(|c| c.distance_counts = 11_224), "accepted");
+        assert!(refusal(|c| c.span_lines = 0).contains("span_lines is 0; set it to"));
+        assert!(
+            refusal(|c| c.margin_counts = 3).contains("set margin_counts to at least one line")
+        );
+        assert!(
+            refusal(|c| c.max_speed_counts_per_s = 20_000_000)
+                .contains("divide the encoder's pulses")
+        );
+        assert!(refusal(|c| c.stationary_after_ms = 99).contains("twice speed_window_ms 50"));
+        assert!(refusal(|c| c.span_lines = 8).contains("raise span_lines"));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_and_missing_ones_have_defaults() {
+        let config: RejectConfig =
+            toml::from_str("distance_counts = 30000\nreverse = \"bi_directional\"").unwrap();
+        assert_eq!(config.distance_counts, 30_000);
+        assert_eq!(config.reverse, ReversePolicy::BiDirectional);
+        assert_eq!(config.lead_us, RejectConfig::default().lead_us);
+        let refused = toml::from_str::<RejectConfig>("distance_mm = 3").unwrap_err();
+        assert!(refused.to_string().contains("distance_mm"), "{refused}");
     }
 }

@@ -73,8 +73,6 @@ pub struct Ledger<const N: usize> {
     moving_hold_ns: u64,
     pub(super) missed_to: i64,
     asked: bool,
-    /// The output must reject at the next call, even on a stationary web.
-    forced: bool,
     speed: SpeedEstimate,
     stationary: bool,
     rate: PulseRate,
@@ -123,7 +121,6 @@ impl<const N: usize> Ledger<N> {
             moving_hold_ns: 0,
             missed_to: i64::MIN,
             asked: false,
-            forced: false,
             speed: SpeedEstimate::new(
                 config.speed_window_ms,
                 config.max_speed_counts_per_s,
@@ -261,8 +258,6 @@ impl<const N: usize> Ledger<N> {
         }
         let reach = self.memory.reach;
         self.memory = Memory::new(count, reason, false, reach);
-        self.camera.decided_to = self.camera.next_line.unwrap_or(0);
-        self.camera.forgotten_to = self.camera.decided_to;
         self.camera.seen = false;
         self.camera.run = None;
         self.camera.previous = None;
@@ -274,7 +269,6 @@ impl<const N: usize> Ledger<N> {
         self.committed_at = count;
         self.missed_to = i64::MIN;
         self.alarms.reversed = false;
-        self.forced = true;
         self.speed = SpeedEstimate::new(
             self.config.speed_window_ms,
             self.config.max_speed_counts_per_s,
@@ -326,14 +320,13 @@ impl<const N: usize> Ledger<N> {
         let at = self.count - self.distance;
         let ahead = self.margin + self.speed.counts_ahead(lead_us);
         let from = at - self.margin - self.speed.counts_behind(lead_us);
-        let may_fire = !self.stationary || self.config.fire_when_stationary || self.forced;
-        if may_fire && at + ahead > self.committed {
+        if !self.stationary && at + ahead > self.committed {
             self.committed = at + ahead;
             self.committed_at = self.count;
             self.expire_committed();
         }
         let to = if self.count >= self.committed_at {
-            self.committed.max(at + ahead)
+            self.committed
         } else {
             at + ahead
         };
@@ -351,10 +344,9 @@ impl<const N: usize> Ledger<N> {
             } else {
                 self.release();
             }
-        } else if held || (may_fire && bad.is_some()) {
+        } else if held || bad.is_some() {
             self.fire(bad, held, ahead);
         }
-        self.forced = false;
         self.rate.advance(self.now_ns);
         let most = self.config.max_pulses_per_minute;
         self.alarms.pulse_rate = most > 0 && self.rate.per_minute() > most;

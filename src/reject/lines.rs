@@ -26,7 +26,7 @@ pub enum ArmError {
 #[derive(Debug, Clone)]
 pub(super) struct Camera {
     pub next_line: Option<u64>,
-    /// Lines below were decided, or settled by a reset.
+    /// Lines below were decided.
     pub decided_to: u64,
     /// Lines below have left the memory.
     pub forgotten_to: u64,
@@ -235,7 +235,6 @@ impl<const N: usize> Ledger<N> {
         if !self.memory.records.is_full() {
             return true;
         }
-        self.camera.open = false;
         self.memory.join_ok()
     }
 

@@ -56,19 +56,35 @@ impl Line {
     }
 
     fn expose(&mut self) {
-        let stamp = LineStamp {
+        let stamp = self.stamp();
+        self.arm(&[stamp]);
+    }
+
+    /// Lines one count apart, handed over as one block behind the last.
+    fn block(&mut self, lines: u64, step: i64) {
+        let stamps: Vec<LineStamp> = (0..lines)
+            .map(|_| {
+                self.tick(step);
+                self.stamp()
+            })
+            .collect();
+        self.arm(&stamps);
+    }
+
+    fn stamp(&self) -> LineStamp {
+        LineStamp {
             exposure_ns: self.ms * MS,
             count: Count(self.count),
-        };
-        let line = self.next_line;
-        let one = Exposure {
-            first_line: LineNumber(line),
-            lines: 1,
-            first: stamp,
-            last: stamp,
-        };
-        self.ledger.arm(&one).unwrap();
-        self.next_line += 1;
+        }
+    }
+
+    fn arm(&mut self, stamps: &[LineStamp]) {
+        let first = LineNumber(self.next_line);
+        let runs: Vec<Exposure> = self.ledger.config().exposures(first, stamps).collect();
+        for run in runs {
+            self.ledger.arm(&run).unwrap();
+        }
+        self.next_line += stamps.len() as u64;
     }
 
     /// One millisecond and `step` counts, without a line.
@@ -526,6 +542,136 @@ fn lost_events_are_counted() {
 }
 
 #[test]
+fn a_web_that_slows_keeps_its_pulse() {
+    let mut line = Line::new(config());
+    line.travel(393, |span| {
+        Some(if span == 30 {
+            Verdict::Defect
+        } else {
+            Verdict::Ok
+        })
+    });
+    assert!(line.outputs.reject, "8 counts before the span");
+    // Slower by and by: the lead shrinks to nothing while the span has not come.
+    for pause in 1..20 {
+        for _ in 0..pause {
+            line.tick(0);
+            assert!(line.outputs.reject);
+        }
+        line.tick(1);
+        line.expose();
+    }
+    assert_eq!(line.sums().pulses, 1);
+    assert_eq!(line.sums().missed_counts, 0);
+}
+
+#[test]
+fn lines_from_before_a_reset_settle_nothing() {
+    let mut line = Line::new(config());
+    line.travel(300, ok);
+    let old: Vec<LineStamp> = (0..10)
+        .map(|_| {
+            line.tick(1);
+            line.stamp()
+        })
+        .collect();
+    line.ms += 1;
+    line.ledger
+        .reset(Reason::Stale, line.ms * MS, Count(line.count));
+    let pending = 310 - line.sums().lines.ok - 10;
+    line.arm(&old);
+    assert_eq!(line.sums().lines_pending, 0);
+    assert_eq!(
+        line.sums().lines.not_inspected_for(Reason::Stale),
+        pending + 10
+    );
+    assert_eq!(line.verdict(300, 10, Verdict::Ok), VerdictUse::Ignored);
+    assert_eq!(line.ledger.records(), 0);
+}
+
+#[test]
+fn web_that_was_committed_before_its_lines_were_told_is_late() {
+    let mut line = Line::new(config());
+    line.travel(300, ok);
+    let stamps: Vec<LineStamp> = (0..120)
+        .map(|_| {
+            line.tick(1);
+            line.stamp()
+        })
+        .collect();
+    line.arm(&stamps);
+    // Web 300..330 is committed; an ok between two calls of `advance` changes nothing.
+    line.verdict(270, 30, Verdict::Ok);
+    let before = line.sums().late_ok_lines;
+    assert_eq!(line.verdict(300, 20, Verdict::Ok), VerdictUse::Late);
+    assert_eq!(line.sums().late_ok_lines, before + 20);
+    assert_eq!(line.verdict(330, 90, Verdict::Ok), VerdictUse::Taken);
+}
+
+#[test]
+fn a_verdict_for_lines_to_come_decides_nothing() {
+    let mut line = Line::new(config());
+    line.travel(20, ok);
+    assert_eq!(line.verdict(0, 30, Verdict::Ok), VerdictUse::Taken);
+    assert_eq!(line.sums().ignored_lines, 10);
+    line.travel(4, |_| None);
+    assert_eq!(line.verdict(20, 4, Verdict::Ok), VerdictUse::Taken);
+}
+
+#[test]
+fn a_run_that_spans_too_much_web_is_not_inspected() {
+    let mut line = Line::new(config());
+    line.travel(200, ok);
+    let first = line.stamp();
+    for _ in 0..20 {
+        line.tick(1);
+    }
+    let long = Exposure {
+        first_line: LineNumber(200),
+        lines: 10,
+        first,
+        last: line.stamp(),
+    };
+    line.ledger.arm(&long).unwrap();
+    line.next_line += 10;
+    assert_eq!(line.sums().lines.not_inspected_for(Reason::Dropped), 10);
+    line.verdict(180, 30, Verdict::Ok);
+    line.travel(150, |_| Some(Verdict::Ok));
+    assert!((200..220).all(|w| !line.accepted.contains(&w)));
+}
+
+#[test]
+fn web_that_found_no_place_is_rejected_each_time_it_comes() {
+    let mut line = Line::new(config());
+    line.travel(150, ok);
+    // Ten lines per count make a span of each count: more than the ledger holds.
+    for _ in 0..80 {
+        line.tick(1);
+        let stamps = [line.stamp(); 10];
+        line.arm(&stamps);
+    }
+    assert!(line.outputs.alarms.queue_full && line.outputs.reject);
+    assert!(line.sums().lines.not_inspected_for(Reason::Config) > 0);
+    let lines = line.next_line;
+    line.verdict(130, (lines - 130) as u32, Verdict::Ok);
+    line.next_line = lines.next_multiple_of(10);
+    for _ in 0..150 {
+        line.tick(1);
+        line.expose();
+        let last = line.next_line - 1;
+        line.verdict(last, 1, Verdict::Ok);
+    }
+    assert!(!line.outputs.alarms.queue_full && !line.outputs.reject);
+    assert!(line.sums().counts.not_inspected_for(Reason::Config) > 10);
+    assert_eq!(line.sums().missed_counts, 0);
+    // Web 215 is in the hole; the web goes back until it is below the ejector.
+    while line.count > 315 {
+        line.tick(-1);
+    }
+    assert!(line.outputs.reject);
+}
+
+#[test]
 fn lines_out_of_order_are_refused() {
     let mut line = Line::new(config());
     line.travel(20, ok);
@@ -613,6 +759,73 @@ mod reverse {
         assert_eq!(line.sums().lines.defect, 80);
         let rejected = rejected(&line);
         assert!((361..=400).all(|w| rejected.contains(&w)), "{rejected:?}");
+        assert_eq!(line.sums().counts.defect, 40);
+    }
+
+    #[test]
+    fn a_bad_first_look_ends_where_it_ended() {
+        let mut line = Line::new(RejectConfig {
+            reverse: ReversePolicy::BiDirectional,
+            ..config()
+        });
+        // Web 390..400 is bad; the second look begins at 360 and goes on to 700.
+        line.travel(400, |span| {
+            Some(if span == 36 {
+                Verdict::Defect
+            } else {
+                Verdict::Ok
+            })
+        });
+        line.block(30, -1);
+        line.block(30, 1);
+        let first = line.next_line - 75;
+        line.verdict(first + 5, 70, Verdict::Ok);
+        line.travel(300, ok);
+        assert_eq!(line.sums().counts.defect, 10);
+        assert_eq!(line.sums().missed_counts, 0);
+    }
+
+    #[test]
+    fn blocks_take_the_same_lines_as_single_exposures() {
+        for (policy, stale) in [
+            (ReversePolicy::TrackBackward, 79),
+            (ReversePolicy::IgnoreBackward, 40),
+            (ReversePolicy::BiDirectional, 0),
+        ] {
+            let mut line = Line::new(RejectConfig {
+                reverse: policy,
+                ..config()
+            });
+            line.travel(400, ok);
+            line.block(40, -1);
+            line.block(40, 1);
+            let sums = line.sums();
+            let told = sums.lines.not_inspected_for(Reason::Stale);
+            // A run that comes to the farthest count is taken as a whole.
+            let whole = policy == ReversePolicy::TrackBackward;
+            assert!(
+                told == stale || (whole && (68..79).contains(&told)),
+                "{policy:?} {told}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_pulse_comes_early_backwards_too() {
+        let mut line = Line::new(config());
+        line.travel(460, |span| {
+            Some(if span == 30 {
+                Verdict::Defect
+            } else {
+                Verdict::Ok
+            })
+        });
+        assert!(!line.outputs.reject);
+        while !line.outputs.reject {
+            line.tick(-1);
+        }
+        // Behind 311 by margin 2, lead 5 and call period 1.
+        assert_eq!(line.count, 100 + 311 + 8 - 1);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct World<const N: usize> {
     /// Lines lost before the next one, which tells of them.
     lost: u64,
     farthest_line: Option<i64>,
+    /// Web before the first line stays unknown, even if it is seen later.
+    first_count: Option<i64>,
     previous: Option<(i64, bool)>,
     run: Option<i64>,
     farthest: i64,
@@ -44,6 +46,7 @@ pub struct World<const N: usize> {
     pub latency_us: u64,
     pub hung: bool,
     asked: bool,
+    reset: bool,
     pub next_verdicts: VecDeque<Verdict>,
     // Sums of the model.
     lines: u64,
@@ -74,6 +77,7 @@ impl<const N: usize> World<N> {
             web: BTreeMap::new(),
             lost: 0,
             farthest_line: None,
+            first_count: None,
             previous: None,
             run: None,
             farthest: start,
@@ -85,6 +89,7 @@ impl<const N: usize> World<N> {
             latency_us: 10_000,
             hung: false,
             asked: false,
+            reset: false,
             next_verdicts: VecDeque::new(),
             lines: 0,
             counts: 0,
@@ -168,7 +173,13 @@ impl<const N: usize> World<N> {
         self.outputs = self.ledger.advance(self.now_ns, Count(self.count));
         if self.outputs.reject && !was {
             self.effective_ns = self.now_ns + u64::from(self.config.lead_us) * US;
+            let asked = self.asked || self.outputs.alarms.queue_full || self.reset;
+            assert!(
+                !self.outputs.stationary || asked,
+                "a pulse on a standing web"
+            );
         }
+        self.reset = false;
         if self.asked || self.outputs.alarms.queue_full || self.outputs.alarms.reversed {
             self.excuse();
         }
@@ -186,6 +197,7 @@ impl<const N: usize> World<N> {
         let near = self.neighbourhood();
         let at = w + self.distance();
         at > self.excused_to
+            && self.first_count.is_some_and(|first| first <= w - near)
             && (w - near..=w + near).all(|u| self.good(u))
             && self
                 .lines_at
@@ -254,6 +266,7 @@ impl<const N: usize> World<N> {
             return;
         }
         let far = self.farthest_line.unwrap_or(count);
+        self.first_count.get_or_insert(count);
         let from = match (self.config.reverse, self.run) {
             (ReversePolicy::TrackBackward, _) => far,
             (_, Some(run)) => run,
@@ -308,6 +321,7 @@ impl<const N: usize> World<N> {
         self.ledger
             .reset(Reason::Startup, self.now_ns, Count(count));
         self.forget(count);
+        self.reset = true;
         self.advance(1000, 0);
     }
 
@@ -330,6 +344,7 @@ impl<const N: usize> World<N> {
         self.web.clear();
         self.lines_at.clear();
         self.farthest_line = None;
+        self.first_count = None;
         self.previous = None;
         self.run = None;
         self.excused_to = i64::MIN;

@@ -98,7 +98,7 @@ fn act() -> impl Strategy<Value = Act> {
 fn config() -> impl Strategy<Value = RejectConfig> {
     (
         (150u32..400, 0u32..8_000, 2u32..8, 0u32..10_000),
-        (0u32..10_000, 5u32..20, any::<bool>(), 0u32..300),
+        (0u32..10_000, 5u32..20, 0u32..300),
         prop::sample::select(vec![
             ReversePolicy::TrackBackward,
             ReversePolicy::IgnoreBackward,
@@ -108,7 +108,7 @@ fn config() -> impl Strategy<Value = RejectConfig> {
         .prop_map(
             |(
                 (distance_counts, lead_us, margin_counts, min_pulse_us),
-                (recovery_us, span_lines, fire_when_stationary, reverse_keep_counts),
+                (recovery_us, span_lines, reverse_keep_counts),
                 reverse,
             )| RejectConfig {
                 distance_counts,
@@ -125,7 +125,6 @@ fn config() -> impl Strategy<Value = RejectConfig> {
                 latency_us: 30_000,
                 speed_window_ms: 20,
                 stationary_after_ms: 50,
-                fire_when_stationary,
                 reverse,
                 reverse_keep_counts,
                 accept_startup_web: false,
