@@ -17,7 +17,7 @@ const CROPS: usize = 4;
 /// Least and greatest side of a crop.
 const CROP_PX: (usize, usize) = (96, 384);
 const JPEG_QUALITY: u8 = 88;
-/// Rows of the table of regions.
+/// Rows of the table of regions; regions beyond have a frame, but no number.
 const REGION_ROWS: usize = 12;
 /// A picture this many times wider than high gets its panels one below the other.
 const WIDE: usize = 2;
@@ -193,12 +193,17 @@ impl PictureEntry<'_> {
             };
             let _ = write!(
                 svg,
-                "<rect class=\"{}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{w:.1}\" height=\"{h:.1}\"/>\
-                 <text x=\"{text_x:.1}\" y=\"{text_y:.1}\" font-size=\"{letter:.1}\" \
-                 stroke-width=\"{:.1}\" text-anchor=\"{anchor}\">{number}</text>",
-                region_class(region),
-                3.0 * unit,
+                "<rect class=\"{}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{w:.1}\" height=\"{h:.1}\"/>",
+                region_class(region)
             );
+            if number <= REGION_ROWS {
+                let _ = write!(
+                    svg,
+                    "<text x=\"{text_x:.1}\" y=\"{text_y:.1}\" font-size=\"{letter:.1}\" \
+                     stroke-width=\"{:.1}\" text-anchor=\"{anchor}\">{number}</text>",
+                    3.0 * unit,
+                );
+            }
         }
         svg
     }

@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 /// Pictures that are shown; the others are in the table only.
 const SHOWN: usize = 60;
 
+/// Column of the table that is left out where nothing is known.
+const TRUTH_COLUMN: usize = 2;
+
 /// A picture that is shown, with how much it deserves to be.
 struct Shown {
     number: usize,
@@ -192,23 +195,22 @@ impl Pages {
         report.section("Pictures");
         let mut shown: Vec<&Shown> = self.shown.iter().collect();
         shown.sort_by_key(|shown| shown.number);
-        let mut table = Table::new(&[
-            "picture",
-            "verdict",
-            "truth",
-            "score",
-            "regions",
-            "largest px",
-            "size px",
-        ]);
+        let mut head = vec!["picture", "verdict", "truth", "score"];
+        head.extend(["regions", "largest px", "size px"]);
+        if self.known == 0 {
+            head.remove(TRUTH_COLUMN);
+        }
+        let mut table = Table::new(&head);
         for (number, (name, cells)) in self.rows.iter().enumerate() {
             let first = match shown.binary_search_by_key(&number, |shown| shown.number) {
                 Ok(_) => Cell::link(name, &format!("p{number}")),
                 Err(_) => Cell::text(name),
             };
-            table
-                .rows
-                .push([first].into_iter().chain(cells.iter().cloned()).collect());
+            let mut row: Vec<Cell> = [first].into_iter().chain(cells.iter().cloned()).collect();
+            if self.known == 0 && row.len() == TRUTH_COLUMN + 5 {
+                row.remove(TRUTH_COLUMN);
+            }
+            table.rows.push(row);
         }
         report.table(&table);
         if shown.len() < self.rows.len() {
