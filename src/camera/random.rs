@@ -32,7 +32,7 @@ impl Random {
 
     /// Evenly from 0 to `bound - 1`; 0 where the bound is 0.
     pub fn below(&mut self, bound: u32) -> u32 {
-        ((self.next_u64() >> 32) * u64::from(bound) >> 32) as u32
+        (((self.next_u64() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
     /// Mean 0, variance 1, bell-shaped and within +-3.5: the sum of four even numbers.

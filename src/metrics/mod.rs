@@ -350,7 +350,8 @@ mod tests {
             pairs in prop::collection::vec((0u8..8, any::<bool>()), 2..60),
         ) {
             let pairs: Vec<(f32, bool)> = pairs.iter().map(|&(s, d)| (f32::from(s), d)).collect();
-            let (defects, goods): (Vec<(f32, bool)>, Vec<(f32, bool)>) = pairs.iter().copied().partition(|p| p.1);
+            type Scored = Vec<(f32, bool)>;
+            let (defects, goods): (Scored, Scored) = pairs.iter().copied().partition(|p| p.1);
             prop_assume!(!defects.is_empty() && !goods.is_empty());
             let mut won = 0.0;
             for defect in &defects {

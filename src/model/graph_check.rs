@@ -82,7 +82,7 @@ fn check_tensor(tensor: &TensorProto) -> Result<(), String> {
     };
     let held = if tensor.raw_data.is_empty() {
         typed
-    } else if tensor.raw_data.len() % bytes == 0 {
+    } else if tensor.raw_data.len().is_multiple_of(bytes) {
         tensor.raw_data.len() / bytes
     } else {
         return Err("ends in the middle of a number".to_owned());

@@ -23,7 +23,7 @@ impl TileRow {
         self.first_stored + u64::from(self.lines)
     }
 
-    pub(super) fn from_stored(&self) -> u64 {
+    pub(super) fn counted_from_stored(&self) -> u64 {
         self.first_stored + (self.from_line - self.first_line)
     }
 }

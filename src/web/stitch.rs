@@ -81,14 +81,14 @@ impl Stitch {
         let begin = if self.begin < self.end {
             self.begin
         } else {
-            row.from_stored()
+            row.counted_from_stored()
         };
         row.end_stored() <= begin + self.lines
     }
 
     /// Prepares the sums of a row of tiles that [`Stitch::has_place`].
     pub(super) fn open(&mut self, row: &TileRow) {
-        let (from, end) = (row.from_stored(), row.end_stored());
+        let (from, end) = (row.counted_from_stored(), row.end_stored());
         if self.begin >= self.end {
             (self.begin, self.end) = (from, from);
         }
@@ -123,7 +123,7 @@ impl Stitch {
         let column = column as usize;
         let columns = self.tile_width.min(self.width - column);
         for (plane, values) in planes.enumerate() {
-            for stored in row.from_stored()..row.end_stored() {
+            for stored in row.counted_from_stored()..row.end_stored() {
                 let line = (stored - row.first_stored) as usize;
                 let along = i64::from(self.ramp_along[line]);
                 let at = (self.slot(stored) * self.planes + plane) * self.width + column;
@@ -143,7 +143,7 @@ impl Stitch {
     /// The lines of an opened row are not inspected. Of several reasons the first in
     /// [`Reason::ALL`] is kept, whatever their order.
     pub(super) fn fail(&mut self, row: &TileRow, reason: Reason) {
-        for stored in row.from_stored()..row.end_stored() {
+        for stored in row.counted_from_stored()..row.end_stored() {
             let slot = self.slot(stored);
             let known = &mut self.trouble[slot];
             *known = Some(known.map_or(reason, |known| known.min(reason)));

@@ -286,7 +286,8 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_named() {
-        let edits: [(&str, fn(&mut FitConfig)); 5] = [
+        type Edit = fn(&mut FitConfig);
+        let edits: [(&str, Edit); 5] = [
             ("tile", |c| c.recipe.tile = TileSize::square(100)),
             ("hold-out", |c| c.recipe.hold_out = f64::NAN),
             ("steps", |c| c.recipe.steps = 0),

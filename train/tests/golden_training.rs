@@ -3,9 +3,9 @@
 mod support;
 
 use blemish::draem::{NetworkSpec, Upsampling};
+use blemish::engine::kernels::float::Level;
 use blemish_train::backend::{AdamState, Backend, Batch};
 use blemish_train::cpu::CpuEngine;
-use blemish::engine::kernels::float::Level;
 use blemish_train::loss;
 use blemish_train::weights::{Array, Weights};
 use support::{Npz, golden};

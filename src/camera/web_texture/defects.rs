@@ -185,7 +185,8 @@ impl Defect {
             DefectKind::MissingEnd | DefectKind::MissingPick => None,
             DefectKind::Stain => {
                 let cover = smooth(1.6 * (1.0 - self.distance(dx, dy, 9.0, 0.40)) + 0.25);
-                (cover > 0.0).then(|| (under * (1.0 - 0.45 * self.strength * cover), cover > 0.35))
+                (cover > 0.0)
+                    .then_some((under * (1.0 - 0.45 * self.strength * cover), cover > 0.35))
             }
             DefectKind::Hole => {
                 let distance = self.distance(dx, dy, 4.0, 0.30);
@@ -196,7 +197,7 @@ impl Defect {
                 } else {
                     // Loose fibres around the rim catch the light.
                     let rim = smooth(4.0 * (1.25 - distance));
-                    (rim > 0.0).then(|| (under * (1.0 + 0.35 * rim * self.strength), rim > 0.5))
+                    (rim > 0.0).then_some((under * (1.0 + 0.35 * rim * self.strength), rim > 0.5))
                 }
             }
             DefectKind::Slub => {
@@ -209,7 +210,7 @@ impl Defect {
                 };
                 let lump = 0.28 + 0.48 * (1.0 - 0.8 * along * along).max(0.0) * self.strength;
                 let lump = lump + 0.10 * self.noise(dx / 2.0, dy / 2.0) + 0.15 * (under - 0.5);
-                (cover > 0.0).then(|| (under + cover * (lump - under), cover > 0.3))
+                (cover > 0.0).then_some((under + cover * (lump - under), cover > 0.3))
             }
             DefectKind::Scratch => {
                 let slope = self.half_width_px / self.half_lines;
@@ -218,7 +219,7 @@ impl Defect {
                 let off = (dx - slope * dy - bend).abs() / 2.4;
                 let skips = smooth(1.5 + 2.0 * self.noise(dy / 9.0, 7.0));
                 let cover = smooth(1.5 * (1.0 - off)) * skips;
-                (dy.abs() <= self.half_lines && cover > 0.0).then(|| {
+                (dy.abs() <= self.half_lines && cover > 0.0).then_some({
                     (
                         under + 0.42 * self.strength * cover * (1.1 - under),
                         cover > 0.3,

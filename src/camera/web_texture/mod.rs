@@ -236,8 +236,9 @@ impl WebTexture {
             let first = (active.defect.column - reach).max(0.0) as usize;
             let last = ((active.defect.column + reach).max(0.0) as usize).min(labels.len());
             let truth = &mut active.truth;
-            for column in first..last {
-                if labels[column] == label {
+            let reached = labels.iter().enumerate().take(last).skip(first);
+            for (column, &seen) in reached {
+                if seen == label {
                     truth.first_line = truth.first_line.min(self.line);
                     truth.end_line = self.line + 1;
                     truth.first_column = truth.first_column.min(column as u32);

@@ -19,7 +19,7 @@ use crate::pins::{BeltEncoder, Edge, Encoder, Moment, Output, PinError, Recorded
 use crate::reject::{RejectConfig, VerdictUse};
 use crate::verdict::{SpanVerdict, Verdict};
 use crate::web::WebConfig;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const WIDTH_PX: u32 = 64;
@@ -124,17 +124,17 @@ impl World {
         Outcome::of(self.setup(Box::new(self.camera())))
     }
 
-    fn record(&self, folder: &PathBuf) -> Outcome {
+    fn record(&self, folder: &Path) -> Outcome {
         let recorder = Recorder::new(self.camera(), folder).unwrap();
         Outcome::of(Setup {
-            record: Some(folder.clone()),
+            record: Some(folder.to_path_buf()),
             ..self.setup(Box::new(recorder))
         })
     }
 
-    fn replay(&self, folder: &PathBuf) -> Outcome {
+    fn replay(&self, folder: &Path) -> Outcome {
         Outcome::of(Setup {
-            replay: Some(folder.clone()),
+            replay: Some(folder.to_path_buf()),
             encoder: Box::new(Deaf),
             ..self.setup(Box::new(Replay::open(folder).unwrap()))
         })

@@ -153,12 +153,15 @@ impl Course {
     }
 }
 
+/// Trouble, bits of the map, bits of the score.
+type RowBits = (Option<Reason>, Vec<u32>, Vec<u32>);
+
 /// Everything that the core says.
 #[derive(Debug, Default, PartialEq)]
 pub struct Said {
     pub findings: Findings,
-    /// Per line: trouble, bits of the map, bits of the score.
-    pub rows: BTreeMap<u64, (Option<Reason>, Vec<u32>, Vec<u32>)>,
+    /// Per line.
+    pub rows: BTreeMap<u64, RowBits>,
     pub reconstruction: BTreeMap<u64, Vec<f32>>,
 }
 

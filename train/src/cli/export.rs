@@ -80,7 +80,14 @@ pub fn finish(
     let recipe = &config.recipe;
     let mut backend = device::open(&config.device, recipe.network, config.threads)?;
     backend.restore(&checkpoint.weights, &checkpoint.adam)?;
-    let finished = bundle::finish(config, prepared, checkpoint, recipe.tile, &mut *backend, grids)?;
+    let finished = bundle::finish(
+        config,
+        prepared,
+        checkpoint,
+        recipe.tile,
+        &mut *backend,
+        grids,
+    )?;
     write_atomically(out, |file| file.write_all(&finished.bytes))?;
     let (choice, set) = (&finished.choice, &finished.choice.threshold);
     tell(format_args!("threshold   {:.4}: {}", set.score, set.basis));

@@ -1,16 +1,16 @@
 //! The backward pass: nodes in reverse, gradients in buffers that are handed on as soon as they are
 //! used up.
 
-use blemish::engine::kernels::float::{Activation, Slot, Start, convolve};
 use super::forward::{Tape, shape_of};
 use super::norm::{self, Sums};
 use super::parameters::{Conv, Parameters};
-use blemish::engine::kernels::float::{Planes, Sides, from_planar, to_planar};
-use blemish::engine::kernels::float::Taps;
 use super::resample;
-use blemish::engine::kernels::float::BLOCK;
 use super::weight_gradient;
 use blemish::draem::{Graph, NodeId, Op};
+use blemish::engine::kernels::float::BLOCK;
+use blemish::engine::kernels::float::Taps;
+use blemish::engine::kernels::float::{Activation, Slot, Start, convolve};
+use blemish::engine::kernels::float::{Planes, Sides, from_planar, to_planar};
 use rayon::prelude::*;
 use std::collections::HashMap;
 

@@ -1,13 +1,13 @@
 //! The forward pass over a whole batch, pictures in parallel.
 
-use blemish::engine::kernels::float::{Activation, Slot, Start, convolve};
 use super::norm::{self, Affine, Seen, Sums};
 use super::parameters::{Conv, Norm, Parameters};
 use super::plan::Plan;
+use blemish::draem::{Graph, NodeId, Op};
+use blemish::engine::kernels::float::{Activation, Slot, Start, convolve};
+use blemish::engine::kernels::float::{BLOCK, Level};
 use blemish::engine::kernels::float::{Planes, Sides, from_planar, to_planar};
 use blemish::engine::kernels::float::{Taps, max_pool, upsample};
-use blemish::engine::kernels::float::{BLOCK, Level};
-use blemish::draem::{Graph, NodeId, Op};
 use rayon::prelude::*;
 
 /// Added to the variance (PyTorch's default).
@@ -294,13 +294,13 @@ fn batch_statistics(norm: &mut Norm, bias: &[f32], sums: &Sums, count: usize) ->
     let channels = sums.first.len();
     let mut seen = zero_seen(channels);
     let count = count as f64;
-    for channel in 0..norm.gamma.values.len() {
+    for (channel, &bias) in bias.iter().enumerate() {
         let mean = sums.first[channel] / count;
         let variance = (sums.second[channel] / count - mean * mean).max(0.0);
         let unbiased = variance * count / (count - 1.0).max(1.0);
         let running = &mut norm.running_mean[channel];
-        *running = (f64::from(*running) * (1.0 - MOMENTUM)
-            + MOMENTUM * (mean + f64::from(bias[channel]))) as f32;
+        *running =
+            (f64::from(*running) * (1.0 - MOMENTUM) + MOMENTUM * (mean + f64::from(bias))) as f32;
         let running = &mut norm.running_var[channel];
         *running = (f64::from(*running) * (1.0 - MOMENTUM) + MOMENTUM * unbiased) as f32;
         set(&mut seen, norm, channel, mean, variance);
@@ -310,8 +310,8 @@ fn batch_statistics(norm: &mut Norm, bias: &[f32], sums: &Sums, count: usize) ->
 
 fn running_statistics(norm: &Norm, bias: &[f32], channels: usize) -> Seen {
     let mut seen = zero_seen(channels);
-    for channel in 0..norm.gamma.values.len() {
-        let mean = f64::from(norm.running_mean[channel]) - f64::from(bias[channel]);
+    for (channel, &bias) in bias.iter().enumerate() {
+        let mean = f64::from(norm.running_mean[channel]) - f64::from(bias);
         let variance = f64::from(norm.running_var[channel]);
         set(&mut seen, norm, channel, mean, variance);
     }

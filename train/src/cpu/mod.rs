@@ -19,9 +19,9 @@ use crate::loss;
 use crate::weights::Weights;
 use backward::{Backward, Pool};
 use blemish::draem::{Graph, NetworkSpec, NodeId};
+use blemish::engine::kernels::float::Level;
 use forward::{Mode, Tape};
 use parameters::Parameters;
-use blemish::engine::kernels::float::Level;
 
 /// Both networks on this processor.
 pub struct CpuEngine {

@@ -3,8 +3,8 @@
 //! With `z` the convolution's output: `x = (z - mean) * inverse_deviation`,
 //! `y = max(0, gamma * x + beta)` (Ioffe and Szegedy 2015, algorithm 1).
 
-use blemish::engine::kernels::float::Sides;
 use blemish::engine::kernels::float::BLOCK;
+use blemish::engine::kernels::float::Sides;
 use blemish::multiversion;
 
 /// Pixels summed side by side, so that one addition does not wait for the one before.

@@ -1,11 +1,11 @@
 //! Learnable parameters with their gradients and Adam's moments, in PyTorch's layout, and their
 //! packed copies for the kernels.
 
-use blemish::engine::kernels::float::{Packed, groups};
-use blemish::engine::kernels::float::BLOCK;
 use crate::backend::AdamState;
 use crate::weights::{Array, Weights};
 use blemish::draem::Graph;
+use blemish::engine::kernels::float::BLOCK;
+use blemish::engine::kernels::float::{Packed, groups};
 use rayon::prelude::*;
 
 /// Adam's constants (Kingma and Ba 2015, PyTorch's defaults).

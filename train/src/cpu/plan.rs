@@ -1,10 +1,10 @@
 //! Where every node's output lives. The parts of a concatenation are written next to each other by
 //! whoever makes them, so that joining costs nothing where channels come in whole blocks.
 
-use blemish::engine::kernels::float::Slot;
-use blemish::engine::kernels::float::Planes;
-use blemish::engine::kernels::float::BLOCK;
 use blemish::draem::{Graph, NodeId, Op};
+use blemish::engine::kernels::float::BLOCK;
+use blemish::engine::kernels::float::Planes;
+use blemish::engine::kernels::float::Slot;
 
 /// Buffers and places for one batch size and picture size.
 #[derive(Debug, Clone)]

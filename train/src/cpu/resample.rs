@@ -35,11 +35,12 @@ multiversion! {
                         let ab = if b > a { b } else { a };
                         let cd = if d > c { d } else { c };
                         let low = cd > ab;
+                        let (right_above, right_below) = (b > a, d > c);
                         let g = gradient[lane];
-                        share[0][lane] = if !low && !(b > a) { g } else { 0.0 };
-                        share[1][lane] = if !low && b > a { g } else { 0.0 };
-                        share[2][lane] = if low && !(d > c) { g } else { 0.0 };
-                        share[3][lane] = if low && d > c { g } else { 0.0 };
+                        share[0][lane] = if !low && !right_above { g } else { 0.0 };
+                        share[1][lane] = if !low && right_above { g } else { 0.0 };
+                        share[2][lane] = if low && !right_below { g } else { 0.0 };
+                        share[3][lane] = if low && right_below { g } else { 0.0 };
                     }
                     for (&at, share) in at.iter().zip(&share) {
                         let to = &mut into[at..at + BLOCK];

@@ -1,13 +1,13 @@
 //! Every kernel against its definition, on every instruction set of this processor, and the gradients
 //! against the forward pass.
 
-use blemish::engine::kernels::float::{Activation, Packed, Slot, Start, convolve};
-use blemish::engine::kernels::float::{Planes, Sides, from_planar, to_planar};
 use super::resample::{max_pool_gradient, upsample_gradient};
-use blemish::engine::kernels::float::{Taps, max_pool, upsample};
-use blemish::engine::kernels::float::{BLOCK, Level};
 use super::weight_gradient;
 use blemish::draem::Upsampling;
+use blemish::engine::kernels::float::{Activation, Packed, Slot, Start, convolve};
+use blemish::engine::kernels::float::{BLOCK, Level};
+use blemish::engine::kernels::float::{Planes, Sides, from_planar, to_planar};
+use blemish::engine::kernels::float::{Taps, max_pool, upsample};
 use proptest::prelude::*;
 
 /// Numbers that need no generator: a fixed sequence of small fractions, so that sums are exact.

@@ -1,9 +1,9 @@
 //! Gradient of a 3x3 convolution by its weights: for every tap a product of the input, shifted by the
 //! tap, and the output's gradient, summed over all pixels.
 
-use blemish::engine::kernels::float::{Slot, groups};
 use blemish::engine::kernels::float::Planes;
 use blemish::engine::kernels::float::{BLOCK, Lanes, Level, Vector};
+use blemish::engine::kernels::float::{Slot, groups};
 #[cfg(target_arch = "x86_64")]
 use blemish::engine::kernels::float::{Ymm, Zmm};
 
@@ -150,6 +150,7 @@ pub fn length(in_blocks: usize, out_blocks: usize) -> usize {
 
 /// Adds one picture's part of the gradient to `sums`, laid out as group, input block, tap, input
 /// channel, output channel of the group: the order of [`super::conv::Packed`].
+#[allow(clippy::too_many_arguments)]
 pub fn accumulate(
     level: Level,
     like_input: &Planes,

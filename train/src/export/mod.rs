@@ -6,8 +6,8 @@ mod onnx;
 pub use fold::Folded;
 pub use onnx::write_onnx;
 
-use crate::reference;
 use crate::quantize::Grids;
+use crate::reference;
 use crate::weights::{Weights, WeightsError};
 use blemish::draem::Graph;
 use blemish::engine::{EngineError, Inspector, Plan, Prediction};

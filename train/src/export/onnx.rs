@@ -162,7 +162,11 @@ impl<'a> Writer<'a> {
     ) {
         let bytes = ByteWeights::new(folded);
         let channels = folded.bias.len();
-        let sums: Vec<f32> = bytes.scales.iter().map(|scale| scale * input_scale).collect();
+        let sums: Vec<f32> = bytes
+            .scales
+            .iter()
+            .map(|scale| scale * input_scale)
+            .collect();
         let starts = folded.bias.iter().zip(&sums).flat_map(|(&bias, &sum)| {
             let start = (f64::from(bias) / f64::from(sum)).round_ties_even();
             (start as i32).to_le_bytes()

@@ -46,7 +46,11 @@ impl ByteWeights {
         };
         for channel in folded.weight.chunks_exact(per_output) {
             let greatest = channel.iter().fold(0f32, |most, w| most.max(w.abs()));
-            let scale = if greatest > 0.0 { greatest / WEIGHT_LEVELS } else { 1.0 };
+            let scale = if greatest > 0.0 {
+                greatest / WEIGHT_LEVELS
+            } else {
+                1.0
+            };
             let levels = channel.iter().map(|w| (w / scale).round_ties_even() as i8);
             weights.levels.extend(levels);
             weights.scales.push(scale);
@@ -102,7 +106,11 @@ fn grids(graph: &Graph, ranges: &[Range]) -> Grids {
         .collect();
     // Joined values take the greater scale; what follows a value without weights takes its scale.
     for node in graph.nodes.iter().filter(|node| node.op == Op::Concat) {
-        let greatest = node.inputs.iter().filter_map(|&id| scales[id]).fold(0f32, f32::max);
+        let greatest = node
+            .inputs
+            .iter()
+            .filter_map(|&id| scales[id])
+            .fold(0f32, f32::max);
         for &id in &node.inputs {
             scales[id] = Some(greatest);
         }

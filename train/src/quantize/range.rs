@@ -51,7 +51,11 @@ impl Range {
         for (bin, &values) in self.counts.iter().enumerate() {
             let value = self.middle(bin);
             let lost = (value - f64::from(cut)).max(0.0);
-            let error = if lost > 0.0 { lost * lost } else { step * step / 12.0 };
+            let error = if lost > 0.0 {
+                lost * lost
+            } else {
+                step * step / 12.0
+            };
             sum += error * values as f64;
             count += values;
         }

@@ -26,7 +26,9 @@ impl Report {
     pub fn worst(&self, count: usize) -> Vec<&LayerNoise> {
         let mut layers: Vec<&LayerNoise> = self.layers.iter().collect();
         let least = |layer: &LayerNoise| {
-            layer.output_db.map_or(layer.weights_db, |output| output.min(layer.weights_db))
+            layer
+                .output_db
+                .map_or(layer.weights_db, |output| output.min(layer.weights_db))
         };
         layers.sort_by(|a, b| least(a).total_cmp(&least(b)));
         layers.truncate(count);

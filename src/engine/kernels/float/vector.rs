@@ -58,6 +58,7 @@ impl Level {
 /// # Safety
 /// Every method needs the instruction set of its type, and pointers that are valid for the floats
 /// that the method names. No alignment is asked for.
+#[allow(clippy::missing_safety_doc)] // Said once, above, for all methods.
 pub trait Vector: Copy {
     /// Blocks of eight channels in one register.
     const BLOCKS: usize;

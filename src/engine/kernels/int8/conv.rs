@@ -186,6 +186,7 @@ macro_rules! line_of {
         /// # Safety
         /// As `pixels`, for the whole line.
         #[inline(always)]
+        #[allow(clippy::int_plus_one)] // The last stride is one pixel wide.
         unsafe fn $name(line: &Line<'_>) {
             let mut x = 0;
             $(
