@@ -73,6 +73,8 @@ pub struct Ledger<const N: usize> {
     moving_hold_ns: u64,
     pub(super) missed_to: i64,
     asked: bool,
+    /// After a reset the next call rejects, even on a standing web.
+    forced: bool,
     speed: SpeedEstimate,
     stationary: bool,
     rate: PulseRate,
@@ -121,6 +123,7 @@ impl<const N: usize> Ledger<N> {
             moving_hold_ns: 0,
             missed_to: i64::MIN,
             asked: false,
+            forced: false,
             speed: SpeedEstimate::new(
                 config.speed_window_ms,
                 config.max_speed_counts_per_s,
@@ -269,6 +272,7 @@ impl<const N: usize> Ledger<N> {
         self.committed_at = count;
         self.missed_to = i64::MIN;
         self.alarms.reversed = false;
+        self.forced = true;
         self.speed = SpeedEstimate::new(
             self.config.speed_window_ms,
             self.config.max_speed_counts_per_s,
@@ -344,9 +348,10 @@ impl<const N: usize> Ledger<N> {
             } else {
                 self.release();
             }
-        } else if held || bad.is_some() {
+        } else if held || (bad.is_some() && (self.forced || !self.stationary)) {
             self.fire(bad, held, ahead);
         }
+        self.forced = false;
         self.rate.advance(self.now_ns);
         let most = self.config.max_pulses_per_minute;
         self.alarms.pulse_rate = most > 0 && self.rate.per_minute() > most;

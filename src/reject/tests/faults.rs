@@ -333,3 +333,29 @@ fn lines_out_of_order_are_refused() {
         Err(ArmError::LineNumbers { .. })
     ));
 }
+
+#[test]
+fn bad_news_of_standing_web_waits_for_the_first_movement() {
+    let mut line = Line::new(RejectConfig {
+        reverse: ReversePolicy::BiDirectional,
+        ..config()
+    });
+    line.travel(300, ok);
+    // Back and forth again; a line at the turn is told of only when the web stands.
+    for _ in 0..120 {
+        line.tick(-1);
+    }
+    let turn = line.stamp();
+    for _ in 0..120 {
+        line.tick(1);
+    }
+    for _ in 0..60 {
+        line.tick(0);
+    }
+    assert!(line.outputs.stationary && !line.outputs.reject);
+    line.arm(&[turn]);
+    line.tick(0);
+    assert!(!line.outputs.reject);
+    line.tick(1);
+    assert!(line.outputs.reject);
+}
