@@ -92,7 +92,7 @@ pub(super) struct Memory<const N: usize> {
     pub origin_reason: Reason,
     /// Web below this passes although nothing is known of it; `i64::MIN` for none.
     pub accepted_to: i64,
-    /// Web whose records found no place.
+    /// From the first to the last web of which a look found no place.
     pub hole: Option<(i64, i64)>,
     /// Web behind a line's count that the line has seen too.
     pub reach: i64,
@@ -140,11 +140,18 @@ impl<const N: usize> Memory<N> {
 
     /// The word for web of which no record is kept.
     fn unknown_word(&self, at: i64) -> Verdict {
-        Verdict::NotInspected(match self.hole {
-            _ if at < self.origin => self.origin_reason,
-            Some((from, to)) if (from..to).contains(&at) => Reason::Config,
-            _ => Reason::Dropped,
+        Verdict::NotInspected(if at < self.origin {
+            self.origin_reason
+        } else if self.in_hole(at) {
+            Reason::Config
+        } else {
+            Reason::Dropped
         })
+    }
+
+    /// Whether a look at this web found no place.
+    fn in_hole(&self, at: i64) -> bool {
+        self.hole.is_some_and(|(from, to)| (from..to).contains(&at))
     }
 
     /// The word at `from` and how far it reaches, at most to `to`. A record that is not ok wins.
@@ -180,7 +187,7 @@ impl<const N: usize> Memory<N> {
                 .iter()
                 .nth(place)
                 .map_or(Verdict::Ok, Record::word),
-            None if covered && from >= self.known_from => Verdict::Ok,
+            None if covered && from >= self.known_from && !self.in_hole(from) => Verdict::Ok,
             None => self.unknown_word(from),
         };
         Piece {

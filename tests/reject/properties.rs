@@ -244,3 +244,52 @@ proptest! {
         prop_assert_eq!(story::<128>(config, 0, &acts, true), 0);
     }
 }
+
+/// Found at random: the web was seen and ok, came back, and its second look found no place in a full
+/// ledger at the very moment it passed. It must be told as missed.
+#[test]
+fn a_second_look_without_a_place_is_not_ok() {
+    let us = 1000;
+    let acts = [
+        Act::Run {
+            lines: 38,
+            step: 1,
+            us,
+        },
+        Act::Blind { counts: 27, us },
+        Act::Back {
+            lines: 79,
+            step: 2,
+            us,
+        },
+        Act::Tremble { lines: 34 },
+        Act::Stall { counts: 148, us },
+        Act::Block {
+            lines: 48,
+            step: 2,
+            us,
+        },
+        Act::Run {
+            lines: 1,
+            step: 1,
+            us,
+        },
+    ];
+    let config = RejectConfig {
+        distance_counts: 150,
+        lead_us: 0,
+        margin_counts: 2,
+        min_pulse_us: 0,
+        recovery_us: 0,
+        max_speed_counts_per_s: 2_000,
+        max_counts_per_line: 2,
+        span_lines: 15,
+        latency_us: 30_000,
+        speed_window_ms: 20,
+        stationary_after_ms: 50,
+        reverse: ReversePolicy::IgnoreBackward,
+        reverse_keep_counts: 0,
+        ..RejectConfig::default()
+    };
+    assert_eq!(story::<18>(config, 0, &acts, false), 1);
+}
