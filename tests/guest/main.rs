@@ -1,0 +1,8 @@
+//! The program on real kernel interfaces: V4L2 drivers, GPIO chips, signals, disks and clocks of a guest kernel.
+//!
+//! `tests/guest/run-all.sh` boots the guest and runs this test program in it. Elsewhere every test is
+//! ignored: they load drivers, fill disks and set the clock.
+
+mod brightness_model;
+mod process;
+mod station;

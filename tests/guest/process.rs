@@ -1,0 +1,188 @@
+//! The program under test as a process of the guest, its folder and what it wrote there.
+
+use crate::brightness_model;
+use serde_json::Value;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Asks every 20 ms until `done` gives something.
+///
+/// # Panics
+/// Where it gives nothing within `limit`.
+pub fn wait_for<T>(what: &str, limit: Duration, mut done: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = done() {
+            return found;
+        }
+        assert!(begun.elapsed() < limit, "{what}: not within {limit:?}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// Runs one of the guest's tools.
+///
+/// # Panics
+/// Where it ends with a failure.
+pub fn tool(line: &str) {
+    let output = Command::new("sh").args(["-c", line]).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{line}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// A folder in the guest's memory for one test, with the model in it.
+pub struct Place {
+    pub path: PathBuf,
+}
+
+impl Place {
+    /// # Panics
+    /// Outside of the guest.
+    pub fn new(name: &str) -> Self {
+        assert!(
+            Path::new("/job/blemish").exists(),
+            "this test sets clocks and fills disks: run tests/guest/run-all.sh"
+        );
+        let path = Path::new("/tmp").join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        brightness_model::write(&path.join("brightness.onnx"));
+        Self { path }
+    }
+
+    /// Writes `station.toml`.
+    pub fn station(&self, toml: &str) {
+        std::fs::write(self.path.join("station.toml"), toml).unwrap();
+    }
+
+    /// Starts the program here; its words go into the file `words`.
+    pub fn start(&self, args: &[&str]) -> Program {
+        let words = self.path.join("words");
+        let out = File::options()
+            .create(true)
+            .append(true)
+            .open(&words)
+            .unwrap();
+        let child = Command::new("/job/blemish")
+            .args(args)
+            .current_dir(&self.path)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().unwrap())
+            .stderr(out)
+            .spawn()
+            .unwrap();
+        Program {
+            child,
+            words,
+            journal: self.path.join("evidence"),
+        }
+    }
+}
+
+/// A running program; killed with the test.
+pub struct Program {
+    child: Child,
+    words: PathBuf,
+    journal: PathBuf,
+}
+
+impl Program {
+    /// Everything that it has said, stdout and stderr.
+    pub fn words(&self) -> String {
+        std::fs::read_to_string(&self.words).unwrap()
+    }
+
+    /// Complete records of the journal so far, all files of it.
+    pub fn journal(&self) -> Vec<Value> {
+        journal(&self.journal)
+    }
+
+    /// Waits until the journal holds a record.
+    ///
+    /// # Panics
+    /// Where the program ends before or `limit` passes; with its words.
+    pub fn wait_record(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let begun = Instant::now();
+        loop {
+            let ended = self.child.try_wait().unwrap();
+            let records = self.journal();
+            if let Some(record) = records.iter().find(|record| wanted(record)) {
+                return record.clone();
+            }
+            let last: Vec<String> = records.iter().rev().take(8).map(Value::to_string).collect();
+            assert!(
+                ended.is_none() && begun.elapsed() < limit,
+                "no record of {what} within {limit:?} (ended: {ended:?}); last, backwards: {}\nwords: {}",
+                last.join("\n"),
+                self.words()
+            );
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        tool(&format!("kill -{name} {}", self.child.id()));
+    }
+
+    /// SIGKILL, straight from this process.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// Where `limit` passes; with its words.
+    pub fn end(&mut self, limit: Duration) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(
+                begun.elapsed() < limit,
+                "runs longer than {limit:?}: {}",
+                self.words()
+            );
+            sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Complete records of a journal, in the order of its files. A torn last line is left out, as a reader must.
+pub fn journal(folder: &Path) -> Vec<Value> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    files.retain(|path| path.extension().is_some_and(|end| end == "jsonl"));
+    files.sort();
+    let mut records = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        for line in whole.lines() {
+            records
+                .push(serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")));
+        }
+    }
+    records
+}

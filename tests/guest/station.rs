@@ -1,0 +1,118 @@
+//! The station on the guest's disks, clocks and signals, with the built-in web.
+
+use crate::process::{Place, tool};
+use serde_json::Value;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// The built-in web under the guest's clock, for `lines` lines at 500 per second.
+fn real_time(lines: u64) -> String {
+    format!(
+        r#"
+        [model]
+        path = "brightness.onnx"
+        [source]
+        kind = "synthetic"
+        width_px = 128
+        lines = {lines}
+        defect_spacing_lines = 400
+        [belt]
+        line_rate_hz = 500.0
+        [pace]
+        kind = "real"
+        [evidence]
+        folder = "evidence"
+        [reject]
+        distance_counts = 6000
+        max_speed_counts_per_s = 4000
+        "#
+    )
+}
+
+fn is(record: &Value, event: &str) -> bool {
+    record["event"] == event
+}
+
+#[test]
+#[ignore = "needs the guest: tests/guest/run-all.sh"]
+fn the_shipped_model_gives_its_golden_map_on_the_guests_cpu() {
+    let place = Place::new("model");
+    let mut program = place.start(&["model", "check"]);
+    let status = program.end(MINUTE);
+    let words = program.words();
+    assert_eq!(status.code(), Some(0), "{words}");
+    assert!(words.contains("golden    ok"), "{words}");
+}
+
+#[test]
+#[ignore = "needs the guest: tests/guest/run-all.sh"]
+fn the_account_adds_up_under_the_guests_clock() {
+    let place = Place::new("account");
+    place.station(&real_time(3000));
+    let mut program = place.start(&["run", "--config", "station.toml"]);
+    let status = program.end(MINUTE);
+    assert_eq!(status.code(), Some(0), "{}", program.words());
+    let journal = program.journal();
+    let stop = journal.last().unwrap();
+    assert!(is(stop, "stop"), "{stop}");
+    assert_eq!(stop["accounting"]["lines_travelled"], 3000, "{stop}");
+}
+
+#[test]
+#[ignore = "needs the guest: tests/guest/run-all.sh"]
+fn a_full_disk_costs_evidence_and_nothing_else() {
+    let place = Place::new("disk");
+    place.station(&real_time(3000));
+    let evidence = place.path.join("evidence");
+    std::fs::create_dir(&evidence).unwrap();
+    tool(&format!(
+        "mount -t tmpfs -o size=1m small {0} && dd if=/dev/zero of={0}/other bs=1k count=1016",
+        evidence.display()
+    ));
+    let mut program = place.start(&["run", "--config", "station.toml"]);
+    let status = program.end(MINUTE);
+    println!(
+        "{status:?} {} records {}",
+        program.words(),
+        program.journal().len()
+    );
+}
+
+#[test]
+#[ignore = "needs the guest: tests/guest/run-all.sh"]
+fn a_jump_of_the_wall_clock_moves_nothing() {
+    let place = Place::new("clock");
+    place.station(&real_time(4000));
+    let mut program = place.start(&["run", "--config", "station.toml"]);
+    program.wait_record("a verdict", MINUTE, |record| is(record, "verdict"));
+    tool("date -s '2031-01-01 00:00:00'");
+    let before = program.journal().len();
+    std::thread::sleep(Duration::from_secs(2));
+    tool("date -s '2001-01-01 00:00:00'");
+    let status = program.end(MINUTE);
+    assert_eq!(status.code(), Some(0), "{}", program.words());
+    let journal = program.journal();
+    assert!(journal.len() > before);
+    let times: Vec<u64> = journal.iter().map(|r| r["ns"].as_u64().unwrap()).collect();
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
+#[ignore = "needs the guest: tests/guest/run-all.sh"]
+fn after_sigkill_the_journal_goes_on() {
+    let place = Place::new("kill");
+    place.station(&real_time(100_000));
+    let mut program = place.start(&["run", "--config", "station.toml"]);
+    program.wait_record("a verdict", MINUTE, |record| is(record, "verdict"));
+    program.kill();
+    program.end(MINUTE);
+    let before = program.journal();
+    place.station(&real_time(1000));
+    let mut program = place.start(&["run", "--config", "station.toml"]);
+    let status = program.end(MINUTE);
+    assert_eq!(status.code(), Some(0), "{}", program.words());
+    let after = program.journal();
+    assert_eq!(after[..before.len()], before[..]);
+    assert!(is(after.last().unwrap(), "stop"));
+}
