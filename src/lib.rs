@@ -2,7 +2,7 @@
 //!
 //! The library is built from the inside out:
 //!
-//! * [`geometry`], [`picture`], [`draem`] and [`metrics`] know pixels and numbers only;
+//! * [`geometry`], [`histogram`], [`picture`], [`draem`] and [`metrics`] know pixels and numbers only;
 //! * [`web`] turns lines into tiles and anomaly maps into verdicts, [`reject`] turns verdicts into
 //!   ejector pulses; neither knows a thread, a clock, a file or a device;
 //! * [`model`] reads bundles and [`engine`] runs them with tract;
@@ -18,6 +18,7 @@ pub mod draem;
 pub mod engine;
 pub mod evidence;
 pub mod geometry;
+pub mod histogram;
 pub mod metrics;
 pub mod model;
 pub mod page;

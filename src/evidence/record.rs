@@ -57,6 +57,12 @@ pub enum Fault {
     Engine { first_line: u64, message: String },
     /// The ledger says so.
     Ledger { ledger: RejectEvent },
+    /// The encoder cannot be read, or has lost edges.
+    Encoder { message: String },
+    /// An output cannot be driven.
+    Pins { message: String },
+    /// The board is so hot, or its supply so weak, that it has slowed itself down.
+    Throttled { message: String },
     /// Records that were lost because the disk did not take them.
     JournalLost { records: u64 },
 }

@@ -6,13 +6,26 @@
 //! * **heartbeat**: changes its level with every verdict, never by a timer, so that a hung station has
 //!   no pulse.
 
-mod belt_encoder;
+mod both;
+mod config;
+mod counting;
+#[cfg(target_os = "linux")]
+mod gpio;
 mod recorded;
 
-pub use belt_encoder::BeltEncoder;
+pub use both::WatchedOutputs;
+pub use config::{Bias, Drive, EncoderConfig, LineConfig, OutputConfig, PinsConfig};
+pub use counting::{
+    BeltEncoder, Channel, ChannelEdge, CountedEdges, Decoding, EdgeCounter, LineEncoder,
+    TimeEncoder, Track,
+};
+#[cfg(target_os = "linux")]
+pub use gpio::{GpioEncoder, GpioOutputs, SeenLine, find_line, seen_lines};
 pub use recorded::{Edge, RecordedOutputs};
 
+use crate::block::LineStamp;
 use crate::geometry::Count;
+use crate::histogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 /// A moment of the machine: CLOCK_MONOTONIC and the encoder's position then.
@@ -42,37 +55,88 @@ pub trait Outputs: Send {
     ///
     /// # Errors
     /// Where the line is gone or taken. The caller counts on nothing then: without this process the
-    /// hardware falls to reject.
+    /// hardware falls to reject. [`check`](Self::check) gets it back.
     fn drive(&mut self, output: Output, energised: bool, now: Moment) -> Result<(), PinError>;
+
+    /// Looks whether every line is still held, and takes back what was lost, without current. Called
+    /// a few times a second.
+    ///
+    /// # Errors
+    /// Where a line is lost; a loss is told at least once before the line is taken back.
+    fn check(&mut self, _now: Moment) -> Result<(), PinError> {
+        Ok(())
+    }
 
     /// Takes the current from all outputs: reject, not ready. Called last of all.
     ///
     /// # Errors
     /// As [`drive`](Self::drive).
     fn release_all(&mut self, now: Moment) -> Result<(), PinError>;
+
+    /// Microseconds from the moment that a pulse was decided for until it was on the pin, where the
+    /// outputs can tell.
+    fn pulse_delays_us(&self) -> Option<&Histogram> {
+        None
+    }
+}
+
+impl Outputs for Box<dyn Outputs> {
+    fn drive(&mut self, output: Output, energised: bool, now: Moment) -> Result<(), PinError> {
+        (**self).drive(output, energised, now)
+    }
+
+    fn check(&mut self, now: Moment) -> Result<(), PinError> {
+        (**self).check(now)
+    }
+
+    fn release_all(&mut self, now: Moment) -> Result<(), PinError> {
+        (**self).release_all(now)
+    }
+
+    fn pulse_delays_us(&self) -> Option<&Histogram> {
+        (**self).pulse_delays_us()
+    }
+}
+
+/// What an encoder says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EncoderEvent {
+    /// The web is, or was then, here.
+    Position(Moment),
+    /// Edges were lost: the position is no longer that of the web that was seen before.
+    EdgesLost { at: Moment, edges: u64 },
+    /// The encoder cannot be read, for this reason, until it is [`Back`](Self::Back).
+    Gone(String),
+    /// It can be read again; what the web did in between is unknown.
+    Back,
 }
 
 /// Where the web is.
 pub trait Encoder: Send {
-    /// The next position that was reached at or before `until_ns`, in the order of time; `None` where
-    /// there is no more yet. Positions may be as far apart as a line.
+    /// The next thing that happened at or before `until_ns`, in the order of time; `None` where there
+    /// is no more yet. Positions may be as far apart as a line.
     ///
     /// # Errors
-    /// Where the encoder cannot be read any more; all web is rejected until it can.
-    fn next_position(&mut self, until_ns: u64) -> Result<Option<Moment>, PinError>;
+    /// Where the encoder cannot be read and trying again is no use.
+    fn next_event(&mut self, until_ns: u64) -> Result<Option<EncoderEvent>, PinError>;
+
+    /// Lines that the camera has delivered, for an encoder that counts by them.
+    fn lines(&mut self, _stamps: &[LineStamp]) {}
 }
 
 /// Why a wire does not do what it should.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PinError {
-    /// An output that cannot be driven.
-    #[error(
-        "cannot drive the output {output:?}: {reason}; check that no other program holds the line"
-    )]
-    Drive { output: Output, reason: String },
-    /// An encoder that cannot be read.
-    #[error(
-        "cannot read the encoder: {0}; check its wiring and that no other program holds the line"
-    )]
+    /// A line that cannot be found, requested, read or driven.
+    #[error("the line {line} for {role}: {reason}; {remedy}")]
+    Line {
+        /// What it is for: `reject`, `encoder`.
+        role: &'static str,
+        line: String,
+        reason: String,
+        remedy: String,
+    },
+    /// An encoder that cannot work as it is set.
+    #[error("the encoder: {0}")]
     Encoder(String),
 }

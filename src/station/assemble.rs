@@ -1,13 +1,16 @@
 //! From a configuration and a bundle to a run.
 
-use super::{Setup, Source, StationConfig, StationError};
+use super::{LineCounts, Pace, RealClock, Setup, Source, StationConfig, StationError};
 use crate::camera::{
     BeltSpec, Camera, FaultInjector, FaultRates, LineFormat, Recorder, Replay, Strips, Synthetic,
     SyntheticSpec, WebSpec, plan_defects,
 };
 use crate::engine::TractInspector;
 use crate::model::{Bundle, Metadata, Preparation};
-use crate::pins::{BeltEncoder, Encoder, Moment, PinError};
+use crate::pins::{
+    BeltEncoder, Encoder, EncoderConfig, EncoderEvent, LineEncoder, Outputs, PinError, PinsConfig,
+    TimeEncoder,
+};
 use crate::web::WebConfig;
 use std::path::{Path, PathBuf};
 
@@ -118,12 +121,15 @@ pub fn assemble(
     sources: &Sources,
 ) -> Result<Setup<TractInspector>, StationError> {
     let mut camera = open_camera(config, sources)?;
-    let encoder: Box<dyn Encoder> = match &sources.replay {
+    let clock = RealClock::start();
+    let encoder = match &sources.replay {
         Some(_) => Box::new(NoEncoder),
-        None => {
-            check_belt(config)?;
-            Box::new(BeltEncoder::new(&config.belt)?)
-        }
+        None => open_encoder(config, &clock)?,
+    };
+    let line_counts = match config.pins.encoder {
+        None => LineCounts::Camera,
+        Some(EncoderConfig::Gpio { .. } | EncoderConfig::ByTime { .. }) => LineCounts::Encoder,
+        Some(EncoderConfig::ByLine { counts_per_line }) => LineCounts::PerLine(counts_per_line),
     };
     if let Some(folder) = &sources.record {
         camera = Box::new(Recorder::new(camera, folder)?);
@@ -147,6 +153,8 @@ pub fn assemble(
         pace: config.pace,
         camera,
         encoder,
+        line_counts,
+        clock,
         workers: (0..workers).map(|_| bundle.inspector()).collect(),
         replay: sources.replay.clone(),
         record: sources.record.clone(),
@@ -179,6 +187,71 @@ fn open_camera(config: &StationConfig, sources: &Sources) -> Result<Box<dyn Came
     })
 }
 
+/// Takes the lines of `[pins]`; `None` where outputs are only recorded.
+///
+/// # Errors
+/// Where a line cannot be had.
+pub fn open_outputs(
+    config: &StationConfig,
+    sources: &Sources,
+    clock: &RealClock,
+) -> Result<Option<Box<dyn Outputs>>, StationError> {
+    if config.pins.reject.is_none() || sources.replay.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(take_lines(&config.pins, clock)?))
+}
+
+#[cfg(target_os = "linux")]
+fn take_lines(pins: &PinsConfig, clock: &RealClock) -> Result<Box<dyn Outputs>, PinError> {
+    let outputs = crate::pins::GpioOutputs::open(pins, clock.zero())?;
+    Ok(Box::new(outputs))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn take_lines(_: &PinsConfig, _: &RealClock) -> Result<Box<dyn Outputs>, PinError> {
+    Err(PinError::Line {
+        role: "reject",
+        line: "of [pins]".to_owned(),
+        reason: "GPIO lines need Linux".to_owned(),
+        remedy: "leave [pins] out".to_owned(),
+    })
+}
+
+fn open_encoder(
+    config: &StationConfig,
+    clock: &RealClock,
+) -> Result<Box<dyn Encoder>, StationError> {
+    let pins = &config.pins;
+    pins.validate().map_err(StationError::Contradiction)?;
+    if (pins.reject.is_some() || pins.encoder.is_some()) && config.pace != Pace::Real {
+        return Err(StationError::Contradiction(
+            "[pins] are real, but the time is simulated; set pace kind = \"real\" or give --real-time"
+                .to_owned(),
+        ));
+    }
+    Ok(match &pins.encoder {
+        None => {
+            check_belt(config)?;
+            Box::new(BeltEncoder::new(&config.belt)?)
+        }
+        Some(EncoderConfig::ByLine { .. }) => Box::new(LineEncoder::new()),
+        Some(EncoderConfig::ByTime { counts_per_s }) => Box::new(TimeEncoder::new(*counts_per_s)),
+        Some(gpio @ EncoderConfig::Gpio { .. }) => open_gpio(gpio, clock)?,
+    })
+}
+
+#[cfg(target_os = "linux")]
+fn open_gpio(config: &EncoderConfig, clock: &RealClock) -> Result<Box<dyn Encoder>, PinError> {
+    let encoder = crate::pins::GpioEncoder::open(config, clock.zero_monotonic_ns())?;
+    Ok(Box::new(encoder))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_gpio(_: &EncoderConfig, _: &RealClock) -> Result<Box<dyn Encoder>, PinError> {
+    Err(PinError::Encoder("GPIO lines need Linux".to_owned()))
+}
+
 /// The belt must not be faster, nor its lines farther apart, than the ledger is told.
 fn check_belt(config: &StationConfig) -> Result<(), StationError> {
     let BeltSpec {
@@ -205,7 +278,7 @@ fn check_belt(config: &StationConfig) -> Result<(), StationError> {
 struct NoEncoder;
 
 impl Encoder for NoEncoder {
-    fn next_position(&mut self, _: u64) -> Result<Option<Moment>, PinError> {
+    fn next_event(&mut self, _: u64) -> Result<Option<EncoderEvent>, PinError> {
         Ok(None)
     }
 }

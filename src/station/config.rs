@@ -3,6 +3,7 @@
 use super::StationError;
 use crate::camera::{BeltSpec, FaultRates};
 use crate::evidence::JournalLimits;
+use crate::pins::PinsConfig;
 use crate::reject::RejectConfig;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ pub struct StationConfig {
     pub reject: RejectConfig,
     pub pace: Pace,
     pub evidence: EvidenceConfig,
+    /// Which lines drive what; without them, outputs are recorded and the web is `belt`.
+    pub pins: PinsConfig,
 }
 
 impl Default for StationConfig {
@@ -39,6 +42,7 @@ impl Default for StationConfig {
             reject: RejectConfig::default(),
             pace: Pace::default(),
             evidence: EvidenceConfig::default(),
+            pins: PinsConfig::default(),
         }
     }
 }

@@ -5,13 +5,29 @@ use crate::block::Block;
 use crate::engine::{EngineError, Prediction};
 use crate::evidence::Fault;
 use crate::geometry::{Count, LineNumber};
-use crate::pins::{Moment, Output, Outputs};
+use crate::histogram::Histogram;
+use crate::pins::{Moment, Output, Outputs, Track};
 use crate::reject::{Ledger, RejectConfig, RejectEvent};
 use crate::verdict::{Reason, Span, SpanVerdict, Verdict};
 use crate::web::{MapRow, Region, Sink, TileId, TileJob, Web, WebConfig};
 
 /// Spans that the ledger holds.
 pub(super) const SPANS: usize = 512;
+
+/// Positions remembered for lines that come without a count: at one in 200 us, 13 s.
+const POSITIONS: usize = 1 << 16;
+
+/// Where a line's encoder count comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LineCounts {
+    /// The camera stamps it.
+    #[default]
+    Camera,
+    /// From the encoder's positions, by the time of exposure.
+    Encoder,
+    /// So many for each line since the start.
+    PerLine(u32),
+}
 
 /// What the core acts on.
 pub(super) struct Surroundings<'a> {
@@ -29,7 +45,15 @@ pub(super) struct Core {
     stationary: bool,
     seen_lines: bool,
     ended: bool,
+    line_counts: LineCounts,
+    track: Track,
     camera_fault: Option<Fault>,
+    encoder_fault: Option<Fault>,
+    pins_fault: Option<Fault>,
+    /// Why an output could not be driven, until it comes back as an input.
+    undriven: Option<String>,
+    /// How far the web ran on between the count where a pulse was due and its command.
+    pulse_delay_counts: Histogram,
     heartbeat: bool,
     last_line: Option<(u64, Count)>,
     tiles: u64,
@@ -41,7 +65,11 @@ pub(super) struct Core {
 }
 
 impl Core {
-    pub fn new(web: WebConfig, reject: RejectConfig) -> Result<Self, StationError> {
+    pub fn new(
+        web: WebConfig,
+        reject: RejectConfig,
+        line_counts: LineCounts,
+    ) -> Result<Self, StationError> {
         let now = Moment::default();
         Ok(Self {
             web: Web::new(web)?,
@@ -52,7 +80,16 @@ impl Core {
             stationary: false,
             seen_lines: false,
             ended: false,
+            line_counts,
+            track: Track::new(match line_counts {
+                LineCounts::Encoder => POSITIONS,
+                LineCounts::Camera | LineCounts::PerLine(_) => 1,
+            }),
             camera_fault: None,
+            encoder_fault: None,
+            pins_fault: None,
+            undriven: None,
+            pulse_delay_counts: Histogram::default(),
             heartbeat: false,
             last_line: None,
             tiles: 0,
@@ -79,20 +116,132 @@ impl Core {
     }
 
     pub fn position(&mut self, at: Moment, out: &mut Surroundings<'_>) -> Result<(), StationError> {
-        self.refresh(at.ns, at.count, out)
+        self.track.push(at);
+        // An edge is stamped by the kernel, and may be read after something later.
+        self.refresh(at.ns.max(self.now.ns), at.count, out)
+    }
+
+    /// Edges of the encoder were lost: which web is where is no longer known.
+    pub fn edges_lost(
+        &mut self,
+        at: Moment,
+        edges: u64,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
+        self.now.ns = self.now.ns.max(at.ns);
+        self.track.push(at);
+        let message = format!(
+            "{edges} edges of the encoder were lost; web between camera and ejector is rejected; give pins.encoder.debounce_us where it bounces, or fewer edges per second"
+        );
+        self.fault(Fault::Encoder { message }, out);
+        self.ledger.reset(Reason::Stale, self.now.ns, at.count);
+        self.refresh(self.now.ns, at.count, out)
+    }
+
+    /// The encoder cannot be read: everything is rejected until it can.
+    pub fn encoder_gone(
+        &mut self,
+        ns: u64,
+        message: String,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
+        self.now.ns = self.now.ns.max(ns);
+        let fault = Fault::Encoder { message };
+        self.fault(fault.clone(), out);
+        self.encoder_fault.get_or_insert(fault);
+        self.hold_if_blind();
+        self.refresh(ns, self.now.count, out)
+    }
+
+    pub fn encoder_back(
+        &mut self,
+        ns: u64,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
+        self.now.ns = self.now.ns.max(ns);
+        if let Some(fault) = self.encoder_fault.take() {
+            out.witness.recovered(self.now, &fault);
+        }
+        self.ledger
+            .reset(Reason::Stale, self.now.ns, self.now.count);
+        self.hold_if_blind();
+        self.refresh(ns, self.now.count, out)
+    }
+
+    /// An output cannot be driven. The hardware rejects, and so does the account until it is back.
+    pub fn pins_lost(
+        &mut self,
+        ns: u64,
+        message: String,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
+        self.now.ns = self.now.ns.max(ns);
+        self.undriven = None;
+        if self.pins_fault.is_none() {
+            let fault = Fault::Pins { message };
+            self.fault(fault.clone(), out);
+            self.pins_fault = Some(fault);
+            self.hold_if_blind();
+        }
+        self.refresh(ns, self.now.count, out)
+    }
+
+    pub fn pins_back(&mut self, ns: u64, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+        self.now.ns = self.now.ns.max(ns);
+        self.undriven = None;
+        if let Some(fault) = self.pins_fault.take() {
+            out.witness.recovered(self.now, &fault);
+        }
+        self.hold_if_blind();
+        self.refresh(ns, self.now.count, out)
+    }
+
+    /// Why an output could not be driven, if that is news.
+    pub fn undriven(&mut self) -> Option<String> {
+        let message = self.undriven.take();
+        message.filter(|_| self.pins_fault.is_none())
+    }
+
+    pub fn pins_are_lost(&self) -> bool {
+        self.pins_fault.is_some()
+    }
+
+    /// Neither a position that is not known nor an output that is not held may accept web.
+    fn hold_if_blind(&mut self) {
+        self.ledger
+            .hold(self.encoder_fault.is_some() || self.pins_fault.is_some());
     }
 
     pub fn tick(&mut self, ns: u64, out: &mut Surroundings<'_>) -> Result<(), StationError> {
         self.refresh(ns, self.now.count, out)
     }
 
+    fn stamp(&self, block: &mut Block) {
+        let first_line = block.first_line.0;
+        for (row, stamp) in (0u64..).zip(&mut block.stamps) {
+            stamp.count = match self.line_counts {
+                LineCounts::Camera => return,
+                LineCounts::Encoder => {
+                    let known = self.track.count_at(stamp.exposure_ns);
+                    known.unwrap_or(self.now.count)
+                }
+                LineCounts::PerLine(counts) => {
+                    let lines = i64::try_from(first_line + row + 1).unwrap_or(i64::MAX);
+                    Count(lines.saturating_mul(i64::from(counts)))
+                }
+            };
+        }
+    }
+
     pub fn block(
         &mut self,
         ns: u64,
-        block: &Block,
+        block: &mut Block,
         out: &mut Surroundings<'_>,
     ) -> Result<(), StationError> {
         self.now.ns = self.now.ns.max(ns);
+        self.stamp(block);
+        let block = &*block;
         self.blocks += 1;
         for exposure in self.reject.exposures(block.first_line, &block.stamps) {
             if let Err(error) = self.ledger.arm(&exposure) {
@@ -236,7 +385,11 @@ impl Core {
         self.ledger
             .reset(Reason::Shutdown, self.now.ns, self.now.count);
         self.drain(out);
-        out.outputs.release_all(self.now)?;
+        if let Err(error) = out.outputs.release_all(self.now) {
+            // A line that is gone is without current as far as this process can see to it.
+            let message = error.to_string();
+            self.fault(Fault::Pins { message }, out);
+        }
         self.enter(State::Stopped, out)?;
         self.ledger.accounting().identity()?;
         Ok(())
@@ -252,6 +405,7 @@ impl Core {
             faults: self.faults,
             regions: self.regions,
             defect_spans: self.defect_spans,
+            pulse_delay_counts: self.pulse_delay_counts,
         }
     }
 
@@ -276,10 +430,21 @@ impl Core {
     fn beat(&mut self, verdicts: u64, out: &mut Surroundings<'_>) -> Result<(), StationError> {
         if verdicts > 0 {
             self.heartbeat = !self.heartbeat;
-            out.outputs
-                .drive(Output::Heartbeat, self.heartbeat, self.now)?;
+            self.drive(Output::Heartbeat, self.heartbeat, out);
         }
         Ok(())
+    }
+
+    /// An output that refuses is no reason to stop looking: it comes back as an input.
+    fn drive(&mut self, output: Output, energised: bool, out: &mut Surroundings<'_>) {
+        if self.pins_fault.is_some() {
+            return;
+        }
+        if let Err(error) = out.outputs.drive(output, energised, self.now)
+            && self.undriven.is_none()
+        {
+            self.undriven = Some(error.to_string());
+        }
     }
 
     /// Moves the ledger on and shows on the pins what it says.
@@ -294,7 +459,7 @@ impl Core {
             ns: self.now.ns.max(ns),
             count,
         };
-        out.outputs.drive(Output::Reject, !shown.reject, self.now)?;
+        self.drive(Output::Reject, !shown.reject, out);
         self.stationary = shown.stationary;
         self.drain(out);
         self.enter(self.present_state(), out)
@@ -305,6 +470,15 @@ impl Core {
             if is_fault(&event) {
                 self.faults += 1;
             }
+            if let RejectEvent::Fired {
+                commanded_count,
+                fired_count,
+                ..
+            } = event
+            {
+                self.pulse_delay_counts
+                    .add(fired_count.0.abs_diff(commanded_count.0));
+            }
             out.witness.ledger(self.now, event);
         }
     }
@@ -313,7 +487,12 @@ impl Core {
         match self.state {
             State::Starting | State::Stopped | State::Aborted => self.state,
             _ if self.ended => State::Stopping,
-            _ if self.camera_fault.is_some() => State::Held,
+            _ if self.camera_fault.is_some()
+                || self.encoder_fault.is_some()
+                || self.pins_fault.is_some() =>
+            {
+                State::Held
+            }
             _ if !self.seen_lines => State::Idle,
             _ if self.stationary => State::Suspended,
             _ => State::Execute,
@@ -323,8 +502,7 @@ impl Core {
     fn enter(&mut self, state: State, out: &mut Surroundings<'_>) -> Result<(), StationError> {
         if state != self.state {
             self.state = state;
-            out.outputs
-                .drive(Output::Ready, state.is_ready(), self.now)?;
+            self.drive(Output::Ready, state.is_ready(), out);
             out.witness.state(self.now, state);
         }
         Ok(())

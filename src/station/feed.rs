@@ -4,7 +4,7 @@ use super::StationError;
 use super::capture::Captured;
 use crate::block::Block;
 use crate::engine::{Crew, EngineError, Job, Refused};
-use crate::pins::{Encoder, Moment};
+use crate::pins::{Encoder, EncoderEvent};
 use crate::web::TileJob;
 use heapless::spsc::{Consumer, Producer};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -90,8 +90,14 @@ impl<'q> Feed<'q> {
         let _ = self.emptied.enqueue(block);
     }
 
-    pub fn position(&mut self, until_ns: u64) -> Result<Option<Moment>, StationError> {
-        Ok(self.encoder.next_position(until_ns)?)
+    /// What the encoder says next.
+    pub fn encoder(&mut self, until_ns: u64) -> Result<Option<EncoderEvent>, StationError> {
+        Ok(self.encoder.next_event(until_ns)?)
+    }
+
+    /// Tells the encoder which lines have come.
+    pub fn lines(&mut self, block: &Block) {
+        self.encoder.lines(&block.stamps);
     }
 
     /// Tiles handed out and not taken back.

@@ -1,7 +1,7 @@
 //! What reaches the core, and the file that keeps its order.
 
 use super::StationError;
-use crate::pins::Moment;
+use crate::pins::{EncoderEvent, Moment};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -11,11 +11,21 @@ use std::path::{Path, PathBuf};
 const INPUTS_FILE: &str = "inputs.jsonl";
 
 /// One thing that happened outside of the core. Times are the station's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Input {
-    /// The web is here.
+    /// The web is, or was then, here.
     Position(Moment),
+    /// The encoder lost edges, and has this position now.
+    EdgesLost { at: Moment, edges: u64 },
+    /// The encoder cannot be read.
+    EncoderGone { ns: u64, message: String },
+    /// It can be read again.
+    EncoderBack { ns: u64 },
+    /// An output cannot be driven.
+    PinsLost { ns: u64, message: String },
+    /// All outputs can be driven again.
+    PinsBack { ns: u64 },
     /// Time has passed.
     Tick { ns: u64 },
     /// The block from this line on has arrived.
@@ -28,6 +38,35 @@ pub(super) enum Input {
     End { ns: u64 },
     /// All web has passed the ejector.
     Stop { ns: u64 },
+}
+
+impl Input {
+    /// What the encoder says, at `ns`.
+    pub fn of_encoder(event: EncoderEvent, ns: u64) -> Self {
+        match event {
+            EncoderEvent::Position(at) => Self::Position(at),
+            EncoderEvent::EdgesLost { at, edges } => Self::EdgesLost { at, edges },
+            EncoderEvent::Gone(message) => Self::EncoderGone { ns, message },
+            EncoderEvent::Back => Self::EncoderBack { ns },
+        }
+    }
+
+    /// When it happened.
+    pub fn ns(&self) -> u64 {
+        match *self {
+            Self::Position(at) | Self::EdgesLost { at, .. } => at.ns,
+            Self::EncoderGone { ns, .. }
+            | Self::EncoderBack { ns }
+            | Self::PinsLost { ns, .. }
+            | Self::PinsBack { ns }
+            | Self::Tick { ns }
+            | Self::Block { ns, .. }
+            | Self::Lost { ns }
+            | Self::Tile { ns, .. }
+            | Self::End { ns }
+            | Self::Stop { ns } => ns,
+        }
+    }
 }
 
 /// Writes inputs down.

@@ -32,8 +32,9 @@ mod simulation;
 mod tests;
 mod witness;
 
+pub use self::core::LineCounts;
 pub use crate::evidence::State;
-pub use assemble::{Sources, assemble, web_config};
+pub use assemble::{Sources, assemble, open_outputs, web_config};
 pub use clock::{Clock, RealClock, SimulatedClock};
 pub use config::{
     EngineConfig, EvidenceConfig, ModelConfig, Pace, SimulatedPace, Source, StationConfig,

@@ -24,8 +24,8 @@ impl<'c> RealTime<'c> {
     pub fn next(&mut self, feed: &mut Feed<'_>, core: &Core) -> Result<Input, StationError> {
         loop {
             let ns = self.clock.now_ns();
-            if let Some(at) = feed.position(ns)? {
-                return Ok(Input::Position(at));
+            if let Some(event) = feed.encoder(ns)? {
+                return Ok(Input::of_encoder(event, ns));
             }
             if let Some(number) = feed.finished() {
                 return Ok(Input::Tile { ns, number });

@@ -1,7 +1,7 @@
 //! A run, from the first line to the last pulse.
 
 use super::capture::{Capture, Captured, PLACES};
-use super::core::{Core, Surroundings};
+use super::core::{Core, LineCounts, Surroundings};
 use super::feed::{Feed, Ticket};
 use super::input::{Input, InputReader, InputWriter};
 use super::real_time::RealTime;
@@ -10,6 +10,7 @@ use super::{Clock, Pace, RealClock, StationError, Witness};
 use crate::block::Block;
 use crate::camera::Camera;
 use crate::engine::{Crew, Inspector};
+use crate::histogram::Histogram;
 use crate::pins::{Encoder, Moment, Outputs};
 use crate::reject::{Accounting, RejectConfig};
 use crate::web::WebConfig;
@@ -24,6 +25,9 @@ pub struct Setup<I> {
     pub pace: Pace,
     pub camera: Box<dyn Camera>,
     pub encoder: Box<dyn Encoder>,
+    pub line_counts: LineCounts,
+    /// For a run in real time; its 0 is that of all moments.
+    pub clock: RealClock,
     /// One thread each.
     pub workers: Vec<I>,
     /// A recording whose order of inputs is taken instead of `pace` and `encoder`.
@@ -44,7 +48,12 @@ pub struct Summary {
     pub faults: u64,
     pub regions: u64,
     pub defect_spans: u64,
+    /// Counts from where a pulse was due to where it was commanded.
+    pub pulse_delay_counts: Histogram,
 }
+
+/// Time between two looks at the outputs.
+const CHECK_PINS_NS: u64 = 100_000_000;
 
 enum Schedule<'c> {
     Simulated(Simulation),
@@ -63,7 +72,7 @@ pub fn run<I: Inspector + 'static>(
     outputs: &mut dyn Outputs,
     witness: &mut dyn Witness,
 ) -> Result<Summary, StationError> {
-    let mut core = Core::new(setup.web.clone(), setup.reject.clone())?;
+    let mut core = Core::new(setup.web.clone(), setup.reject.clone(), setup.line_counts)?;
     let mut out = Surroundings { outputs, witness };
     let result = run_core(setup, &mut core, &mut out);
     if result.is_err() {
@@ -78,7 +87,7 @@ fn run_core<I: Inspector + 'static>(
     core: &mut Core,
     out: &mut Surroundings<'_>,
 ) -> Result<Summary, StationError> {
-    let clock = RealClock::start();
+    let clock = setup.clock;
     let paced: Option<&dyn Clock> = match (&setup.pace, &setup.replay) {
         (Pace::Real, None) => Some(&clock),
         _ => None,
@@ -114,6 +123,7 @@ fn run_core<I: Inspector + 'static>(
         recorder,
         in_flight,
         failed: None,
+        check_pins_ns: 0,
     };
     std::thread::scope(|scope| {
         std::thread::Builder::new()
@@ -133,6 +143,8 @@ struct Shell<'q> {
     in_flight: u64,
     /// Why the source ended before its end; told when its web has passed.
     failed: Option<StationError>,
+    /// When the outputs are looked at next.
+    check_pins_ns: u64,
 }
 
 impl Shell<'_> {
@@ -143,16 +155,19 @@ impl Shell<'_> {
     ) -> Result<Summary, StationError> {
         core.operate(out)?;
         loop {
-            let input = match &mut self.schedule {
-                Schedule::Simulated(simulation) => simulation.next(&mut self.feed, core)?,
-                Schedule::Real(clock) => clock.next(&mut self.feed, core)?,
-                Schedule::Replayed(inputs) => inputs.next()?,
+            let pins = self.pins_input(core, out);
+            let input = match (&mut self.schedule, pins) {
+                (_, Some(input)) => input,
+                (Schedule::Replayed(inputs), None) => inputs.next()?,
+                (Schedule::Simulated(simulation), None) => simulation.next(&mut self.feed, core)?,
+                (Schedule::Real(clock), None) => clock.next(&mut self.feed, core)?,
             };
             if let Some(recorder) = &mut self.recorder {
                 recorder.write(&input)?;
             }
+            let is_last = matches!(input, Input::Stop { .. });
             self.handle(input, core, out)?;
-            if matches!(input, Input::Stop { .. }) {
+            if is_last {
                 break;
             }
             self.hand_out_tiles(core)?;
@@ -165,6 +180,32 @@ impl Shell<'_> {
         self.failed.take().map_or(Ok(summary), Err)
     }
 
+    /// What there is to say about the outputs; in a replay the recording says it.
+    fn pins_input(&mut self, core: &mut Core, out: &mut Surroundings<'_>) -> Option<Input> {
+        let now = core.now();
+        if matches!(self.schedule, Schedule::Replayed(_)) {
+            return None;
+        }
+        if let Some(message) = core.undriven() {
+            return Some(Input::PinsLost {
+                ns: now.ns,
+                message,
+            });
+        }
+        if now.ns < self.check_pins_ns {
+            return None;
+        }
+        self.check_pins_ns = now.ns + CHECK_PINS_NS;
+        match (out.outputs.check(now), core.pins_are_lost()) {
+            (Err(error), false) => Some(Input::PinsLost {
+                ns: now.ns,
+                message: error.to_string(),
+            }),
+            (Ok(()), true) => Some(Input::PinsBack { ns: now.ns }),
+            (Ok(()), false) | (Err(_), true) => None,
+        }
+    }
+
     fn handle(
         &mut self,
         input: Input,
@@ -173,18 +214,24 @@ impl Shell<'_> {
     ) -> Result<(), StationError> {
         match input {
             Input::Position(at) => core.position(at, out),
+            Input::EdgesLost { at, edges } => core.edges_lost(at, edges, out),
+            Input::EncoderGone { ns, message } => core.encoder_gone(ns, message, out),
+            Input::EncoderBack { ns } => core.encoder_back(ns, out),
+            Input::PinsLost { ns, message } => core.pins_lost(ns, message, out),
+            Input::PinsBack { ns } => core.pins_back(ns, out),
             Input::Tick { ns } => core.tick(ns, out),
             Input::Block { ns, first_line } => loop {
-                let Captured::Block(block) = self.feed.take()? else {
+                let Captured::Block(mut block) = self.feed.take()? else {
                     return Err(StationError::ThreadLost("capture"));
                 };
                 // Blocks that found the queue full were recorded, but never reached the core.
                 let wanted = block.first_line.0 >= first_line;
                 let done = if wanted {
-                    core.block(ns, &block, out)
+                    core.block(ns, &mut block, out)
                 } else {
                     Ok(())
                 };
+                self.feed.lines(&block);
                 self.feed.give_back(block);
                 if wanted {
                     return done;

@@ -66,17 +66,17 @@ impl Simulation {
                 Captured::Lost(_) => Input::Lost { ns: now_ns },
                 Captured::End | Captured::Failed(_) => Input::End { ns: now_ns },
             };
-            if due.is_none_or(|tile| time_of(&captured) < time_of(&tile)) {
+            if due.as_ref().is_none_or(|tile| captured.ns() < tile.ns()) {
                 due = Some(captured);
             }
         }
         if due.is_none() && core.is_over() {
             return Ok(Input::Stop { ns: now_ns });
         }
-        let due_ns = due.as_ref().map_or(u64::MAX, time_of);
+        let due_ns = due.as_ref().map_or(u64::MAX, Input::ns);
         let tick_ns = now_ns + core.call_period_ns();
-        if let Some(at) = feed.position(due_ns.min(tick_ns))? {
-            return Ok(Input::Position(at));
+        if let Some(event) = feed.encoder(due_ns.min(tick_ns))? {
+            return Ok(Input::of_encoder(event, now_ns));
         }
         match due {
             Some(input) if due_ns <= tick_ns => {
@@ -91,17 +91,5 @@ impl Simulation {
             }
             _ => Ok(Input::Tick { ns: tick_ns }),
         }
-    }
-}
-
-fn time_of(input: &Input) -> u64 {
-    match *input {
-        Input::Position(at) => at.ns,
-        Input::Tick { ns }
-        | Input::Block { ns, .. }
-        | Input::Lost { ns }
-        | Input::Tile { ns, .. }
-        | Input::End { ns }
-        | Input::Stop { ns } => ns,
     }
 }

@@ -3,6 +3,7 @@
 use super::live::reason_word;
 use super::session::Done;
 use super::terminal::Terminal;
+use blemish::histogram::Histogram;
 use blemish::reject::{Accounting, Tally};
 use blemish::verdict::Reason;
 
@@ -28,6 +29,35 @@ pub fn tell(terminal: &Terminal, done: &Done) {
         sums.rejected_ok_counts
     ));
     terminal.say(&format!("engine    {}", engine(done)));
+    let counts = &done.summary.pulse_delay_counts;
+    if counts.total() > 0 {
+        terminal.say(&format!(
+            "pulses    counts from due to commanded: {}",
+            cells(counts)
+        ));
+    }
+    if let Some(delays_us) = done.pulse_delays_us.filter(|delays| delays.total() > 0) {
+        terminal.say(&format!(
+            "pins      us from decided to driven: {}; most {}",
+            cells(&delays_us),
+            delays_us.max()
+        ));
+    }
+}
+
+/// `0: 12, 1: 3, 2..3: 1`.
+fn cells(histogram: &Histogram) -> String {
+    let cells: Vec<String> = histogram
+        .cells()
+        .map(|(first, last, times)| {
+            if first == last {
+                format!("{first}: {times}")
+            } else {
+                format!("{first}..{last}: {times}")
+            }
+        })
+        .collect();
+    cells.join(", ")
 }
 
 /// `6000 = 5000 ok + 900 defect + 100 not inspected (dropped 100)`.

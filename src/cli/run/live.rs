@@ -161,6 +161,9 @@ impl Witness for Live {
                 first_line,
                 message,
             } => format!("tile at line {first_line}: {message}"),
+            Fault::Encoder { message } | Fault::Pins { message } | Fault::Throttled { message } => {
+                message.clone()
+            }
             Fault::Ledger { .. } => return,
             Fault::JournalLost { records } => format!("{records} records of the journal were lost"),
         };
@@ -168,9 +171,14 @@ impl Witness for Live {
     }
 
     fn recovered(&mut self, now: Moment, fault: &Fault) {
-        if matches!(fault, Fault::Camera { .. }) {
-            self.say(now, &self.paint.good("  the camera is back"));
-        }
+        let what = match fault {
+            Fault::Camera { .. } => "the camera is back",
+            Fault::Encoder { .. } => "the encoder is back",
+            Fault::Pins { .. } => "the outputs are back",
+            Fault::Throttled { .. } => "the board is at full speed again",
+            _ => return,
+        };
+        self.say(now, &self.paint.good(&format!("  {what}")));
     }
 
     fn state(&mut self, now: Moment, state: State) {

@@ -6,13 +6,14 @@ use blemish::camera::LineFormat;
 use blemish::evidence::{
     Event, JournalFile, Keeper, KeeperReport, ModelId, PictureStore, WhenFull, last_start,
 };
+use blemish::histogram::Histogram;
 use blemish::model::Bundle;
 use blemish::page::{Report, annotate};
 use blemish::picture::Picture;
-use blemish::pins::{Edge, Moment, RecordedOutputs};
+use blemish::pins::{Edge, Moment, Outputs, WatchedOutputs};
 use blemish::station::{
-    Clock, Cutter, Journaling, Pace, Piece, RealClock, SimulatedClock, Sources, StationConfig,
-    Summary, Witnesses, assemble, run,
+    Clock, Cutter, Journaling, Pace, Piece, SimulatedClock, Sources, StationConfig, Summary,
+    Witnesses, assemble, open_outputs, run,
 };
 use std::cell::RefCell;
 use std::error::Error;
@@ -51,6 +52,8 @@ pub struct Done {
     pub workers: usize,
     pub threshold: f32,
     pub format: LineFormat,
+    /// Microseconds from a pulse's decision to its pin, where pins are real.
+    pub pulse_delays_us: Option<Histogram>,
 }
 
 impl Session {
@@ -90,7 +93,7 @@ impl Session {
             }
             None => None,
         };
-        let real = RealClock::start();
+        let real = setup.clock;
         let in_real_time = self.config.pace == Pace::Real && self.sources.replay.is_none();
         let clock: &dyn Clock = if in_real_time { &real } else { &SimulatedClock };
         let keeper = match &self.config.evidence.folder {
@@ -98,7 +101,8 @@ impl Session {
             None => None,
         };
 
-        let mut outputs = RecordedOutputs::default();
+        let device = open_outputs(&self.config, &self.sources, &setup.clock)?;
+        let mut outputs = WatchedOutputs::new(device, self.pulses.is_some());
         let mut pieces = Vec::new();
         let started = Instant::now();
         let (summary, whole) = {
@@ -153,6 +157,7 @@ impl Session {
             workers,
             threshold,
             format,
+            pulse_delays_us: outputs.pulse_delays_us().copied(),
         })
     }
 

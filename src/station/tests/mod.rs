@@ -4,8 +4,9 @@
 mod keeping;
 mod properties;
 mod replay;
+mod wires;
 
-use super::{Pace, Setup, SimulatedPace, Summary, Witness, run};
+use super::{LineCounts, Pace, RealClock, Setup, SimulatedPace, Summary, Witness, run};
 use crate::block::Block;
 use crate::camera::{
     Belt, BeltSpec, BlockEvent, Camera, CameraError, FaultInjector, FaultRates, LineFormat, Random,
@@ -15,7 +16,9 @@ use crate::engine::{EngineError, Inspector, Prediction};
 use crate::geometry::{LineNumber, TileSize};
 use crate::model::ColorOrder;
 use crate::picture::Samples;
-use crate::pins::{BeltEncoder, Edge, Encoder, Moment, Output, PinError, RecordedOutputs};
+use crate::pins::{
+    BeltEncoder, Edge, Encoder, EncoderEvent, Moment, Output, PinError, RecordedOutputs,
+};
 use crate::reject::{RejectConfig, VerdictUse};
 use crate::verdict::{SpanVerdict, Verdict};
 use crate::web::WebConfig;
@@ -114,6 +117,8 @@ impl World {
             pace: Pace::Simulated(self.pace),
             camera,
             encoder: Box::new(BeltEncoder::new(&self.belt).unwrap()),
+            line_counts: LineCounts::Camera,
+            clock: RealClock::start(),
             workers: vec![engine; self.workers],
             replay: None,
             record: None,
@@ -322,7 +327,7 @@ impl Inspector for BrightEngine {
 struct Deaf;
 
 impl Encoder for Deaf {
-    fn next_position(&mut self, _: u64) -> Result<Option<Moment>, PinError> {
+    fn next_event(&mut self, _: u64) -> Result<Option<EncoderEvent>, PinError> {
         Ok(None)
     }
 }

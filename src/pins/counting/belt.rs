@@ -1,6 +1,6 @@
 //! The encoder of a belt that is only described.
 
-use super::{Encoder, Moment, PinError};
+use super::super::{Encoder, EncoderEvent, Moment, PinError};
 use crate::block::LineStamp;
 use crate::camera::{Belt, BeltSpec, CameraError};
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ impl BeltEncoder {
 }
 
 impl Encoder for BeltEncoder {
-    fn next_position(&mut self, until_ns: u64) -> Result<Option<Moment>, PinError> {
+    fn next_event(&mut self, until_ns: u64) -> Result<Option<EncoderEvent>, PinError> {
         if self.ahead.is_empty() {
             let line = self.belt.next_line();
             self.ahead.extend(self.belt.detour());
@@ -35,9 +35,11 @@ impl Encoder for BeltEncoder {
             .ahead
             .front()
             .filter(|next| next.exposure_ns <= until_ns);
-        let due = due.map(|next| Moment {
-            ns: next.exposure_ns,
-            count: next.count,
+        let due = due.map(|next| {
+            EncoderEvent::Position(Moment {
+                ns: next.exposure_ns,
+                count: next.count,
+            })
         });
         if due.is_some() {
             self.ahead.pop_front();
@@ -64,7 +66,9 @@ mod tests {
         let mut encoder = BeltEncoder::new(&spec).unwrap();
         let mut seen = Vec::new();
         for until_ms in [0, 1, 3, 9] {
-            while let Some(at) = encoder.next_position(until_ms * 1_000_000).unwrap() {
+            while let Some(EncoderEvent::Position(at)) =
+                encoder.next_event(until_ms * 1_000_000).unwrap()
+            {
                 assert!(at.ns <= until_ms * 1_000_000);
                 seen.push((at.ns / 1_000_000, at.count.0));
             }

@@ -1,0 +1,248 @@
+//! An encoder on one or two lines, by edge events with the kernel's times.
+
+use super::super::{
+    Channel, ChannelEdge, CountedEdges, Decoding, EdgeCounter, Encoder, EncoderConfig,
+    EncoderEvent, LineConfig, Moment, PinError,
+};
+use super::lines::{look_up, refused};
+use super::outputs::bias;
+use super::{CONSUMER, RETRY_NS};
+use crate::geometry::Count;
+use gpiocdev::Request;
+use gpiocdev::line::{EdgeDetection, EdgeKind, EventClock, Value};
+use std::time::Duration;
+
+/// Words of an edge event of uapi v2 (`struct gpio_v2_line_event`, 48 bytes).
+const EVENT_WORDS: usize = 6;
+
+/// Events taken from the kernel at once.
+const EVENTS: usize = 64;
+
+/// Positions are told at most this often; counts between them are interpolated.
+const SPACING_NS: u64 = 200_000;
+
+/// The encoder of `[pins.encoder]` with `kind = "gpio"`.
+///
+/// Events are read many at a time into a buffer of our own: `read_edge_event()` of gpiocdev 0.8.0 reads
+/// up to eight and returns the first.
+pub struct GpioEncoder {
+    config: EncoderConfig,
+    /// CLOCK_MONOTONIC at the station's time 0.
+    zero_ns: u64,
+    request: Option<Request>,
+    /// Offset of channel A.
+    a_offset: u32,
+    counter: EdgeCounter,
+    words: [u64; EVENT_WORDS * EVENTS],
+    /// Words of `words` that are filled, and taken.
+    filled: usize,
+    taken: usize,
+    told: Moment,
+    untold: Option<Moment>,
+    retry_ns: u64,
+}
+
+impl GpioEncoder {
+    /// Takes the lines and begins to count from 0. `zero_ns` is CLOCK_MONOTONIC at the station's time 0.
+    ///
+    /// # Errors
+    /// Where a line is not found, not unique, held by another program or refused, or the two are not on
+    /// one chip.
+    pub fn open(config: &EncoderConfig, zero_ns: u64) -> Result<Self, PinError> {
+        let EncoderConfig::Gpio {
+            b, edges, reversed, ..
+        } = config
+        else {
+            return Err(PinError::Encoder("it has no lines".to_owned()));
+        };
+        let decoding = match b {
+            Some(_) => Decoding::Quadrature,
+            None => Decoding::Single(*edges),
+        };
+        let mut encoder = Self {
+            config: config.clone(),
+            zero_ns,
+            request: None,
+            a_offset: 0,
+            counter: EdgeCounter::new(decoding, *reversed),
+            words: [0; EVENT_WORDS * EVENTS],
+            filled: 0,
+            taken: 0,
+            told: Moment::default(),
+            untold: None,
+            retry_ns: 0,
+        };
+        encoder.take()?;
+        Ok(encoder)
+    }
+
+    fn take(&mut self) -> Result<(), PinError> {
+        let EncoderConfig::Gpio {
+            a,
+            b,
+            edges,
+            debounce_us,
+            kernel_events,
+            active_low,
+            bias: pull,
+            ..
+        } = &self.config
+        else {
+            return Err(PinError::Encoder("it has no lines".to_owned()));
+        };
+        let first = look_up("encoder", a)?;
+        let second = match b {
+            Some(b) => Some(look_up("encoder", b)?),
+            None => None,
+        };
+        if let (Some(second), Some(b)) = (&second, b)
+            && second.chip != first.chip
+        {
+            return Err(PinError::Encoder(format!(
+                "the lines {a} and {b} are on two chips, {} and {}, whose edges have no common order; use two lines of one chip",
+                first.chip.display(),
+                second.chip.display()
+            )));
+        }
+        let detect = match (&second, edges) {
+            (Some(_), _) | (None, CountedEdges::Both) => EdgeDetection::BothEdges,
+            (None, CountedEdges::Rising) => EdgeDetection::RisingEdge,
+            (None, CountedEdges::Falling) => EdgeDetection::FallingEdge,
+        };
+        let mut builder = Request::builder();
+        builder
+            .with_consumer(CONSUMER)
+            .with_kernel_event_buffer_size(*kernel_events);
+        for found in std::iter::once(&first).chain(&second) {
+            // Settings go to the line named last.
+            builder
+                .with_found_line(found)
+                .as_input()
+                .with_bias(bias(*pull))
+                .with_edge_detection(detect)
+                .with_event_clock(EventClock::Monotonic);
+            if *active_low {
+                builder.as_active_low();
+            }
+            if *debounce_us > 0 {
+                builder.with_debounce_period(Duration::from_micros(u64::from(*debounce_us)));
+            }
+        }
+        let request = builder
+            .request()
+            .map_err(|error| refused("encoder", a, &first, &error))?;
+        let level = |offset| -> Result<bool, PinError> {
+            let value = request
+                .value(offset)
+                .map_err(|error| unreadable(a, &error))?;
+            Ok(value == Value::Active)
+        };
+        let a_high = level(first.info.offset)?;
+        let b_high = match &second {
+            Some(second) => level(second.info.offset)?,
+            None => false,
+        };
+        self.counter.restart(a_high, b_high);
+        self.a_offset = first.info.offset;
+        self.filled = 0;
+        self.taken = 0;
+        self.request = Some(request);
+        Ok(())
+    }
+
+    /// The next edge that the kernel has, if there is one.
+    fn next_edge(&mut self) -> Result<Option<(u64, ChannelEdge)>, gpiocdev::Error> {
+        let Some(request) = &self.request else {
+            return Ok(None);
+        };
+        if self.taken + EVENT_WORDS > self.filled {
+            if !request.has_edge_event()? {
+                return Ok(None);
+            }
+            self.filled = request.read_edge_events_into_slice(&mut self.words)?;
+            self.taken = 0;
+        }
+        let Some(words) = self.words[..self.filled].get(self.taken..self.taken + EVENT_WORDS)
+        else {
+            return Ok(None);
+        };
+        let event = request.edge_event_from_slice(words)?;
+        self.taken += EVENT_WORDS;
+        let channel = if event.offset == self.a_offset {
+            Channel::A
+        } else {
+            Channel::B
+        };
+        Ok(Some((
+            event.timestamp_ns,
+            ChannelEdge {
+                channel,
+                rising: event.kind == EdgeKind::Rising,
+                line_seqno: event.line_seqno,
+            },
+        )))
+    }
+
+    fn name(&self) -> LineConfig {
+        match &self.config {
+            EncoderConfig::Gpio { a, .. } => a.clone(),
+            _ => LineConfig::default(),
+        }
+    }
+}
+
+impl Encoder for GpioEncoder {
+    fn next_event(&mut self, until_ns: u64) -> Result<Option<EncoderEvent>, PinError> {
+        if self.request.is_none() {
+            if until_ns < self.retry_ns {
+                return Ok(None);
+            }
+            self.retry_ns = until_ns + RETRY_NS;
+            return Ok(self.take().is_ok().then_some(EncoderEvent::Back));
+        }
+        loop {
+            let (ns, edge) = match self.next_edge() {
+                Ok(Some(next)) => next,
+                Ok(None) => break,
+                Err(error) => {
+                    self.request = None;
+                    self.retry_ns = until_ns + RETRY_NS;
+                    return Ok(Some(EncoderEvent::Gone(
+                        unreadable(&self.name(), &error).to_string(),
+                    )));
+                }
+            };
+            let edges = self.counter.take(edge);
+            let at = Moment {
+                ns: ns.saturating_sub(self.zero_ns),
+                count: Count(self.counter.count()),
+            };
+            if edges > 0 {
+                self.told = at;
+                self.untold = None;
+                return Ok(Some(EncoderEvent::EdgesLost { at, edges }));
+            }
+            if at.ns >= self.told.ns + SPACING_NS {
+                self.told = at;
+                self.untold = None;
+                return Ok(Some(EncoderEvent::Position(at)));
+            }
+            self.untold = Some(at);
+        }
+        let due = self.untold.filter(|at| until_ns >= at.ns + SPACING_NS);
+        if let Some(at) = due {
+            self.untold = None;
+            self.told = at;
+        }
+        Ok(due.map(EncoderEvent::Position))
+    }
+}
+
+fn unreadable(line: &LineConfig, error: &gpiocdev::Error) -> PinError {
+    PinError::Line {
+        role: "encoder",
+        line: line.to_string(),
+        reason: format!("cannot be read: {error}"),
+        remedy: "it is asked for again; check the chip's supply and driver".to_owned(),
+    }
+}

@@ -1,0 +1,223 @@
+//! Wires that fail: outputs that are lost and come back, an encoder that loses edges or goes away.
+
+use super::*;
+use crate::pins::Outputs;
+use proptest::prelude::*;
+
+/// Outputs that cannot be driven for a while. What is written down is what the pins show: without
+/// current while they are lost.
+struct Loose {
+    pins: RecordedOutputs,
+    lost: std::ops::Range<u64>,
+    told: bool,
+}
+
+impl Loose {
+    fn new(lost: std::ops::Range<u64>) -> Self {
+        Self {
+            pins: RecordedOutputs::default(),
+            lost,
+            told: false,
+        }
+    }
+
+    fn held(&mut self, now: Moment) -> Result<(), PinError> {
+        let news = now.ns >= self.lost.start && !self.told;
+        if news {
+            self.told = true;
+            self.pins.release_all(Moment {
+                ns: self.lost.start,
+                ..now
+            })?;
+        }
+        if news || self.lost.contains(&now.ns) {
+            return Err(PinError::Line {
+                role: "reject",
+                line: "\"REJECT\"".to_owned(),
+                reason: "the chip is gone".to_owned(),
+                remedy: "plug it in".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Outputs for Loose {
+    fn drive(&mut self, output: Output, energised: bool, now: Moment) -> Result<(), PinError> {
+        self.held(now)?;
+        self.pins.drive(output, energised, now)
+    }
+
+    fn check(&mut self, now: Moment) -> Result<(), PinError> {
+        self.held(now)
+    }
+
+    fn release_all(&mut self, now: Moment) -> Result<(), PinError> {
+        self.pins.release_all(now)
+    }
+}
+
+/// A belt's encoder that loses `edges` at one time, and cannot be read during another.
+struct Shaky {
+    belt: BeltEncoder,
+    loses_at_ns: u64,
+    edges: i64,
+    gone: std::ops::Range<u64>,
+    missing: i64,
+    state: Reading,
+}
+
+#[derive(PartialEq)]
+enum Reading {
+    Well,
+    Gone { count: i64 },
+    Over,
+}
+
+impl Encoder for Shaky {
+    fn next_event(&mut self, until_ns: u64) -> Result<Option<EncoderEvent>, PinError> {
+        loop {
+            let next = self.belt.next_event(until_ns)?;
+            let Some(EncoderEvent::Position(mut at)) = next else {
+                return Ok(next);
+            };
+            let truth = at.count.0;
+            at.count.0 -= self.missing;
+            if self.edges != 0 && at.ns >= self.loses_at_ns {
+                let edges = std::mem::take(&mut self.edges);
+                self.missing += edges;
+                at.count.0 -= edges;
+                let edges = edges.unsigned_abs();
+                return Ok(Some(EncoderEvent::EdgesLost { at, edges }));
+            }
+            match self.state {
+                Reading::Well if self.gone.contains(&at.ns) => {
+                    self.state = Reading::Gone { count: at.count.0 };
+                    return Ok(Some(EncoderEvent::Gone("the chip is gone".to_owned())));
+                }
+                Reading::Gone { .. } if self.gone.contains(&at.ns) => {}
+                Reading::Gone { count } => {
+                    self.missing = truth - count;
+                    self.state = Reading::Over;
+                    return Ok(Some(EncoderEvent::Back));
+                }
+                Reading::Well | Reading::Over => return Ok(Some(EncoderEvent::Position(at))),
+            }
+        }
+    }
+}
+
+fn nothing_unproven_passes(
+    world: &World,
+    edges: &[Edge],
+    verdicts: &[(Moment, SpanVerdict, VerdictUse)],
+) -> Result<(), TestCaseError> {
+    let seen = world.seen_lines();
+    let lines = verdicts
+        .iter()
+        .flat_map(|(_, given, _)| std::iter::repeat_n(given.verdict, given.span.lines as usize));
+    let lines: Vec<Verdict> = lines.collect();
+    prop_assert_eq!(lines.len() as u64, world.lines);
+    for (line, passes) in untouched(world, edges).into_iter().enumerate() {
+        let proven = seen[line] && lines[line] == Verdict::Ok && !world.is_defective(line as u64);
+        prop_assert!(
+            !passes || proven,
+            "line {} passed as {:?}",
+            line,
+            lines[line]
+        );
+    }
+    Ok(())
+}
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn lost_outputs_reject_and_come_back(
+        seed in any::<u64>(),
+        from_ns in 0..SECOND_NS * 4 / 5,
+        for_ns in 0..SECOND_NS / 2,
+    ) {
+        let world = World::calm(seed);
+        let folder = folder(&format!("station-loose-{seed}-{from_ns}"));
+        let recorder = Recorder::new(world.camera(), &folder).unwrap();
+        let setup = Setup {
+            record: Some(folder.clone()),
+            ..world.setup(Box::new(recorder))
+        };
+        let mut outputs = Loose::new(from_ns..from_ns + for_ns);
+        let mut told = Told::default();
+        let summary = run(setup, &mut outputs, &mut told).unwrap();
+        prop_assert!(summary.faults >= 1);
+        nothing_unproven_passes(&world, outputs.pins.edges(), &told.0)?;
+        // The web ends after 1.5 s.
+        let last = outputs.pins.edges().iter().rfind(|edge| {
+            edge.output == Output::Ready && edge.energised
+        });
+        prop_assert!(last.is_some_and(|edge| edge.at.ns >= from_ns + for_ns));
+
+        let again = world.replay(&folder);
+        prop_assert_eq!(again.summary, summary);
+        prop_assert_eq!(again.verdicts, told.0);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn web_of_a_shaky_encoder_is_not_trusted(
+        seed in any::<u64>(),
+        loses_at_ns in 0..2 * SECOND_NS,
+        edges in -300i64..300,
+        gone_ns in 0..2 * SECOND_NS,
+        for_ns in 0..SECOND_NS,
+    ) {
+        let world = World::calm(seed);
+        let shaky = Shaky {
+            belt: BeltEncoder::new(&world.belt).unwrap(),
+            loses_at_ns,
+            edges,
+            gone: gone_ns..gone_ns + for_ns,
+            missing: 0,
+            state: Reading::Well,
+        };
+        let folder = folder(&format!("station-shaky-{seed}-{gone_ns}"));
+        let recorder = Recorder::new(world.camera(), &folder).unwrap();
+        let setup = Setup {
+            encoder: Box::new(shaky),
+            line_counts: LineCounts::Encoder,
+            record: Some(folder.clone()),
+            ..world.setup(Box::new(recorder))
+        };
+        let outcome = Outcome::of(setup);
+        nothing_unproven_passes(&world, &outcome.edges, &outcome.verdicts)?;
+        let resets = outcome.summary.accounting.resets;
+        prop_assert!(resets >= 1 + u64::from(edges != 0));
+
+        let again = Outcome::of(Setup {
+            line_counts: LineCounts::Encoder,
+            replay: Some(folder.clone()),
+            encoder: Box::new(Deaf),
+            ..world.setup(Box::new(Replay::open(&folder).unwrap()))
+        });
+        prop_assert_eq!(again, outcome);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+#[test]
+fn lines_without_counts_get_those_of_the_encoder() {
+    let world = World::calm(3);
+    let by_camera = world.run();
+    let by_encoder = Outcome::of(Setup {
+        line_counts: LineCounts::Encoder,
+        ..world.setup(Box::new(world.camera()))
+    });
+    let by_line = Outcome::of(Setup {
+        line_counts: LineCounts::PerLine(world.belt.counts_per_line),
+        ..world.setup(Box::new(world.camera()))
+    });
+    assert_eq!(by_encoder, by_camera);
+    assert_eq!(by_line, by_camera);
+}
