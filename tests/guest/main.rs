@@ -4,5 +4,7 @@
 //! ignored: they load drivers, fill disks and set the clock.
 
 mod brightness_model;
+mod gpio_sim;
+mod pins;
 mod process;
 mod station;

@@ -61,22 +61,35 @@ fn the_account_adds_up_under_the_guests_clock() {
 
 #[test]
 #[ignore = "needs the guest: tests/guest/run-all.sh"]
-fn a_full_disk_costs_evidence_and_nothing_else() {
+fn a_full_disk_costs_records_that_are_counted_and_nothing_else() {
     let place = Place::new("disk");
-    place.station(&real_time(3000));
+    place.station(&real_time(4000));
     let evidence = place.path.join("evidence");
     std::fs::create_dir(&evidence).unwrap();
     tool(&format!(
-        "mount -t tmpfs -o size=1m small {0} && dd if=/dev/zero of={0}/other bs=1k count=1016",
+        "mount -t tmpfs -o size=1m small {}",
         evidence.display()
     ));
+    let other = evidence.join("other");
     let mut program = place.start(&["run", "--config", "station.toml"]);
+    program.wait_record("a verdict", MINUTE, |record| is(record, "verdict"));
+    tool(&format!(
+        "dd if=/dev/zero of={} bs=1k count=2000 2>/dev/null || true",
+        other.display()
+    ));
+    std::thread::sleep(Duration::from_secs(3));
+    std::fs::remove_file(other).unwrap();
     let status = program.end(MINUTE);
-    println!(
-        "{status:?} {} records {}",
-        program.words(),
-        program.journal().len()
-    );
+    let (words, journal) = (program.words(), program.journal());
+    tool(&format!("umount {}", evidence.display()));
+    assert_eq!(status.code(), Some(0), "{words}");
+    let stop = journal.last().unwrap();
+    assert!(is(stop, "stop"), "{stop}\n{words}");
+    assert_eq!(stop["accounting"]["lines_travelled"], 4000, "{stop}");
+    let lost = journal
+        .iter()
+        .find(|record| record["fault"]["cause"] == "journal_lost");
+    assert!(lost.is_some(), "{journal:?}\n{words}");
 }
 
 #[test]
