@@ -7,11 +7,14 @@
 //!   no pulse.
 
 mod belt_encoder;
+mod line_encoder;
 mod recorded;
 
 pub use belt_encoder::BeltEncoder;
+pub use line_encoder::LineEncoder;
 pub use recorded::{Edge, RecordedOutputs};
 
+use crate::block::LineStamp;
 use crate::geometry::Count;
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +63,12 @@ pub trait Encoder: Send {
     /// # Errors
     /// Where the encoder cannot be read any more; all web is rejected until it can.
     fn next_position(&mut self, until_ns: u64) -> Result<Option<Moment>, PinError>;
+
+    /// Lines that the camera has delivered, for an encoder that counts by them.
+    fn lines(&mut self, _stamps: &[LineStamp]) {}
+
+    /// The camera is lost, and with it the place of an encoder that counts by its lines.
+    fn camera_lost(&mut self) {}
 }
 
 /// Why a wire does not do what it should.

@@ -20,7 +20,7 @@ pub trait Clock: Send + Sync {
 }
 
 /// The machine's own clocks.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct RealClock {
     start: Instant,
 }
@@ -31,6 +31,25 @@ impl RealClock {
         Self {
             start: Instant::now(),
         }
+    }
+
+    /// The clock's 0.
+    pub fn zero(&self) -> Instant {
+        self.start
+    }
+
+    /// The clock's 0 as CLOCK_MONOTONIC, which the kernel stamps edges and frames with.
+    #[cfg(target_os = "linux")]
+    pub fn zero_monotonic_ns(&self) -> u64 {
+        let mut now = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: `now` is a valid place for a timespec; the call writes nothing else.
+        let failed = unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+        debug_assert_eq!(failed, 0, "every Linux has CLOCK_MONOTONIC");
+        let now_ns = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+        now_ns.saturating_sub(self.now_ns())
     }
 }
 

@@ -94,6 +94,16 @@ impl<'q> Feed<'q> {
         Ok(self.encoder.next_position(until_ns)?)
     }
 
+    /// Tells the encoder which lines have come.
+    pub fn lines(&mut self, block: &Block) {
+        self.encoder.lines(&block.stamps);
+    }
+
+    /// Tells the encoder that the camera is lost.
+    pub fn camera_lost(&mut self) {
+        self.encoder.camera_lost();
+    }
+
     /// Tiles handed out and not taken back.
     pub fn outstanding(&self) -> u64 {
         self.handed_out - self.taken_back

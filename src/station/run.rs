@@ -15,6 +15,7 @@ use crate::reject::{Accounting, RejectConfig};
 use crate::web::WebConfig;
 use heapless::spsc::Queue;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Everything that a run is made of.
@@ -24,6 +25,10 @@ pub struct Setup<I> {
     pub pace: Pace,
     pub camera: Box<dyn Camera>,
     pub encoder: Box<dyn Encoder>,
+    /// For a run in real time; its 0 is that of all moments.
+    pub clock: RealClock,
+    /// Ends the run in order once it is set.
+    pub interrupted: Arc<AtomicBool>,
     /// One thread each.
     pub workers: Vec<I>,
     /// A recording whose order of inputs is taken instead of `pace` and `encoder`.
@@ -78,7 +83,7 @@ fn run_core<I: Inspector + 'static>(
     core: &mut Core,
     out: &mut Surroundings<'_>,
 ) -> Result<Summary, StationError> {
-    let clock = RealClock::start();
+    let clock = setup.clock;
     let paced: Option<&dyn Clock> = match (&setup.pace, &setup.replay) {
         (Pace::Real, None) => Some(&clock),
         _ => None,
@@ -114,6 +119,7 @@ fn run_core<I: Inspector + 'static>(
         recorder,
         in_flight,
         failed: None,
+        interrupted: setup.interrupted,
     };
     std::thread::scope(|scope| {
         std::thread::Builder::new()
@@ -133,6 +139,7 @@ struct Shell<'q> {
     in_flight: u64,
     /// Why the source ended before its end; told when its web has passed.
     failed: Option<StationError>,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Shell<'_> {
@@ -144,6 +151,7 @@ impl Shell<'_> {
         core.operate(out)?;
         loop {
             let input = match &mut self.schedule {
+                _ if self.interrupted.load(Ordering::Relaxed) => Input::Stop { ns: core.now().ns },
                 Schedule::Simulated(simulation) => simulation.next(&mut self.feed, core)?,
                 Schedule::Real(clock) => clock.next(&mut self.feed, core)?,
                 Schedule::Replayed(inputs) => inputs.next()?,
@@ -185,13 +193,17 @@ impl Shell<'_> {
                 } else {
                     Ok(())
                 };
+                self.feed.lines(&block);
                 self.feed.give_back(block);
                 if wanted {
                     return done;
                 }
             },
             Input::Lost { ns } => match self.feed.take()? {
-                Captured::Lost(message) => core.lost(ns, message, out),
+                Captured::Lost(message) => {
+                    self.feed.camera_lost();
+                    core.lost(ns, message, out)
+                }
                 _ => Err(StationError::ThreadLost("capture")),
             },
             Input::Tile { ns, number } => {

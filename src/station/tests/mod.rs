@@ -5,7 +5,7 @@ mod keeping;
 mod properties;
 mod replay;
 
-use super::{Pace, Setup, SimulatedPace, Summary, Witness, run};
+use super::{Pace, RealClock, Setup, SimulatedPace, Summary, Witness, run};
 use crate::block::Block;
 use crate::camera::{
     Belt, BeltSpec, BlockEvent, Camera, CameraError, FaultInjector, FaultRates, LineFormat, Random,
@@ -114,6 +114,8 @@ impl World {
             pace: Pace::Simulated(self.pace),
             camera,
             encoder: Box::new(BeltEncoder::new(&self.belt).unwrap()),
+            clock: RealClock::start(),
+            interrupted: std::sync::Arc::default(),
             workers: vec![engine; self.workers],
             replay: None,
             record: None,
