@@ -30,6 +30,18 @@ max_speed_counts_per_s = 4000
 span_lines = 64
 "#;
 
+const LIVE: &str = r#"
+[source]
+kind = "v4l2"
+device = "gone/video0"
+width_px = 640
+lines_per_block = 64
+line_rate_hz = 1000.0
+counts_per_line = 1
+[reject]
+margin_counts = 128
+"#;
+
 fn json_lines(text: &[u8]) -> Vec<Value> {
     let text = std::str::from_utf8(text).unwrap();
     text.lines()
@@ -201,6 +213,36 @@ const CASES: &[Case] = &[
         says: &["distance_counts 100", "move the ejector away"],
     },
     Case {
+        name: "camera in simulated time",
+        prepare: |folder| folder.write("s.toml", LIVE.as_bytes()),
+        args: &["run", "--config", "s.toml"],
+        says: &["a live camera cannot run in simulated time", "--real-time"],
+    },
+    Case {
+        name: "no camera",
+        prepare: |folder| folder.write("s.toml", LIVE.as_bytes()),
+        args: &["run", "--config", "s.toml", "--real-time"],
+        says: &["source.device", "'gone/video0'", "cable and power"],
+    },
+    Case {
+        name: "no node of a camera",
+        prepare: |folder| {
+            folder.write("gone/video0", b"a file");
+            folder.write("s.toml", LIVE.as_bytes());
+        },
+        args: &["run", "--config", "s.toml", "--real-time"],
+        says: &["source.device", "'gone/video0'", "node of a camera"],
+    },
+    Case {
+        name: "camera that cannot be",
+        prepare: |folder| {
+            let text = LIVE.replace("width_px = 640", "width_px = 0");
+            folder.write("s.toml", text.as_bytes());
+        },
+        args: &["run", "--config", "s.toml", "--real-time"],
+        says: &["source.width_px: give 1 to 65536"],
+    },
+    Case {
         name: "no strips",
         prepare: |folder| folder.make("web"),
         args: &["run", "--strips", "web"],
@@ -319,4 +361,44 @@ fn the_line_runs_on_when_nobody_can_be_told() {
         records[records.len() - 1]["accounting"]["lines_travelled"],
         1500
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_the_run_in_order() {
+    use std::io::Read;
+    let folder = Folder::new("run signal");
+    let slow = SMALL
+        .replace("lines = 1500", "lines = 1000000")
+        .replace("defect_spacing_lines = 400", "defect_spacing_lines = 0");
+    folder.write("station.toml", slow.as_bytes());
+    for signal in ["INT", "TERM"] {
+        let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_blemish"))
+            .args(["run", "--config", "station.toml", "--real-time"])
+            .args(["--evidence", signal, "--pulses"])
+            .arg(format!("{signal}.jsonl"))
+            .current_dir(&folder.path)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = run.stdout.take().unwrap();
+        // The first line of output shows that it runs.
+        let mut first = [0; 1];
+        stdout.read_exact(&mut first).unwrap();
+        let sent = std::process::Command::new("kill")
+            .args(["-s", signal, &run.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        let mut told = String::new();
+        stdout.read_to_string(&mut told).unwrap();
+        assert_eq!(run.wait().unwrap().code(), Some(0), "{told}");
+        assert!(told.contains("lines     "), "{told}");
+        let records = journal(&folder, signal);
+        let last = &records[records.len() - 1];
+        assert_eq!(last["event"], "stop");
+        let edges = json_lines(&folder.read(&format!("{signal}.jsonl")));
+        let rejects = edges.iter().rfind(|edge| edge["output"] == "reject");
+        assert!(rejects.is_none_or(|edge| edge["energised"] == false));
+    }
 }

@@ -41,6 +41,10 @@ pub enum CameraError {
     /// The belt's description makes no sense.
     #[error("the belt cannot move like that: {0}")]
     Belt(String),
+    /// A V4L2 device that cannot be used as configured.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Device(#[from] super::v4l2::DeviceError),
     /// A live camera that is gone.
     #[error(
         "the camera is lost ({0}); check its cable and power, the station tries again by itself"

@@ -17,6 +17,8 @@ mod recorder;
 mod replay;
 mod strips;
 mod synthetic;
+#[cfg(target_os = "linux")]
+mod v4l2;
 mod web_texture;
 
 pub use belt::{Belt, BeltSpec, Move};
@@ -28,12 +30,19 @@ pub use recorder::{RECORDING_SCHEMA, Recorder, RecordingHeader};
 pub use replay::Replay;
 pub use strips::Strips;
 pub use synthetic::{Synthetic, SyntheticSpec};
+#[cfg(target_os = "linux")]
+pub use v4l2::{ControlValue, DeviceError, FrameCounts, PixelFormat, V4l2Camera, V4l2Spec, Zero};
 pub use web_texture::{Defect, DefectKind, Truth, WebSpec, WebTexture, plan_defects};
 
 use crate::block::{Block, LineStamp};
 use crate::geometry::LineNumber;
 use crate::picture::{Picture, Samples};
 use std::time::Duration;
+
+/// Added to all counts of a live camera whose lines are counted by their number, each time that web
+/// may have passed it unseen: more than any web can have travelled, so that the ledger takes it as an
+/// encoder fault and rejects all web between camera and ejector.
+pub const PLACE_LOST_COUNTS: i64 = 1 << 30;
 
 /// How the lines of a camera look, from its start to its stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

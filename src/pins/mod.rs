@@ -11,6 +11,7 @@ mod config;
 mod counting;
 #[cfg(target_os = "linux")]
 mod gpio;
+mod line_encoder;
 mod recorded;
 
 pub use both::WatchedOutputs;
@@ -21,6 +22,7 @@ pub use counting::{
 };
 #[cfg(target_os = "linux")]
 pub use gpio::{GpioEncoder, GpioOutputs, SeenLine, find_line, seen_lines};
+pub use line_encoder::CameraLineEncoder;
 pub use recorded::{Edge, RecordedOutputs};
 
 use crate::block::LineStamp;
@@ -122,6 +124,9 @@ pub trait Encoder: Send {
 
     /// Lines that the camera has delivered, for an encoder that counts by them.
     fn lines(&mut self, _stamps: &[LineStamp]) {}
+
+    /// The camera is lost, and with it the place of an encoder that counts by its lines.
+    fn camera_lost(&mut self) {}
 }
 
 /// Why a wire does not do what it should.

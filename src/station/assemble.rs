@@ -2,17 +2,21 @@
 
 use super::{LineCounts, Pace, RealClock, Setup, Source, StationConfig, StationError};
 use crate::camera::{
-    BeltSpec, Camera, FaultInjector, FaultRates, LineFormat, Recorder, Replay, Strips, Synthetic,
+    Camera, FaultInjector, FaultRates, LineFormat, Recorder, Replay, Strips, Synthetic,
     SyntheticSpec, WebSpec, plan_defects,
 };
+#[cfg(target_os = "linux")]
+use crate::camera::{V4l2Camera, V4l2Spec, Zero};
 use crate::engine::TractInspector;
 use crate::model::{Bundle, Metadata, Preparation};
 use crate::pins::{
-    BeltEncoder, Encoder, EncoderConfig, EncoderEvent, LineEncoder, Outputs, PinError, PinsConfig,
-    TimeEncoder,
+    BeltEncoder, CameraLineEncoder, Encoder, EncoderConfig, EncoderEvent, LineEncoder, Outputs,
+    PinError, PinsConfig, TimeEncoder,
 };
+use crate::reject::RejectConfig;
 use crate::web::WebConfig;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Tiles under way at once where the configuration does not say.
 const TILES_IN_FLIGHT: u32 = 8;
@@ -68,7 +72,7 @@ impl StationConfig {
                     belt: self.belt.clone(),
                 })
             }
-            Source::Strips { .. } => None,
+            _ => None,
         }
     }
 }
@@ -120,8 +124,14 @@ pub fn assemble(
     bundle: &Bundle,
     sources: &Sources,
 ) -> Result<Setup<TractInspector>, StationError> {
-    let mut camera = open_camera(config, sources)?;
     let clock = RealClock::start();
+    if config.source.is_live() && sources.replay.is_none() && config.pace != Pace::Real {
+        return Err(StationError::Contradiction(
+            "a live camera cannot run in simulated time; set pace kind = \"real\" or give --real-time"
+                .to_owned(),
+        ));
+    }
+    let mut camera = open_camera(config, sources, &clock)?;
     let encoder = match &sources.replay {
         Some(_) => Box::new(NoEncoder),
         None => open_encoder(config, &clock)?,
@@ -155,13 +165,18 @@ pub fn assemble(
         encoder,
         line_counts,
         clock,
+        interrupted: Arc::default(),
         workers: (0..workers).map(|_| bundle.inspector()).collect(),
         replay: sources.replay.clone(),
         record: sources.record.clone(),
     })
 }
 
-fn open_camera(config: &StationConfig, sources: &Sources) -> Result<Box<dyn Camera>, StationError> {
+fn open_camera(
+    config: &StationConfig,
+    sources: &Sources,
+    clock: &RealClock,
+) -> Result<Box<dyn Camera>, StationError> {
     if let Some(folder) = &sources.replay {
         return Ok(Box::new(Replay::open(folder)?));
     }
@@ -174,6 +189,14 @@ fn open_camera(config: &StationConfig, sources: &Sources) -> Result<Box<dyn Came
             },
             None,
         ) => Box::new(Strips::open(folder, *lines_per_block, &config.belt)?),
+        #[cfg(target_os = "linux")]
+        (Source::V4l2(spec), None) => {
+            let zero = Zero {
+                at: clock.zero(),
+                monotonic_ns: clock.zero_monotonic_ns(),
+            };
+            Box::new(V4l2Camera::open(spec, zero)?)
+        }
         (Source::Synthetic { .. }, None) => {
             return Err(StationError::Contradiction(
                 "a synthetic source without a web".to_owned(),
@@ -230,14 +253,18 @@ fn open_encoder(
                 .to_owned(),
         ));
     }
-    Ok(match &pins.encoder {
-        None => {
+    Ok(match (&pins.encoder, &config.source) {
+        #[cfg(target_os = "linux")]
+        (None, Source::V4l2(spec)) => Box::new(line_encoder(spec, config)?),
+        (None, _) => {
             check_belt(config)?;
             Box::new(BeltEncoder::new(&config.belt)?)
         }
-        Some(EncoderConfig::ByLine { .. }) => Box::new(LineEncoder::new()),
-        Some(EncoderConfig::ByTime { counts_per_s }) => Box::new(TimeEncoder::new(*counts_per_s)),
-        Some(gpio @ EncoderConfig::Gpio { .. }) => open_gpio(gpio, clock)?,
+        (Some(EncoderConfig::ByLine { .. }), _) => Box::new(LineEncoder::new()),
+        (Some(EncoderConfig::ByTime { counts_per_s }), _) => {
+            Box::new(TimeEncoder::new(*counts_per_s))
+        }
+        (Some(gpio @ EncoderConfig::Gpio { .. }), _) => open_gpio(gpio, clock)?,
     })
 }
 
@@ -252,19 +279,49 @@ fn open_gpio(_: &EncoderConfig, _: &RealClock) -> Result<Box<dyn Encoder>, PinEr
     Err(PinError::Encoder("GPIO lines need Linux".to_owned()))
 }
 
+/// Where the web is by the camera's own lines: known to within two blocks, which the ledger's margin
+/// must cover.
+#[cfg(target_os = "linux")]
+fn line_encoder(
+    spec: &V4l2Spec,
+    config: &StationConfig,
+) -> Result<CameraLineEncoder, StationError> {
+    let reject = &config.reject;
+    check_travel("source", spec.counts_per_line, spec.line_rate_hz, reject)?;
+    let reach_counts = 2 * u64::from(spec.lines_per_block) * u64::from(spec.counts_per_line);
+    if u64::from(reject.margin_counts) < reach_counts {
+        return Err(StationError::Contradiction(format!(
+            "without an encoder the web's place is known to within two blocks, {reach_counts} counts, but reject.margin_counts is {}; raise it, lower source.lines_per_block, or wire an encoder",
+            reject.margin_counts
+        )));
+    }
+    let reach = (spec.timeout_ms == 0).then_some(reach_counts as u32);
+    Ok(CameraLineEncoder::new(reach, reject.max_speed_counts_per_s))
+}
+
 /// The belt must not be faster, nor its lines farther apart, than the ledger is told.
 fn check_belt(config: &StationConfig) -> Result<(), StationError> {
-    let BeltSpec {
-        counts_per_line, ..
-    } = config.belt;
-    let reject = &config.reject;
+    check_travel(
+        "belt",
+        config.belt.counts_per_line,
+        config.belt.fastest_line_rate_hz(),
+        &config.reject,
+    )
+}
+
+fn check_travel(
+    table: &str,
+    counts_per_line: u32,
+    fastest_line_rate_hz: f64,
+    reject: &RejectConfig,
+) -> Result<(), StationError> {
     if counts_per_line > reject.max_counts_per_line {
         return Err(StationError::Contradiction(format!(
-            "belt.counts_per_line {counts_per_line} is above reject.max_counts_per_line {}; set them to the encoder's steps per line",
+            "{table}.counts_per_line {counts_per_line} is above reject.max_counts_per_line {}; set them to the encoder's steps per line",
             reject.max_counts_per_line
         )));
     }
-    let fastest = config.belt.fastest_line_rate_hz() * f64::from(counts_per_line);
+    let fastest = fastest_line_rate_hz * f64::from(counts_per_line);
     if fastest > f64::from(reject.max_speed_counts_per_s) {
         return Err(StationError::Contradiction(format!(
             "the belt runs at up to {fastest} counts/s, but reject.max_speed_counts_per_s is {}; raise it or slow the belt",

@@ -83,11 +83,17 @@ impl Capture<'_> {
     }
 
     fn restart(&mut self) {
+        let mut told = String::new();
         while !self.stop.load(Ordering::Acquire) {
             match self.camera.start() {
                 Ok(()) => return,
                 Err(error) => {
-                    log::warn!("{error}");
+                    // Twice a second for as long as a camera is away would fill any log.
+                    let why = error.to_string();
+                    if why != told {
+                        log::warn!("{why}");
+                        told = why;
+                    }
                     std::thread::sleep(RETRY);
                 }
             }

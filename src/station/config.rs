@@ -1,6 +1,8 @@
 //! A station's TOML.
 
 use super::StationError;
+#[cfg(target_os = "linux")]
+use crate::camera::V4l2Spec;
 use crate::camera::{BeltSpec, FaultRates};
 use crate::evidence::JournalLimits;
 use crate::pins::PinsConfig;
@@ -85,6 +87,20 @@ pub enum Source {
         #[serde(default = "defaults::lines_per_block")]
         lines_per_block: u32,
     },
+    /// A live line camera.
+    #[cfg(target_os = "linux")]
+    V4l2(V4l2Spec),
+}
+
+impl Source {
+    /// Whether lines come when they come: such a source cannot run in simulated time.
+    pub const fn is_live(&self) -> bool {
+        match self {
+            Source::Synthetic { .. } | Source::Strips { .. } => false,
+            #[cfg(target_os = "linux")]
+            Source::V4l2(_) => true,
+        }
+    }
 }
 
 mod defaults {
@@ -271,6 +287,43 @@ mod tests {
         let other: Vec<&str> = other.take_while(|line| !line.starts_with("and")).collect();
         let source: Source = toml::from_str(&other.join("\n")).unwrap();
         assert_eq!(source, default.source);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_reference_shows_all_keys_of_a_live_camera() {
+        use crate::camera::{ControlValue, PixelFormat};
+        let page = include_str!("../../docs/ref/config.md");
+        let (_, rest) = page.split_once("## A live camera").unwrap();
+        let (_, rest) = rest.split_once("```toml").unwrap();
+        let (text, _) = rest.split_once("```").unwrap();
+        let shown: StationConfig = toml::from_str(&text.replace("# input", "input")).unwrap();
+        assert!(shown.source.is_live());
+        let Source::V4l2(spec) = &shown.source else {
+            panic!()
+        };
+        let written = toml::to_string(spec).unwrap();
+        let keys = written.lines().filter_map(|line| line.split_once(" = "));
+        for (key, _) in keys {
+            assert!(text.contains(&format!("{key} = ")), "{key}");
+        }
+        assert_eq!(spec.controls["ExposureTime"], ControlValue::Integer(200));
+        let least = "kind = 'v4l2'\ndevice = 'd'\nwidth_px = 1\nlines_per_block = 1\nline_rate_hz = 1.0\ncounts_per_line = 1";
+        let Source::V4l2(defaults) = toml::from_str(least).unwrap() else {
+            panic!()
+        };
+        assert_eq!(
+            (spec.format, spec.buffers, spec.timeout_ms),
+            (defaults.format, defaults.buffers, defaults.timeout_ms)
+        );
+        assert_eq!(defaults.format, PixelFormat::Grey);
+        let config = StationConfig {
+            source: shown.source,
+            ..StationConfig::default()
+        };
+        let text = config.to_toml().unwrap();
+        assert_eq!(toml::from_str::<StationConfig>(&text).unwrap(), config);
+        assert!(toml::from_str::<Source>(&format!("{least}\ngain = 1")).is_err());
     }
 
     #[test]

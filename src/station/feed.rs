@@ -100,6 +100,11 @@ impl<'q> Feed<'q> {
         self.encoder.lines(&block.stamps);
     }
 
+    /// Tells the encoder that the camera is lost.
+    pub fn camera_lost(&mut self) {
+        self.encoder.camera_lost();
+    }
+
     /// Tiles handed out and not taken back.
     pub fn outstanding(&self) -> u64 {
         self.handed_out - self.taken_back

@@ -16,6 +16,7 @@ use crate::reject::{Accounting, RejectConfig};
 use crate::web::WebConfig;
 use heapless::spsc::Queue;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Everything that a run is made of.
@@ -28,6 +29,8 @@ pub struct Setup<I> {
     pub line_counts: LineCounts,
     /// For a run in real time; its 0 is that of all moments.
     pub clock: RealClock,
+    /// Ends the run in order once it is set.
+    pub interrupted: Arc<AtomicBool>,
     /// One thread each.
     pub workers: Vec<I>,
     /// A recording whose order of inputs is taken instead of `pace` and `encoder`.
@@ -124,6 +127,7 @@ fn run_core<I: Inspector + 'static>(
         in_flight,
         failed: None,
         check_pins_ns: 0,
+        interrupted: setup.interrupted,
     };
     std::thread::scope(|scope| {
         std::thread::Builder::new()
@@ -145,6 +149,7 @@ struct Shell<'q> {
     failed: Option<StationError>,
     /// When the outputs are looked at next.
     check_pins_ns: u64,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Shell<'_> {
@@ -157,6 +162,7 @@ impl Shell<'_> {
         loop {
             let pins = self.pins_input(core, out);
             let input = match (&mut self.schedule, pins) {
+                _ if self.interrupted.load(Ordering::Relaxed) => Input::Stop { ns: core.now().ns },
                 (_, Some(input)) => input,
                 (Schedule::Replayed(inputs), None) => inputs.next()?,
                 (Schedule::Simulated(simulation), None) => simulation.next(&mut self.feed, core)?,
@@ -238,7 +244,10 @@ impl Shell<'_> {
                 }
             },
             Input::Lost { ns } => match self.feed.take()? {
-                Captured::Lost(message) => core.lost(ns, message, out),
+                Captured::Lost(message) => {
+                    self.feed.camera_lost();
+                    core.lost(ns, message, out)
+                }
                 _ => Err(StationError::ThreadLost("capture")),
             },
             Input::Tile { ns, number } => {

@@ -19,6 +19,8 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// Lines kept for pictures of defects where not the whole web is.
@@ -94,6 +96,7 @@ impl Session {
             None => None,
         };
         let real = setup.clock;
+        end_on_signals(&setup.interrupted)?;
         let in_real_time = self.config.pace == Pace::Real && self.sources.replay.is_none();
         let clock: &dyn Clock = if in_real_time { &real } else { &SimulatedClock };
         let keeper = match &self.config.evidence.folder {
@@ -227,6 +230,18 @@ impl Session {
         journaling.write(at, start);
         Ok(())
     }
+}
+
+/// SIGINT and SIGTERM end the run in order, a second one at once: the outputs then lose their current
+/// with the process.
+fn end_on_signals(interrupted: &Arc<AtomicBool>) -> std::io::Result<()> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    for signal in [SIGINT, SIGTERM] {
+        let code = 128 + signal;
+        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(interrupted))?;
+        signal_hook::flag::register(signal, Arc::clone(interrupted))?;
+    }
+    Ok(())
 }
 
 /// Refuses a report that will not be writable, before the work is done for it.

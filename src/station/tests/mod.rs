@@ -119,6 +119,7 @@ impl World {
             encoder: Box::new(BeltEncoder::new(&self.belt).unwrap()),
             line_counts: LineCounts::Camera,
             clock: RealClock::start(),
+            interrupted: std::sync::Arc::default(),
             workers: vec![engine; self.workers],
             replay: None,
             record: None,

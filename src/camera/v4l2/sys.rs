@@ -1,0 +1,248 @@
+//! The kernel's calls, each once.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use v4l::device::Handle;
+use v4l::v4l_sys::{
+    v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE as VIDEO_CAPTURE,
+    v4l2_memory_V4L2_MEMORY_MMAP as MEMORY_MMAP,
+};
+use v4l::v4l_sys::{v4l2_buffer, v4l2_format, v4l2_requestbuffers, v4l2_streamparm};
+use v4l::v4l2::vidioc;
+
+/// Structures of the kernel's interface that may be all zeros.
+///
+/// # Safety
+/// Only for plain data for which every bit pattern is a value.
+pub(super) unsafe trait Plain: Copy {
+    fn zeroed() -> Self {
+        // SAFETY: the implementor promises that zeros are a value.
+        unsafe { std::mem::zeroed() }
+    }
+}
+
+macro_rules! plain {
+    ($($kind:ty),* $(,)?) => {
+        // SAFETY: C structures of integers, arrays, unions of such, and pointers that may be null.
+        $(unsafe impl Plain for $kind {})*
+    };
+}
+
+plain!(
+    v4l2_buffer,
+    v4l2_format,
+    v4l2_requestbuffers,
+    v4l2_streamparm,
+    v4l::v4l_sys::v4l2_capability,
+    v4l::v4l_sys::v4l2_control,
+    v4l::v4l_sys::v4l2_query_ext_ctrl,
+    v4l::v4l_sys::v4l2_querymenu,
+    u32,
+);
+
+/// An open device. The descriptor closes with the last of its clones.
+#[derive(Clone)]
+pub(super) struct Node {
+    handle: Arc<Handle>,
+}
+
+/// What came of waiting for a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ready {
+    /// A buffer may be taken.
+    Buffer,
+    /// Time is over, or a signal came.
+    Nothing,
+    /// The stream has failed (POLLERR) or the device has gone (POLLHUP).
+    Failed,
+}
+
+impl Node {
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let device = v4l::Device::with_path(path)?;
+        Ok(Self {
+            handle: device.handle(),
+        })
+    }
+
+    pub fn call<T: Plain>(&self, request: vidioc::_IOC_TYPE, with: &mut T) -> io::Result<()> {
+        let with: *mut T = with;
+        loop {
+            // SAFETY: `request` carries the size of its structure, every use in this module pairs it
+            // with that structure, and it lives and is writable during the call.
+            match unsafe { v4l::v4l2::ioctl(self.handle.fd(), request, with.cast()) } {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
+    pub fn wait(&self, patience: std::time::Duration) -> io::Result<Ready> {
+        let mut watched = libc::pollfd {
+            fd: self.handle.fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let patience_ms = libc::c_int::try_from(patience.as_millis()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: one valid `pollfd`, which lives during the call.
+        match unsafe { libc::poll(&raw mut watched, 1, patience_ms) } {
+            0 => Ok(Ready::Nothing),
+            -1 => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => Ok(Ready::Nothing),
+                error => Err(error),
+            },
+            _ if watched.revents & (libc::POLLERR | libc::POLLHUP | libc::POLLNVAL) != 0 => {
+                Ok(Ready::Failed)
+            }
+            _ => Ok(Ready::Buffer),
+        }
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Node({})", self.handle.fd())
+    }
+}
+
+/// A buffer that was taken from the driver; it must be [given back](Queue::give_back).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    index: u32,
+    pub bytes_used: usize,
+    pub sequence: u32,
+    pub flags: u32,
+    /// By the clock that the flags name.
+    pub stamp_ns: u64,
+}
+
+/// A stream of mapped buffers. The convenience stream of `v4l` 0.14 is of no use here: after one
+/// time-out its every call fails (its `next` queues a buffer that the kernel still owns).
+#[derive(Debug)]
+pub(super) struct Queue {
+    node: Node,
+    maps: Vec<Map>,
+}
+
+#[derive(Debug)]
+struct Map {
+    start: *mut u8,
+    bytes: usize,
+}
+
+// SAFETY: the mapping belongs to the process, not to a thread, and is only read through `&Queue`.
+unsafe impl Send for Map {}
+
+impl Queue {
+    /// Maps `buffers` buffers, gives them to the driver and starts the stream.
+    pub fn start(node: &Node, buffers: u32) -> io::Result<Self> {
+        let mut request = v4l2_requestbuffers {
+            count: buffers,
+            type_: VIDEO_CAPTURE,
+            memory: MEMORY_MMAP,
+            ..Plain::zeroed()
+        };
+        node.call(vidioc::VIDIOC_REQBUFS, &mut request)?;
+        let mut queue = Self {
+            node: node.clone(),
+            maps: Vec::with_capacity(request.count as usize),
+        };
+        for index in 0..request.count {
+            let mut buffer = descriptor(index);
+            node.call(vidioc::VIDIOC_QUERYBUF, &mut buffer)?;
+            queue.map(&buffer)?;
+            node.call(vidioc::VIDIOC_QBUF, &mut descriptor(index))?;
+        }
+        node.call(vidioc::VIDIOC_STREAMON, &mut { VIDEO_CAPTURE })?;
+        Ok(queue)
+    }
+
+    fn map(&mut self, buffer: &v4l2_buffer) -> io::Result<()> {
+        let bytes = buffer.length as usize;
+        // SAFETY: the kernel chooses a free address; QUERYBUF for mapped memory sets `m.offset`.
+        let start = unsafe {
+            v4l::v4l2::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                libc::PROT_READ,
+                libc::MAP_SHARED,
+                self.node.handle.fd(),
+                buffer.m.offset.into(),
+            )?
+        };
+        self.maps.push(Map {
+            start: start.cast(),
+            bytes,
+        });
+        Ok(())
+    }
+
+    /// The next filled buffer; `None` where the driver has none after all.
+    pub fn take(&self) -> io::Result<Option<Taken>> {
+        let mut buffer = descriptor(0);
+        match self.node.call(vidioc::VIDIOC_DQBUF, &mut buffer) {
+            Ok(()) => Ok(Some(Taken {
+                index: buffer.index,
+                bytes_used: buffer.bytesused as usize,
+                sequence: buffer.sequence,
+                flags: buffer.flags,
+                stamp_ns: u64::try_from(buffer.timestamp.tv_sec)
+                    .unwrap_or(0)
+                    .saturating_mul(1_000_000_000)
+                    .saturating_add(u64::try_from(buffer.timestamp.tv_usec).unwrap_or(0) * 1000),
+            })),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The bytes that the driver has filled.
+    pub fn bytes(&self, taken: &Taken) -> &[u8] {
+        let Some(map) = self.maps.get(taken.index as usize) else {
+            return &[];
+        };
+        let used = map.bytes.min(taken.bytes_used);
+        // SAFETY: the map is `map.bytes` long and lives as long as `self`; the driver does not write
+        // to a buffer between DQBUF and QBUF.
+        unsafe { std::slice::from_raw_parts(map.start, used) }
+    }
+
+    /// Lets the driver fill it again.
+    pub fn give_back(&self, taken: Taken) -> io::Result<()> {
+        let again = || {
+            self.node
+                .call(vidioc::VIDIOC_QBUF, &mut descriptor(taken.index))
+        };
+        // A driver may refuse once without being broken.
+        again().or_else(|_| again())
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // A device that has gone refuses all of this, and needs none of it.
+        let _ = self
+            .node
+            .call(vidioc::VIDIOC_STREAMOFF, &mut { VIDEO_CAPTURE });
+        for map in self.maps.drain(..) {
+            // SAFETY: mapped by `map`, and no slice of it outlives `self`.
+            let _ = unsafe { v4l::v4l2::munmap(map.start.cast(), map.bytes) };
+        }
+        let mut request = v4l2_requestbuffers {
+            type_: VIDEO_CAPTURE,
+            memory: MEMORY_MMAP,
+            ..Plain::zeroed()
+        };
+        let _ = self.node.call(vidioc::VIDIOC_REQBUFS, &mut request);
+    }
+}
+
+fn descriptor(index: u32) -> v4l2_buffer {
+    v4l2_buffer {
+        index,
+        type_: VIDEO_CAPTURE,
+        memory: MEMORY_MMAP,
+        ..Plain::zeroed()
+    }
+}
