@@ -1,15 +1,18 @@
 //! From a configuration and a bundle to a run.
 
 use super::{LineCounts, Pace, RealClock, Setup, Source, StationConfig, StationError};
+#[cfg(target_os = "linux")]
+use crate::board::Board;
 use crate::camera::{
     BeltSpec, Camera, FaultInjector, FaultRates, LineFormat, Recorder, Replay, Strips, Synthetic,
     SyntheticSpec, WebSpec, plan_defects,
 };
 use crate::engine::TractInspector;
+#[cfg(target_os = "linux")]
+use crate::health::{ThermalWatch, Zone};
 use crate::model::{Bundle, Metadata, Preparation};
 use crate::pins::{
-    BeltEncoder, Encoder, EncoderConfig, EncoderEvent, LineEncoder, Outputs, PinError, PinsConfig,
-    TimeEncoder,
+    BeltEncoder, Encoder, EncoderConfig, EncoderEvent, Outputs, PinError, PinsConfig, TimeEncoder,
 };
 use crate::web::WebConfig;
 use std::path::{Path, PathBuf};
@@ -126,10 +129,9 @@ pub fn assemble(
         Some(_) => Box::new(NoEncoder),
         None => open_encoder(config, &clock)?,
     };
-    let line_counts = match config.pins.encoder {
+    let line_counts = match &config.pins.encoder {
         None => LineCounts::Camera,
-        Some(EncoderConfig::Gpio { .. } | EncoderConfig::ByTime { .. }) => LineCounts::Encoder,
-        Some(EncoderConfig::ByLine { counts_per_line }) => LineCounts::PerLine(counts_per_line),
+        Some(_) => LineCounts::Encoder,
     };
     if let Some(folder) = &sources.record {
         camera = Box::new(Recorder::new(camera, folder)?);
@@ -155,6 +157,9 @@ pub fn assemble(
         encoder,
         line_counts,
         clock,
+        realtime: config.realtime.clone(),
+        #[cfg(target_os = "linux")]
+        thermal: watch_heat(config, sources)?,
         workers: (0..workers).map(|_| bundle.inspector()).collect(),
         replay: sources.replay.clone(),
         record: sources.record.clone(),
@@ -185,6 +190,24 @@ fn open_camera(config: &StationConfig, sources: &Sources) -> Result<Box<dyn Came
     } else {
         Box::new(FaultInjector::new(camera, config.faults))
     })
+}
+
+/// The zone of this machine's board, in real time only.
+#[cfg(target_os = "linux")]
+fn watch_heat(
+    config: &StationConfig,
+    sources: &Sources,
+) -> Result<Option<ThermalWatch>, StationError> {
+    if config.pace != Pace::Real || sources.replay.is_some() {
+        return Ok(None);
+    }
+    let Some((_, board)) = Board::here() else {
+        return Ok(None);
+    };
+    Zone::find(Path::new("/sys/class/thermal"), Some(&board.thermal_zone))
+        .map(|zone| ThermalWatch::start(zone, board.throttles_above_c))
+        .transpose()
+        .map_err(StationError::Threads)
 }
 
 /// Takes the lines of `[pins]`; `None` where outputs are only recorded.
@@ -235,7 +258,6 @@ fn open_encoder(
             check_belt(config)?;
             Box::new(BeltEncoder::new(&config.belt)?)
         }
-        Some(EncoderConfig::ByLine { .. }) => Box::new(LineEncoder::new()),
         Some(EncoderConfig::ByTime { counts_per_s }) => Box::new(TimeEncoder::new(*counts_per_s)),
         Some(gpio @ EncoderConfig::Gpio { .. }) => open_gpio(gpio, clock)?,
     })
