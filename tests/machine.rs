@@ -146,7 +146,11 @@ span_lines = 64
         .iter()
         .any(|said: &String| said.contains("STOPPING=1"))
     {
-        let length = socket.recv(&mut text).unwrap();
+        let length = match socket.recv(&mut text) {
+            Ok(length) => length,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => panic!("{error}, after {heard:?}"),
+        };
         heard.push(String::from_utf8_lossy(&text[..length]).into_owned());
     }
     assert!(station.wait().unwrap().success());

@@ -14,6 +14,7 @@ pub struct Supervision {
     spacing_ns: Option<u64>,
     pinged_ns: Option<u64>,
     ready: bool,
+    unheard: bool,
 }
 
 impl Supervision {
@@ -24,12 +25,16 @@ impl Supervision {
             spacing_ns: sd_notify::watchdog_enabled().map(|limit| limit.as_nanos() as u64 / 4),
             pinged_ns: None,
             ready: false,
+            unheard: false,
         })
     }
 
-    fn tell(states: &[NotifyState<'_>]) {
-        if let Err(error) = sd_notify::notify(states) {
-            log::warn!("cannot tell the service manager: {error}");
+    fn tell(&mut self, states: &[NotifyState<'_>]) {
+        // Once: a manager that is gone would be told of several times a second.
+        if let Err(error) = sd_notify::notify(states)
+            && !std::mem::replace(&mut self.unheard, true)
+        {
+            log::warn!("cannot tell the service manager: {error}; see NOTIFY_SOCKET");
         }
     }
 }
@@ -39,13 +44,13 @@ impl Witness for Supervision {
         let status = NotifyState::Status(state.word());
         match state {
             State::Stopped | State::Aborted => {
-                Self::tell(&[NotifyState::Stopping, status]);
+                self.tell(&[NotifyState::Stopping, status]);
             }
             State::Idle if !self.ready => {
                 self.ready = true;
-                Self::tell(&[NotifyState::Ready, status]);
+                self.tell(&[NotifyState::Ready, status]);
             }
-            _ => Self::tell(&[status]),
+            _ => self.tell(&[status]),
         }
     }
 
@@ -58,7 +63,7 @@ impl Witness for Supervision {
             .is_none_or(|pinged| now.ns >= pinged + spacing_ns)
         {
             self.pinged_ns = Some(now.ns);
-            Self::tell(&[NotifyState::Watchdog]);
+            self.tell(&[NotifyState::Watchdog]);
         }
     }
 }
