@@ -7,17 +7,21 @@
 //!   ejector pulses; neither knows a thread, a clock, a file or a device;
 //! * [`model`] reads bundles and [`engine`] runs them with tract;
 //! * [`camera`], [`pins`] and [`evidence`] are the edges of a station, [`station`] the thin shell of
-//!   threads and clocks that joins them, [`page`] what people look at.
+//!   threads and clocks that joins them, [`page`] what people look at;
+//! * [`board`] knows machines by name, `health` looks whether this one can be a station.
 //!
 //! The trainer (`blemish-train`) uses the same library, so a tile is cut, scaled and scored by one
 //! piece of code in training and on the line.
 
 pub mod block;
+pub mod board;
 pub mod camera;
 pub mod draem;
 pub mod engine;
 pub mod evidence;
 pub mod geometry;
+#[cfg(target_os = "linux")]
+pub mod health;
 pub mod histogram;
 pub mod metrics;
 pub mod model;

@@ -1,8 +1,12 @@
 //! The command line: one file per subcommand, each with its `Args` and its `run`.
 //!
 //! Exit codes: 0 the work is done; 1 it is done and what was asked not to happen did (a defect with
-//! `--fail-on-defect`); 2 bad usage, input or output, with the reason on stderr.
+//! `--fail-on-defect`, a red row of `check`); 2 bad usage, input or output, with the reason on stderr.
 
+#[cfg(target_os = "linux")]
+mod board;
+#[cfg(target_os = "linux")]
+mod check;
 mod demo;
 mod inspect;
 mod model;
@@ -28,6 +32,12 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Show the boards that are known, or look whether this machine is one
+    #[cfg(target_os = "linux")]
+    Board(board::Args),
+    /// Look at everything that a station depends on, and say what to do
+    #[cfg(target_os = "linux")]
+    Check(check::Args),
     /// Run the program's own model on a built-in web with known defects (also without a subcommand)
     Demo(demo::Args),
     /// Inspect a picture, a folder of pictures or a strip of any size
@@ -46,6 +56,10 @@ enum Command {
 /// What the subcommand says: what failed, where, and what to do.
 pub fn run(cli: Cli) -> Outcome {
     match cli.command {
+        #[cfg(target_os = "linux")]
+        Some(Command::Board(args)) => board::run(&args),
+        #[cfg(target_os = "linux")]
+        Some(Command::Check(args)) => check::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Model(args)) => model::run(&args),

@@ -128,6 +128,10 @@ pub enum Event {
         difference: f32,
         tolerance: f32,
     },
+    /// Something that is worth knowing and no fault.
+    Note {
+        text: String,
+    },
     Stop {
         why: String,
         accounting: Box<Accounting>,

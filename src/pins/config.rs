@@ -3,8 +3,8 @@
 use super::{CountedEdges, Output};
 use serde::{Deserialize, Serialize};
 
-/// The wires. Without `reject`, outputs are only recorded; without `encoder`, the web is the
-/// configured belt.
+/// The wires. Without `reject`, outputs are only recorded; without `encoder`, the web's
+/// position comes from a live camera's lines, or is that of the configured belt.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PinsConfig {
@@ -76,9 +76,6 @@ impl PinsConfig {
                     "pins.encoder.counts_per_s is {counts_per_s}; give the web's speed, above 0"
                 ))
             }
-            Some(EncoderConfig::ByLine { counts_per_line: 0 }) => Err(
-                "pins.encoder.counts_per_line is 0; give the counts from line to line".to_owned(),
-            ),
             Some(EncoderConfig::Gpio {
                 kernel_events: 1025..,
                 ..
@@ -206,8 +203,6 @@ pub enum EncoderConfig {
         #[serde(default)]
         bias: Bias,
     },
-    /// The camera's lines, each so many counts: for a camera that is triggered by the web.
-    ByLine { counts_per_line: u32 },
     /// A web of constant speed.
     ByTime { counts_per_s: f64 },
 }
@@ -272,10 +267,6 @@ mod tests {
             (
                 "encoder = { kind = \"by_time\", counts_per_s = 0.0 }",
                 "above 0",
-            ),
-            (
-                "encoder = { kind = \"by_line\", counts_per_line = 0 }",
-                "is 0",
             ),
             (
                 "encoder = { kind = \"gpio\", a = { line = \"A\" }, kernel_events = 2000 }",

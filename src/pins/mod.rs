@@ -17,8 +17,7 @@ mod recorded;
 pub use both::WatchedOutputs;
 pub use config::{Bias, Drive, EncoderConfig, LineConfig, OutputConfig, PinsConfig};
 pub use counting::{
-    BeltEncoder, Channel, ChannelEdge, CountedEdges, Decoding, EdgeCounter, LineEncoder,
-    TimeEncoder, Track,
+    BeltEncoder, Channel, ChannelEdge, CountedEdges, Decoding, EdgeCounter, TimeEncoder, Track,
 };
 #[cfg(target_os = "linux")]
 pub use gpio::{GpioEncoder, GpioOutputs, SeenLine, find_line, seen_lines};

@@ -1,6 +1,8 @@
 //! From a configuration and a bundle to a run.
 
 use super::{LineCounts, Pace, RealClock, Setup, Source, StationConfig, StationError};
+#[cfg(target_os = "linux")]
+use crate::board::Board;
 use crate::camera::{
     Camera, FaultInjector, FaultRates, LineFormat, Recorder, Replay, Strips, Synthetic,
     SyntheticSpec, WebSpec, plan_defects,
@@ -8,9 +10,11 @@ use crate::camera::{
 #[cfg(target_os = "linux")]
 use crate::camera::{V4l2Camera, V4l2Spec, Zero};
 use crate::engine::TractInspector;
+#[cfg(target_os = "linux")]
+use crate::health::{ThermalWatch, Zone};
 use crate::model::{Bundle, Metadata, Preparation};
 use crate::pins::{
-    BeltEncoder, CameraLineEncoder, Encoder, EncoderConfig, EncoderEvent, LineEncoder, Outputs,
+    BeltEncoder, CameraLineEncoder, Encoder, EncoderConfig, EncoderEvent,  Outputs,
     PinError, PinsConfig, TimeEncoder,
 };
 use crate::reject::RejectConfig;
@@ -136,10 +140,9 @@ pub fn assemble(
         Some(_) => Box::new(NoEncoder),
         None => open_encoder(config, &clock)?,
     };
-    let line_counts = match config.pins.encoder {
+    let line_counts = match &config.pins.encoder {
         None => LineCounts::Camera,
-        Some(EncoderConfig::Gpio { .. } | EncoderConfig::ByTime { .. }) => LineCounts::Encoder,
-        Some(EncoderConfig::ByLine { counts_per_line }) => LineCounts::PerLine(counts_per_line),
+        Some(_) => LineCounts::Encoder,
     };
     if let Some(folder) = &sources.record {
         camera = Box::new(Recorder::new(camera, folder)?);
@@ -166,6 +169,9 @@ pub fn assemble(
         line_counts,
         clock,
         interrupted: Arc::default(),
+        realtime: config.realtime.clone(),
+        #[cfg(target_os = "linux")]
+        thermal: watch_heat(config, sources)?,
         workers: (0..workers).map(|_| bundle.inspector()).collect(),
         replay: sources.replay.clone(),
         record: sources.record.clone(),
@@ -208,6 +214,24 @@ fn open_camera(
     } else {
         Box::new(FaultInjector::new(camera, config.faults))
     })
+}
+
+/// The zone of this machine's board, in real time only.
+#[cfg(target_os = "linux")]
+fn watch_heat(
+    config: &StationConfig,
+    sources: &Sources,
+) -> Result<Option<ThermalWatch>, StationError> {
+    if config.pace != Pace::Real || sources.replay.is_some() {
+        return Ok(None);
+    }
+    let Some((_, board)) = Board::here() else {
+        return Ok(None);
+    };
+    Zone::find(Path::new("/sys/class/thermal"), Some(&board.thermal_zone))
+        .map(|zone| ThermalWatch::start(zone, board.throttles_above_c))
+        .transpose()
+        .map_err(StationError::Threads)
 }
 
 /// Takes the lines of `[pins]`; `None` where outputs are only recorded.
@@ -260,7 +284,6 @@ fn open_encoder(
             check_belt(config)?;
             Box::new(BeltEncoder::new(&config.belt)?)
         }
-        (Some(EncoderConfig::ByLine { .. }), _) => Box::new(LineEncoder::new()),
         (Some(EncoderConfig::ByTime { counts_per_s }), _) => {
             Box::new(TimeEncoder::new(*counts_per_s))
         }

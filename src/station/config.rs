@@ -29,6 +29,7 @@ pub struct StationConfig {
     pub evidence: EvidenceConfig,
     /// Which lines drive what; without them, outputs are recorded and the web is `belt`.
     pub pins: PinsConfig,
+    pub realtime: RealtimeConfig,
 }
 
 impl Default for StationConfig {
@@ -45,6 +46,7 @@ impl Default for StationConfig {
             pace: Pace::default(),
             evidence: EvidenceConfig::default(),
             pins: PinsConfig::default(),
+            realtime: RealtimeConfig::default(),
         }
     }
 }
@@ -234,6 +236,21 @@ impl Default for EvidenceConfig {
     }
 }
 
+/// What is asked of the system, in real time only. What is refused is told, and the station runs
+/// without it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RealtimeConfig {
+    /// SCHED_FIFO priority of the thread that drives the pins, at most 99; 0 for none.
+    pub fifo_priority: u8,
+    /// Keep all memory out of the swap.
+    pub lock_memory: bool,
+    /// Processors of the thread that drives the pins; all where there are none.
+    pub line_cpus: Vec<usize>,
+    /// Processors of engine workers and camera; all where there are none.
+    pub worker_cpus: Vec<usize>,
+}
+
 impl StationConfig {
     /// Reads a station's TOML.
     ///
@@ -281,6 +298,10 @@ mod tests {
         assert_eq!(shown.pace, default.pace);
         assert_eq!(shown.reject, default.reject);
         assert_eq!(shown.evidence.journal, default.evidence.journal);
+        assert_eq!(shown.realtime.line_cpus, default.realtime.line_cpus);
+        assert_eq!(shown.realtime.worker_cpus, default.realtime.worker_cpus);
+        assert_eq!(shown.pins.validate(), Ok(()));
+        assert_eq!(shown.pins.lines().len(), 5, "all of them are shown");
         assert_eq!(shown.belt.moves.len(), 3);
         // The other kind of source is shown behind comment signs.
         let other = text.lines().filter_map(|line| line.strip_prefix("# "));

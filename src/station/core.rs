@@ -12,7 +12,7 @@ use crate::verdict::{Reason, Span, SpanVerdict, Verdict};
 use crate::web::{MapRow, Region, Sink, TileId, TileJob, Web, WebConfig};
 
 /// Spans that the ledger holds.
-pub(super) const SPANS: usize = 512;
+pub const SPANS: usize = 512;
 
 /// Positions remembered for lines that come without a count: at one in 200 us, 13 s.
 const POSITIONS: usize = 1 << 16;
@@ -25,8 +25,6 @@ pub enum LineCounts {
     Camera,
     /// From the encoder's positions, by the time of exposure.
     Encoder,
-    /// So many for each line since the start.
-    PerLine(u32),
 }
 
 /// What the core acts on.
@@ -52,6 +50,8 @@ pub(super) struct Core {
     pins_fault: Option<Fault>,
     /// Why an output could not be driven, until it comes back as an input.
     undriven: Option<String>,
+    /// A verdict was given since the last sign of life.
+    gave_verdict: bool,
     /// How far the web ran on between the count where a pulse was due and its command.
     pulse_delay_counts: Histogram,
     heartbeat: bool,
@@ -83,12 +83,13 @@ impl Core {
             line_counts,
             track: Track::new(match line_counts {
                 LineCounts::Encoder => POSITIONS,
-                LineCounts::Camera | LineCounts::PerLine(_) => 1,
+                LineCounts::Camera => 1,
             }),
             camera_fault: None,
             encoder_fault: None,
             pins_fault: None,
             undriven: None,
+            gave_verdict: false,
             pulse_delay_counts: Histogram::default(),
             heartbeat: false,
             last_line: None,
@@ -196,6 +197,18 @@ impl Core {
         self.refresh(ns, self.now.count, out)
     }
 
+    /// The board slows itself down, for this reason, or does no longer.
+    pub fn throttled(&mut self, change: Result<(), String>, out: &mut Surroundings<'_>) {
+        match change {
+            Err(message) => out.witness.fault(self.now, &Fault::Throttled { message }),
+            Ok(()) => {
+                let message = String::new();
+                out.witness
+                    .recovered(self.now, &Fault::Throttled { message });
+            }
+        }
+    }
+
     /// Why an output could not be driven, if that is news.
     pub fn undriven(&mut self) -> Option<String> {
         let message = self.undriven.take();
@@ -217,19 +230,11 @@ impl Core {
     }
 
     fn stamp(&self, block: &mut Block) {
-        let first_line = block.first_line.0;
-        for (row, stamp) in (0u64..).zip(&mut block.stamps) {
-            stamp.count = match self.line_counts {
-                LineCounts::Camera => return,
-                LineCounts::Encoder => {
-                    let known = self.track.count_at(stamp.exposure_ns);
-                    known.unwrap_or(self.now.count)
-                }
-                LineCounts::PerLine(counts) => {
-                    let lines = i64::try_from(first_line + row + 1).unwrap_or(i64::MAX);
-                    Count(lines.saturating_mul(i64::from(counts)))
-                }
-            };
+        if self.line_counts == LineCounts::Encoder {
+            for stamp in &mut block.stamps {
+                let known = self.track.count_at(stamp.exposure_ns);
+                stamp.count = known.unwrap_or(self.now.count);
+            }
         }
     }
 
@@ -429,6 +434,7 @@ impl Core {
     /// The heartbeat lives on verdicts alone.
     fn beat(&mut self, verdicts: u64, out: &mut Surroundings<'_>) -> Result<(), StationError> {
         if verdicts > 0 {
+            self.gave_verdict = true;
             self.heartbeat = !self.heartbeat;
             self.drive(Output::Heartbeat, self.heartbeat, out);
         }
@@ -462,7 +468,20 @@ impl Core {
         self.drive(Output::Reject, !shown.reject, out);
         self.stationary = shown.stationary;
         self.drain(out);
-        self.enter(self.present_state(), out)
+        self.enter(self.present_state(), out)?;
+        if std::mem::take(&mut self.gave_verdict) || self.owes_nothing() {
+            out.witness.alive(self.now);
+        }
+        Ok(())
+    }
+
+    /// Whether no verdict is to be expected at present: the web stands, all lines have theirs, or what
+    /// is missing is not the engine's fault.
+    fn owes_nothing(&self) -> bool {
+        self.stationary
+            || self.ledger.accounting().lines_pending == 0
+            || self.camera_fault.is_some()
+            || self.encoder_fault.is_some()
     }
 
     fn drain(&mut self, out: &mut Surroundings<'_>) {

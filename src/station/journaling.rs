@@ -122,6 +122,11 @@ impl Witness for Journaling<'_> {
         self.write(now, Event::State { state });
     }
 
+    fn note(&mut self, now: Moment, text: &str) {
+        let text = text.to_owned();
+        self.write(now, Event::Note { text });
+    }
+
     fn ended(&mut self, now: Moment, summary: &Summary) {
         self.write(
             now,

@@ -26,22 +26,28 @@ mod input;
 mod journaling;
 mod real_time;
 mod reel;
+#[cfg(target_os = "linux")]
+pub mod rights;
 mod run;
 mod simulation;
+#[cfg(target_os = "linux")]
+mod supervision;
 #[cfg(test)]
 mod tests;
 mod witness;
 
-pub use self::core::LineCounts;
+pub use self::core::{LineCounts, SPANS};
 pub use crate::evidence::State;
 pub use assemble::{Sources, assemble, open_outputs, web_config};
 pub use clock::{Clock, RealClock, SimulatedClock};
 pub use config::{
-    EngineConfig, EvidenceConfig, ModelConfig, Pace, SimulatedPace, Source, StationConfig,
-    WebLimits,
+    EngineConfig, EvidenceConfig, ModelConfig, Pace, RealtimeConfig, SimulatedPace, Source,
+    StationConfig, WebLimits,
 };
 pub use error::StationError;
 pub use journaling::Journaling;
 pub use reel::{Cutter, Piece};
 pub use run::{Setup, Summary, run};
+#[cfg(target_os = "linux")]
+pub use supervision::Supervision;
 pub use witness::{Witness, Witnesses};

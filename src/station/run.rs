@@ -6,7 +6,7 @@ use super::feed::{Feed, Ticket};
 use super::input::{Input, InputReader, InputWriter};
 use super::real_time::RealTime;
 use super::simulation::Simulation;
-use super::{Clock, Pace, RealClock, StationError, Witness};
+use super::{Clock, Pace, RealClock, RealtimeConfig, StationError, Witness};
 use crate::block::Block;
 use crate::camera::Camera;
 use crate::engine::{Crew, Inspector};
@@ -31,6 +31,11 @@ pub struct Setup<I> {
     pub clock: RealClock,
     /// Ends the run in order once it is set.
     pub interrupted: Arc<AtomicBool>,
+    /// What is asked of the system for the thread that drives the pins.
+    pub realtime: RealtimeConfig,
+    /// Told to the witness where there is one.
+    #[cfg(target_os = "linux")]
+    pub thermal: Option<crate::health::ThermalWatch>,
     /// One thread each.
     pub workers: Vec<I>,
     /// A recording whose order of inputs is taken instead of `pace` and `encoder`.
@@ -105,6 +110,17 @@ fn run_core<I: Inspector + 'static>(
         None => None,
     };
     let in_flight = u64::from(setup.web.tiles_in_flight);
+    let in_real_time = paced.is_some();
+    #[cfg(target_os = "linux")]
+    if in_real_time && !setup.realtime.worker_cpus.is_empty() {
+        // Threads started from here on are bound as well; this one is bound anew below.
+        if let Err(error) = super::rights::use_cpus(&setup.realtime.worker_cpus) {
+            let text = format!(
+                "workers are not bound to their processors: {error}; see realtime.worker_cpus"
+            );
+            out.witness.note(core.now(), &text);
+        }
+    }
     let crew: Crew<Ticket> =
         Crew::start(setup.workers, in_flight as usize).map_err(StationError::Threads)?;
     let mut filled = Queue::<Captured, PLACES>::new();
@@ -128,12 +144,20 @@ fn run_core<I: Inspector + 'static>(
         failed: None,
         check_pins_ns: 0,
         interrupted: setup.interrupted,
+        #[cfg(target_os = "linux")]
+        thermal: setup.thermal,
     };
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name("capture".to_owned())
             .spawn_scoped(scope, move || capture.run())
             .map_err(StationError::Threads)?;
+        #[cfg(target_os = "linux")]
+        if in_real_time {
+            for text in super::rights::prefer_this_thread(&setup.realtime) {
+                out.witness.note(core.now(), &text);
+            }
+        }
         let result = shell.run(core, out);
         stop.store(true, Ordering::Release);
         result
@@ -150,6 +174,8 @@ struct Shell<'q> {
     /// When the outputs are looked at next.
     check_pins_ns: u64,
     interrupted: Arc<AtomicBool>,
+    #[cfg(target_os = "linux")]
+    thermal: Option<crate::health::ThermalWatch>,
 }
 
 impl Shell<'_> {
@@ -202,6 +228,10 @@ impl Shell<'_> {
             return None;
         }
         self.check_pins_ns = now.ns + CHECK_PINS_NS;
+        #[cfg(target_os = "linux")]
+        if let Some(change) = self.thermal.as_ref().and_then(|watch| watch.changed()) {
+            core.throttled(change, out);
+        }
         match (out.outputs.check(now), core.pins_are_lost()) {
             (Err(error), false) => Some(Input::PinsLost {
                 ns: now.ns,

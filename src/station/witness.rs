@@ -38,6 +38,12 @@ pub trait Witness {
     /// The state changed.
     fn state(&mut self, _now: Moment, _state: State) {}
 
+    /// The station has given a verdict, or has none to give: it does not hang.
+    fn alive(&mut self, _now: Moment) {}
+
+    /// Something that is worth knowing and no fault.
+    fn note(&mut self, _now: Moment, _text: &str) {}
+
     /// The run is over.
     fn ended(&mut self, _now: Moment, _summary: &Summary) {}
 }
@@ -88,6 +94,14 @@ impl Witness for Witnesses<'_> {
 
     fn state(&mut self, now: Moment, state: State) {
         self.0.iter_mut().for_each(|w| w.state(now, state));
+    }
+
+    fn alive(&mut self, now: Moment) {
+        self.0.iter_mut().for_each(|w| w.alive(now));
+    }
+
+    fn note(&mut self, now: Moment, text: &str) {
+        self.0.iter_mut().for_each(|w| w.note(now, text));
     }
 
     fn ended(&mut self, now: Moment, summary: &Summary) {

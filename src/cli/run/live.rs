@@ -181,6 +181,10 @@ impl Witness for Live {
         self.say(now, &self.paint.good(&format!("  {what}")));
     }
 
+    fn note(&mut self, now: Moment, text: &str) {
+        self.say(now, &self.paint.doubtful(&format!("  {text}")));
+    }
+
     fn state(&mut self, now: Moment, state: State) {
         self.say(now, &self.paint.faint(&format!("  {}", state.word())));
     }

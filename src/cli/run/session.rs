@@ -85,6 +85,10 @@ impl Session {
     /// # Errors
     /// What the station says, or an output that cannot be written.
     pub fn run(&self) -> Result<Done, Box<dyn Error>> {
+        #[cfg(target_os = "linux")]
+        if self.config.pace == Pace::Real && self.sources.replay.is_none() {
+            self_test(&self.config, &self.bundle)?;
+        }
         let mut setup = assemble(&self.config, &self.bundle, &self.sources)?;
         let format = setup.camera.format();
         setup.web.keep_reconstruction = self.keep_pieces;
@@ -131,6 +135,14 @@ impl Session {
                 })
             });
             let mut witnesses = Witnesses::default();
+            #[cfg(target_os = "linux")]
+            let mut supervision = in_real_time
+                .then(blemish::station::Supervision::of_environment)
+                .flatten();
+            #[cfg(target_os = "linux")]
+            if let Some(supervision) = &mut supervision {
+                witnesses.0.push(supervision);
+            }
             if let Some(live) = &mut live {
                 witnesses.0.push(live);
             }
@@ -242,6 +254,24 @@ fn end_on_signals(interrupted: &Arc<AtomicBool>) -> std::io::Result<()> {
         signal_hook::flag::register(signal, Arc::clone(interrupted))?;
     }
     Ok(())
+}
+
+/// A station that cannot do its work does not begin it.
+#[cfg(target_os = "linux")]
+fn self_test(config: &StationConfig, bundle: &Bundle) -> Result<(), String> {
+    let rows = blemish::health::station_rows(config, Ok(bundle));
+    let red: Vec<String> = rows
+        .iter()
+        .filter(|row| row.status == blemish::health::Status::Red)
+        .map(|row| format!("{}: {}; {}", row.item, row.found, row.fix))
+        .collect();
+    if red.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "the station's self-test failed; 'blemish check' shows all of it\n  {}",
+        red.join("\n  ")
+    ))
 }
 
 /// Refuses a report that will not be writable, before the work is done for it.

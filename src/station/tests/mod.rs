@@ -6,7 +6,9 @@ mod properties;
 mod replay;
 mod wires;
 
-use super::{LineCounts, Pace, RealClock, Setup, SimulatedPace, Summary, Witness, run};
+use super::{
+    LineCounts, Pace, RealClock, RealtimeConfig, Setup, SimulatedPace, Summary, Witness, run,
+};
 use crate::block::Block;
 use crate::camera::{
     Belt, BeltSpec, BlockEvent, Camera, CameraError, FaultInjector, FaultRates, LineFormat, Random,
@@ -120,6 +122,9 @@ impl World {
             line_counts: LineCounts::Camera,
             clock: RealClock::start(),
             interrupted: std::sync::Arc::default(),
+            realtime: RealtimeConfig::default(),
+            #[cfg(target_os = "linux")]
+            thermal: None,
             workers: vec![engine; self.workers],
             replay: None,
             record: None,

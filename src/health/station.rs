@@ -1,0 +1,241 @@
+//! What a station's configuration depends on.
+
+use super::{Row, machine_rows, red_error, thermal_row, watchdog_row};
+use crate::board::Board;
+use crate::model::{Bundle, ModelError};
+use crate::pins::{LineConfig, SeenLine, find_line, seen_lines};
+use crate::station::{Source, StationConfig};
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+const THERMAL: &str = "/sys/class/thermal";
+
+/// Every dependency of the station that `config` describes. `bundle` is the outcome of reading it.
+pub fn station_rows(config: &StationConfig, bundle: Result<&Bundle, &ModelError>) -> Vec<Row> {
+    let mut rows = vec![
+        model_row(bundle),
+        ledger_row(config),
+        source_row(&config.source),
+    ];
+    rows.extend(pin_rows(
+        config,
+        seen_lines().unwrap_or_default().as_slice(),
+    ));
+    rows.push(evidence_row(config));
+    rows.extend(machine_rows(&config.realtime));
+    let board =
+        Board::here().map_or_else(|| Board::named("generic-pc").ok(), |(_, board)| Some(board));
+    rows.extend(board.iter().flat_map(supply_rows));
+    rows
+}
+
+/// Whether this machine is the board that the file describes.
+pub fn board_rows(board: &Board) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let model = std::fs::read_to_string("/proc/device-tree/model").unwrap_or_default();
+    let model = model.trim_end_matches('\0');
+    rows.push(
+        if board.models.iter().any(|known| model.starts_with(known)) {
+            Row::green("model", model)
+        } else if board.models.is_empty() {
+            Row::green("model", "any")
+        } else {
+            Row::red(
+                "model",
+                if model.is_empty() {
+                    "no device tree"
+                } else {
+                    model
+                },
+                "run 'blemish board list' and choose this machine's board",
+            )
+        },
+    );
+    let seen = seen_lines().unwrap_or_default();
+    if let Some(gpio) = &board.gpio {
+        for (role, pin) in gpio.wiring.pins() {
+            let item = format!("pin {pin}, {role}");
+            rows.push(match gpio.line(pin) {
+                Some(line) => line_row(item, &line, &seen),
+                None => Row::red(item, "not on the header", "mend the board's file"),
+            });
+        }
+    }
+    rows.extend(supply_rows(board));
+    rows
+}
+
+fn supply_rows(board: &Board) -> Vec<Row> {
+    let mut rows = Vec::new();
+    rows.extend(board.watchdog.as_deref().map(watchdog_row));
+    rows.push(thermal_row(
+        Path::new(THERMAL),
+        Some(&board.thermal_zone),
+        board.throttles_above_c,
+    ));
+    rows
+}
+
+fn model_row(bundle: Result<&Bundle, &ModelError>) -> Row {
+    match bundle {
+        Ok(bundle) => Row::green(
+            "model",
+            format!(
+                "{} {}, golden map within {:.1e}",
+                bundle.metadata().name,
+                &bundle.sha256()[..12.min(bundle.sha256().len())],
+                bundle.parity()
+            ),
+        ),
+        Err(error) => red_error("model", error),
+    }
+}
+
+fn ledger_row(config: &StationConfig) -> Row {
+    let reject = &config.reject;
+    match reject.validate(crate::station::SPANS) {
+        Ok(()) => Row::green(
+            "ledger",
+            format!(
+                "{} counts to the ejector, {} needed",
+                reject.distance_counts,
+                reject.needed_distance_counts()
+            ),
+        ),
+        Err(error) => red_error("ledger", &error),
+    }
+}
+
+fn source_row(source: &Source) -> Row {
+    match source {
+        Source::Synthetic { .. } => Row::green("source", "the built-in web"),
+        Source::Strips { folder, .. } if folder.is_dir() => {
+            Row::green("source", format!("pictures in '{}'", folder.display()))
+        }
+        Source::Strips { folder, .. } => Row::red(
+            "source",
+            format!("'{}' is no folder", folder.display()),
+            "set source.folder to the folder of the strips",
+        ),
+    }
+}
+
+fn pin_rows(config: &StationConfig, seen: &[SeenLine]) -> Vec<Row> {
+    let pins = &config.pins;
+    if let Err(why) = pins.validate() {
+        return vec![red_error("pins", &why)];
+    }
+    let mut rows = Vec::new();
+    if pins.reject.is_none() {
+        rows.push(Row::amber(
+            "pins",
+            "none: outputs are only recorded",
+            "name the lines in [pins]; 'blemish board show' lists the header's",
+        ));
+    }
+    let lines = pins.lines().into_iter();
+    rows.extend(lines.map(|(role, line)| line_row(format!("line {role}"), &line, seen)));
+    rows
+}
+
+fn line_row(item: String, wanted: &LineConfig, seen: &[SeenLine]) -> Row {
+    match find_line(seen, "check", wanted) {
+        Ok(line) => {
+            let place = format!("{wanted} is {} ({}) {}", line.chip, line.label, line.offset);
+            match line.holder.as_deref() {
+                None => Row::green(item, format!("{place}, free")),
+                Some("blemish") => Row::amber(
+                    item,
+                    format!("{place}, held by a running station"),
+                    "stop that station before another is started",
+                ),
+                Some(holder) => Row::red(
+                    item,
+                    format!("{place}, held by \"{holder}\""),
+                    "end that program, or choose another line",
+                ),
+            }
+        }
+        Err(error) => red_error(item, &error),
+    }
+}
+
+fn evidence_row(config: &StationConfig) -> Row {
+    const ITEM: &str = "evidence";
+    let evidence = &config.evidence;
+    let Some(folder) = &evidence.folder else {
+        return Row::amber(ITEM, "not kept", "set evidence.folder");
+    };
+    let probe = folder.join(".writable");
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, b"1"));
+    if let Err(error) = written {
+        return Row::red(
+            ITEM,
+            format!("'{}' cannot be written: {error}", folder.display()),
+            "give the service's user a folder that it may write and that has room",
+        );
+    }
+    let _ = std::fs::remove_file(&probe);
+    let wanted = evidence.journal.max_total_bytes + evidence.pictures_max_bytes;
+    match free_bytes(folder) {
+        Some(free) if free < wanted => Row::amber(
+            ITEM,
+            format!("{} MB free, up to {} MB wanted", free >> 20, wanted >> 20),
+            "make room, or lower evidence.pictures_max_bytes",
+        ),
+        Some(free) => Row::green(ITEM, format!("{} MB free", free >> 20)),
+        None => Row::amber(ITEM, "free space unknown", "look at it by hand"),
+    }
+}
+
+/// Bytes that an ordinary user may still write there.
+fn free_bytes(folder: &Path) -> Option<u64> {
+    let path = CString::new(folder.as_os_str().as_bytes()).ok()?;
+    // SAFETY: all-zero is a valid statvfs, a struct of integers.
+    let mut about: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `path` ends with a zero byte and `about` is a place for one statvfs.
+    let failed = unsafe { libc::statvfs(path.as_ptr(), &raw mut about) };
+    #[allow(clippy::unnecessary_cast, reason = "32 bits on 32-bit targets")]
+    (failed == 0).then(|| about.f_bavail as u64 * about.f_frsize as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+    use crate::pins::{OutputConfig, PinsConfig};
+
+    fn line(name: &str, holder: Option<&str>) -> SeenLine {
+        SeenLine {
+            chip: "gpiochip0".to_owned(),
+            label: "sim".to_owned(),
+            offset: 3,
+            name: name.to_owned(),
+            holder: holder.map(str::to_owned),
+            is_output: false,
+        }
+    }
+
+    #[test]
+    fn a_line_is_green_only_if_it_is_there_and_free() {
+        let reject = OutputConfig {
+            line: Some("REJECT".to_owned()),
+            ..OutputConfig::default()
+        };
+        let config = StationConfig {
+            pins: PinsConfig {
+                reject: Some(reject),
+                ..PinsConfig::default()
+            },
+            ..StationConfig::default()
+        };
+        let status = |seen: &[SeenLine]| pin_rows(&config, seen)[0].status;
+        assert_eq!(status(&[line("REJECT", None)]), Status::Green);
+        assert_eq!(status(&[line("REJECT", Some("blemish"))]), Status::Amber);
+        assert_eq!(status(&[line("REJECT", Some("gpioset"))]), Status::Red);
+        assert_eq!(status(&[line("OTHER", None)]), Status::Red);
+        let rows = pin_rows(&StationConfig::default(), &[]);
+        assert_eq!((rows.len(), rows[0].status), (1, Status::Amber));
+    }
+}
