@@ -6,6 +6,7 @@
 //! * [`web`] turns lines into tiles and anomaly maps into verdicts, [`reject`] turns verdicts into
 //!   ejector pulses; neither knows a thread, a clock, a file or a device;
 //! * [`model`] reads bundles and [`engine`] runs them with tract;
+//! * [`light`] makes a camera's columns answer alike;
 //! * [`camera`], [`pins`] and [`evidence`] are the edges of a station, [`station`] the thin shell of
 //!   threads and clocks that joins them, [`page`] what people look at.
 //!
@@ -18,6 +19,7 @@ pub mod draem;
 pub mod engine;
 pub mod evidence;
 pub mod geometry;
+pub mod light;
 pub mod metrics;
 pub mod model;
 pub mod page;

@@ -3,6 +3,7 @@
 //! Exit codes: 0 the work is done; 1 it is done and what was asked not to happen did (a defect with
 //! `--fail-on-defect`); 2 bad usage, input or output, with the reason on stderr.
 
+mod calibrate;
 mod demo;
 mod inspect;
 mod model;
@@ -28,6 +29,8 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Make the columns of a camera answer alike: dark, then white
+    Calibrate(calibrate::Args),
     /// Run the program's own model on a built-in web with known defects (also without a subcommand)
     Demo(demo::Args),
     /// Inspect a picture, a folder of pictures or a strip of any size
@@ -46,6 +49,7 @@ enum Command {
 /// What the subcommand says: what failed, where, and what to do.
 pub fn run(cli: Cli) -> Outcome {
     match cli.command {
+        Some(Command::Calibrate(args)) => calibrate::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Model(args)) => model::run(&args),

@@ -33,11 +33,11 @@ mod tests;
 mod witness;
 
 pub use crate::evidence::State;
-pub use assemble::{Sources, assemble, web_config};
+pub use assemble::{Sources, assemble, open_source, web_config};
 pub use clock::{Clock, RealClock, SimulatedClock};
 pub use config::{
-    EngineConfig, EvidenceConfig, ModelConfig, Pace, SimulatedPace, Source, StationConfig,
-    WebLimits,
+    EngineConfig, EvidenceConfig, LightConfig, ModelConfig, Pace, SimulatedPace, Source,
+    StationConfig, WebLimits,
 };
 pub use error::StationError;
 pub use journaling::Journaling;
