@@ -13,7 +13,8 @@ const SCHEMA: u32 = 1;
 /// The camera's settings by name: what changes its pixels.
 pub type Settings = BTreeMap<String, String>;
 
-/// What the file holds.
+/// What the file holds. Its numbers are f32, which come back from JSON as they were: the hash is of
+/// what was read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlatFieldFile {

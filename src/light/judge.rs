@@ -113,9 +113,9 @@ pub struct Dark {
     /// Of every column, channels interleaved, in samples.
     pub offset: Vec<f32>,
     /// Deviation of the offsets over the columns, in samples.
-    pub dsnu: f64,
+    pub dsnu: f32,
     /// Mean over the columns, in samples.
-    pub temporal_noise: f64,
+    pub temporal_noise: f32,
 }
 
 impl Dark {
@@ -132,8 +132,8 @@ impl Dark {
         Columns::of(slow, channels).refuse(Refusal::Moving)?;
         Ok(Self {
             lines: measured.lines(),
-            dsnu: deviation(&means),
-            temporal_noise: mean(&measured.noises()),
+            dsnu: deviation(&means) as f32,
+            temporal_noise: mean(&measured.noises()) as f32,
             offset: means.iter().map(|&mean| mean as f32).collect(),
         })
     }
@@ -147,11 +147,11 @@ pub struct White {
     /// Of every column, channels interleaved.
     pub gain: Vec<f32>,
     /// What white is after correction, in samples.
-    pub level: f64,
+    pub level: f32,
     /// Deviation of the columns' answer, as a share of its mean: sensor, lens and lamp.
-    pub prnu: f64,
+    pub prnu: f32,
     /// Mean over the columns, in samples.
-    pub temporal_noise: f64,
+    pub temporal_noise: f32,
 }
 
 impl White {
@@ -196,9 +196,9 @@ impl White {
                 .iter()
                 .map(|answer| (brightest / answer) as f32)
                 .collect(),
-            level: brightest,
-            prnu: deviation(&answers) / mean(&answers),
-            temporal_noise: mean(&noises),
+            level: brightest as f32,
+            prnu: (deviation(&answers) / mean(&answers)) as f32,
+            temporal_noise: mean(&noises) as f32,
         })
     }
 }

@@ -50,7 +50,7 @@ fn an_uneven_lamp_is_made_even() {
         let answer = lamp(column) - f64::from(dark.offset[column]);
         let corrected = answer * f64::from(made.gain[column]);
         assert!(
-            (corrected - made.level).abs() < 1.0,
+            (corrected - f64::from(made.level)).abs() < 1.0,
             "{column}: {corrected}"
         );
         assert!(made.gain[column] >= 1.0);

@@ -201,7 +201,7 @@ fn corrected(
     let drift = Drift::new(
         format,
         light.reference_columns,
-        white.level,
+        f64::from(white.level),
         light.max_drift_percent,
     )?;
     Ok(Box::new(Corrected::new(camera, &file.dark, white, drift)))
