@@ -6,6 +6,7 @@
 //! * [`web`] turns lines into tiles and anomaly maps into verdicts, [`reject`] turns verdicts into
 //!   ejector pulses; neither knows a thread, a clock, a file or a device;
 //! * [`model`] reads bundles and [`engine`] runs them with tract;
+//! * [`light`] makes a camera's columns answer alike;
 //! * [`camera`], [`pins`] and [`evidence`] are the edges of a station, [`station`] the thin shell of
 //!   threads and clocks that joins them, [`page`] what people look at;
 //! * [`board`] knows machines by name, `health` looks whether this one can be a station.
@@ -23,6 +24,7 @@ pub mod geometry;
 #[cfg(target_os = "linux")]
 pub mod health;
 pub mod histogram;
+pub mod light;
 pub mod metrics;
 pub mod model;
 pub mod page;

@@ -7,6 +7,7 @@
 mod board;
 #[cfg(target_os = "linux")]
 mod check;
+mod calibrate;
 mod demo;
 mod inspect;
 mod model;
@@ -38,6 +39,8 @@ enum Command {
     /// Look at everything that a station depends on, and say what to do
     #[cfg(target_os = "linux")]
     Check(check::Args),
+    /// Make the columns of a camera answer alike: dark, then white
+    Calibrate(calibrate::Args),
     /// Run the program's own model on a built-in web with known defects (also without a subcommand)
     Demo(demo::Args),
     /// Inspect a picture, a folder of pictures or a strip of any size
@@ -60,6 +63,7 @@ pub fn run(cli: Cli) -> Outcome {
         Some(Command::Board(args)) => board::run(&args),
         #[cfg(target_os = "linux")]
         Some(Command::Check(args)) => check::run(&args),
+        Some(Command::Calibrate(args)) => calibrate::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
         Some(Command::Model(args)) => model::run(&args),

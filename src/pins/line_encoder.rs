@@ -5,8 +5,9 @@ use crate::block::LineStamp;
 use crate::camera::PLACE_LOST_COUNTS;
 use crate::geometry::Count;
 
-/// Least time between two positions.
+/// A position is told when so much time has passed, or so many counts.
 const STEP_NS: u64 = 1_000_000;
+const STEP_COUNTS: i64 = 8;
 
 /// Positions from the lines of a live camera.
 ///
@@ -23,6 +24,8 @@ pub struct CameraLineEncoder {
     last: Moment,
     ns_per_count: f64,
     told: Moment,
+    asked_ns: u64,
+    credit_counts: f64,
     jumped: bool,
 }
 
@@ -37,6 +40,8 @@ impl CameraLineEncoder {
             last: Moment::default(),
             ns_per_count: 0.0,
             told: Moment::default(),
+            asked_ns: 0,
+            credit_counts: 0.0,
             jumped: false,
         }
     }
@@ -53,22 +58,30 @@ impl CameraLineEncoder {
 
 impl Encoder for CameraLineEncoder {
     fn next_event(&mut self, until_ns: u64) -> Result<Option<EncoderEvent>, PinError> {
-        let passed_ns = until_ns.saturating_sub(self.told.ns);
-        if passed_ns < STEP_NS && !self.jumped {
-            return Ok(None);
-        }
+        // The ledger may have been called for something else since the last position, so what the web
+        // may have moved since then is all that it is allowed, plus one step.
+        let since_ns = until_ns.saturating_sub(self.asked_ns);
+        self.asked_ns = until_ns.max(self.asked_ns);
+        self.credit_counts =
+            self.credit_counts.min(STEP_COUNTS as f64) + since_ns as f64 * self.most_counts_per_ns;
         let behind = self.expected(until_ns) - self.told.count.0;
-        let most = (passed_ns as f64 * self.most_counts_per_ns) as i64;
-        let forward = if std::mem::take(&mut self.jumped) {
+        let forward = if self.jumped {
             behind
         } else {
-            behind.clamp(0, most)
+            behind.clamp(0, self.credit_counts as i64)
         };
+        let passed_ns = until_ns.saturating_sub(self.told.ns);
+        let due = self.jumped || passed_ns >= STEP_NS || forward >= STEP_COUNTS;
+        if forward == 0 || !due {
+            return Ok(None);
+        }
+        self.jumped = false;
+        self.credit_counts = (self.credit_counts - forward as f64).max(0.0);
         self.told = Moment {
             ns: until_ns.max(self.told.ns),
             count: Count(self.told.count.0 + forward),
         };
-        Ok((forward != 0).then_some(EncoderEvent::Position(self.told)))
+        Ok(Some(EncoderEvent::Position(self.told)))
     }
 
     fn lines(&mut self, stamps: &[LineStamp]) {
@@ -145,7 +158,28 @@ mod tests {
         let mut encoder = CameraLineEncoder::new(Some(80), 10_000);
         counts(&mut encoder, &[10]);
         block(&mut encoder, 10, 80, 400);
-        assert_eq!(counts(&mut encoder, &[11, 12, 20]), [10, 20, 100]);
+        assert_eq!(counts(&mut encoder, &[11, 12, 20]), [18, 28, 108]);
+    }
+
+    #[test]
+    fn no_step_is_more_than_the_ledger_allows_whenever_it_was_called_before() {
+        let mut encoder = CameraLineEncoder::new(Some(640), 40_000);
+        let (mut ledger_ns, mut at) = (0, 0);
+        for us in (0..200_000u64).step_by(170) {
+            if us % 16_830 == 0 {
+                block(&mut encoder, us / 1000, at + 300, 100);
+            }
+            // The ledger is called each time, whether there is a position or not.
+            let ns = us * 1000;
+            if let Some(EncoderEvent::Position(position)) = encoder.next_event(ns).unwrap() {
+                let most = 2 * 40_000 * (ns - ledger_ns) as i64 / 1_000_000_000 + 16;
+                let step = position.count.0 - at;
+                assert!(step <= most, "{us}: {step} above {most}");
+                at = position.count.0;
+            }
+            ledger_ns = ns;
+        }
+        assert!(at > 3000, "{at}");
     }
 
     #[test]
@@ -169,7 +203,7 @@ mod tests {
         block(&mut encoder, 10, 40, 1000);
         counts(&mut encoder, &[10]);
         block(&mut encoder, 11, 40 + 80, 1000);
-        assert_eq!(counts(&mut encoder, &[11]), [50]);
+        assert_eq!(counts(&mut encoder, &[11]), [58]);
         block(&mut encoder, 12, 40 + 200, 1000);
         assert_eq!(counts(&mut encoder, &[12]), [240]);
     }

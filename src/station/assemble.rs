@@ -10,6 +10,7 @@ use crate::camera::{
 #[cfg(target_os = "linux")]
 use crate::camera::{V4l2Camera, V4l2Spec, Zero};
 use crate::engine::TractInspector;
+use crate::light::{Corrected, Drift, FlatFieldFile, LightError};
 #[cfg(target_os = "linux")]
 use crate::health::{ThermalWatch, Zone};
 use crate::model::{Bundle, Metadata, Preparation};
@@ -183,9 +184,45 @@ fn open_camera(
     sources: &Sources,
     clock: &RealClock,
 ) -> Result<Box<dyn Camera>, StationError> {
-    if let Some(folder) = &sources.replay {
-        return Ok(Box::new(Replay::open(folder)?));
+    match &sources.replay {
+        // A recording holds corrected lines.
+        Some(folder) => Ok(Box::new(Replay::open(folder)?)),
+        None => corrected(open_source(config, clock)?, config),
     }
+}
+
+/// Puts the flat field behind a camera, where there is one.
+fn corrected(
+    camera: Box<dyn Camera>,
+    config: &StationConfig,
+) -> Result<Box<dyn Camera>, StationError> {
+    let light = &config.light;
+    let Some(path) = &light.flat_field else {
+        return Ok(camera);
+    };
+    let file = FlatFieldFile::read(path)?;
+    let format = camera.format();
+    file.check(path, format, &config.camera_settings())?;
+    let Some(white) = &file.white else {
+        return Err(LightError::NoWhite { path: path.clone() }.into());
+    };
+    let drift = Drift::new(
+        format,
+        light.reference_columns,
+        f64::from(white.level),
+        light.max_drift_percent,
+    )?;
+    Ok(Box::new(Corrected::new(camera, &file.dark, white, drift)))
+}
+
+/// Opens the configured source, with its configured faults and as uneven as it is.
+///
+/// # Errors
+/// Where it cannot be opened.
+pub fn open_source(
+    config: &StationConfig,
+    clock: &RealClock,
+) -> Result<Box<dyn Camera>, StationError> {
     let camera: Box<dyn Camera> = match (&config.source, config.synthetic()) {
         (_, Some(spec)) => Box::new(Synthetic::new(&spec)?),
         (

@@ -5,6 +5,7 @@ use super::StationError;
 use crate::camera::V4l2Spec;
 use crate::camera::{BeltSpec, FaultRates};
 use crate::evidence::JournalLimits;
+use crate::light::Settings;
 use crate::pins::PinsConfig;
 use crate::reject::RejectConfig;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,7 @@ pub struct StationConfig {
     pub belt: BeltSpec,
     /// Faults put into the source on purpose.
     pub faults: FaultRates,
+    pub light: LightConfig,
     pub web: WebLimits,
     pub engine: EngineConfig,
     pub reject: RejectConfig,
@@ -40,6 +42,7 @@ impl Default for StationConfig {
             source: Source::default(),
             belt: BeltSpec::default(),
             faults: FaultRates::default(),
+            light: LightConfig::default(),
             web: WebLimits::default(),
             engine: EngineConfig::default(),
             reject: RejectConfig::default(),
@@ -132,6 +135,28 @@ impl Default for Source {
             defect_spacing_lines: defaults::defect_spacing_lines(),
             web_seed: defaults::seed(),
             camera_seed: defaults::seed(),
+        }
+    }
+}
+
+/// Light and its calibration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LightConfig {
+    /// What `blemish calibrate` wrote; lines are not corrected where there is none.
+    pub flat_field: Option<PathBuf>,
+    /// First column and the one after the last of those that see nothing but the white reference.
+    pub reference_columns: Option<[u32; 2]>,
+    /// A change of level that is warned of; 0 for none.
+    pub max_drift_percent: u32,
+}
+
+impl Default for LightConfig {
+    fn default() -> Self {
+        Self {
+            flat_field: None,
+            reference_columns: None,
+            max_drift_percent: 15,
         }
     }
 }
@@ -265,6 +290,30 @@ impl StationConfig {
         toml::from_str(&text).map_err(|error| unusable(error.to_string()))
     }
 
+    /// What of the configuration changes the camera's pixels: a calibration holds for nothing else.
+    pub fn camera_settings(&self) -> Settings {
+        let mut settings = Settings::new();
+        let mut set = |name: &str, value: String| settings.insert(name.to_owned(), value);
+        match &self.source {
+            Source::Synthetic { camera_seed, .. } => {
+                set("kind", "synthetic".to_owned());
+                set("camera_seed", camera_seed.to_string());
+            }
+            Source::Strips { .. } => {
+                set("kind", "strips".to_owned());
+            }
+            #[cfg(target_os = "linux")]
+            Source::V4l2(spec) => {
+                set("kind", "v4l2".to_owned());
+                set("format", spec.format.to_string());
+                for (name, value) in &spec.controls {
+                    set(name, value.to_string());
+                }
+            }
+        }
+        settings
+    }
+
     /// The whole configuration as TOML.
     ///
     /// # Errors
@@ -293,6 +342,10 @@ mod tests {
         let (text, _) = rest.split_once("```").unwrap();
         let shown: StationConfig = toml::from_str(text).unwrap();
         let default = StationConfig::default();
+        assert_eq!(
+            shown.light.max_drift_percent,
+            default.light.max_drift_percent
+        );
         assert_eq!(shown.web, default.web);
         assert_eq!(shown.engine, default.engine);
         assert_eq!(shown.pace, default.pace);

@@ -2,6 +2,7 @@
 
 use crate::camera::CameraError;
 use crate::evidence::EvidenceError;
+use crate::light::LightError;
 use crate::pins::PinError;
 use crate::reject::{IdentityError, RejectConfigError};
 use crate::web::ConfigError;
@@ -12,6 +13,8 @@ use std::path::PathBuf;
 pub enum StationError {
     #[error(transparent)]
     Camera(#[from] CameraError),
+    #[error(transparent)]
+    Light(#[from] LightError),
     #[error(transparent)]
     Pins(#[from] PinError),
     #[error(transparent)]

@@ -38,10 +38,10 @@ mod witness;
 
 pub use self::core::{LineCounts, SPANS};
 pub use crate::evidence::State;
-pub use assemble::{Sources, assemble, open_outputs, web_config};
+pub use assemble::{Sources, assemble, open_outputs, open_source, web_config};
 pub use clock::{Clock, RealClock, SimulatedClock};
 pub use config::{
-    EngineConfig, EvidenceConfig, ModelConfig, Pace, RealtimeConfig, SimulatedPace, Source,
+    EngineConfig, EvidenceConfig, LightConfig, ModelConfig, Pace, RealtimeConfig, SimulatedPace, Source,
     StationConfig, WebLimits,
 };
 pub use error::StationError;

@@ -320,7 +320,11 @@ fn set(
             device: spec.device.clone(),
             asked: shown(number, conversion),
             given: shown(given.value, conversion),
-            hint: format!("{}; set one of these", control.takes(node)),
+            hint: if control.flags & sys::V4L2_CTRL_FLAG_VOLATILE == 0 {
+                format!("{}; set one of these", control.takes(node))
+            } else {
+                "the camera sets it by itself; set ExposureAuto or GainAuto to \"Off\"".to_owned()
+            },
         });
     }
     Ok(())

@@ -1,0 +1,135 @@
+//! The correction on the way from the camera.
+
+use super::{Dark, Drift, Watched, White};
+use crate::block::Block;
+use crate::camera::{BlockEvent, Camera, CameraError, LineFormat};
+use crate::picture::Samples;
+use std::time::Duration;
+
+/// Any camera, with its lines made even before anybody sees them.
+pub struct Corrected<C> {
+    camera: C,
+    offset: Vec<f32>,
+    gain: Vec<f32>,
+    drift: Drift,
+}
+
+impl<C: Camera> Corrected<C> {
+    /// Corrects lines as long as the calibration; others are left as they are.
+    pub fn new(camera: C, dark: &Dark, white: &White, drift: Drift) -> Self {
+        Self {
+            camera,
+            offset: dark.offset.clone(),
+            gain: white.gain.clone(),
+            drift,
+        }
+    }
+
+    fn correct(&mut self, block: &mut Block) {
+        let columns = self.gain.len();
+        match &mut block.picture.samples {
+            Samples::U8(samples) => {
+                for line in samples.chunks_exact_mut(columns) {
+                    for ((sample, offset), gain) in
+                        line.iter_mut().zip(&self.offset).zip(&self.gain)
+                    {
+                        // `as` keeps to the range.
+                        *sample = ((f32::from(*sample) - offset) * gain + 0.5) as u8;
+                    }
+                }
+            }
+            Samples::U16(samples) => {
+                for line in samples.chunks_exact_mut(columns) {
+                    for ((sample, offset), gain) in
+                        line.iter_mut().zip(&self.offset).zip(&self.gain)
+                    {
+                        *sample = ((f32::from(*sample) - offset) * gain + 0.5) as u16;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<C: Camera> Camera for Corrected<C> {
+    fn format(&self) -> LineFormat {
+        self.camera.format()
+    }
+
+    fn start(&mut self) -> Result<(), CameraError> {
+        self.camera.start()
+    }
+
+    fn next_block(
+        &mut self,
+        patience: Duration,
+        into: &mut Block,
+    ) -> Result<BlockEvent, CameraError> {
+        let event = self.camera.next_block(patience, into)?;
+        if event == BlockEvent::Filled {
+            self.correct(into);
+            if into.fault.is_none()
+                && let Some(watched) = self.drift.watch(&into.picture)
+            {
+                tell(watched);
+            }
+        }
+        Ok(event)
+    }
+
+    fn stop(&mut self) {
+        self.camera.stop();
+    }
+}
+
+fn tell(watched: Watched) {
+    match watched {
+        Watched::Darker { .. } | Watched::Brighter { .. } => log::warn!("{watched}"),
+        Watched::Even => log::info!("{watched}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::{BeltSpec, Synthetic, SyntheticSpec, WebSpec};
+
+    #[test]
+    fn columns_lose_their_offset_get_their_gain_and_keep_to_the_range() {
+        let format = LineFormat {
+            width_px: 3,
+            channels: 1,
+            sixteen_bit: true,
+            lines_per_block: 2,
+        };
+        let dark = Dark {
+            lines: 2048,
+            offset: vec![100.0, 200.5, 0.0],
+            dsnu: 0.0,
+            temporal_noise: 0.0,
+        };
+        let white = White {
+            lines: 2048,
+            gain: vec![1.0, 2.0, 4.0],
+            level: 50_000.0,
+            prnu: 0.0,
+            temporal_noise: 0.0,
+        };
+        let spec = SyntheticSpec {
+            web: WebSpec::default(),
+            defects: Vec::new(),
+            lines: 1,
+            lines_per_block: 1,
+            belt: BeltSpec::default(),
+        };
+        let camera = Synthetic::new(&spec).unwrap();
+        let mut corrected = Corrected::new(camera, &dark, &white, Drift::off());
+        let mut block = format.empty_block();
+        block.picture.samples = Samples::U16(vec![100, 201, 1000, 50, 60_000, 20_000]);
+        corrected.correct(&mut block);
+        assert_eq!(
+            block.picture.samples,
+            Samples::U16(vec![0, 1, 4000, 0, 65535, 65535])
+        );
+    }
+}

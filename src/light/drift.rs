@@ -1,0 +1,209 @@
+//! Whether the light is still what it was.
+
+use super::LightError;
+use crate::camera::LineFormat;
+use crate::picture::{LineSamples, Picture};
+
+/// Lines over which the level is averaged.
+const LINES: u64 = 4096;
+
+/// What the watch says when it changes its mind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watched {
+    Darker { percent: u32, of: Baseline },
+    Brighter { percent: u32, of: Baseline },
+    Even,
+}
+
+/// What the level is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Baseline {
+    /// White, as calibrated, in the reference columns.
+    Calibration,
+    /// The first lines of this run.
+    RunStart,
+}
+
+impl std::fmt::Display for Watched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let of = |baseline: &Baseline| match baseline {
+            Baseline::Calibration => "of what it was when white was calibrated",
+            Baseline::RunStart => "of what it was when this run began",
+        };
+        match self {
+            Watched::Darker {
+                percent,
+                of: baseline,
+            } => write!(
+                f,
+                "the light has fallen to {percent} % {}; clean lamp and lens, or replace the lamp, then run `blemish calibrate white`",
+                of(baseline)
+            ),
+            Watched::Brighter {
+                percent,
+                of: baseline,
+            } => write!(
+                f,
+                "the light has risen to {percent} % {}; look for stray light and whether camera settings were changed, then run `blemish calibrate white`",
+                of(baseline)
+            ),
+            Watched::Even => f.write_str("the light is again what it was"),
+        }
+    }
+}
+
+/// Watches the level of corrected lines.
+#[derive(Debug, Clone)]
+pub struct Drift {
+    /// Samples of a line that are looked at: those of the reference columns, or all.
+    samples: std::ops::Range<usize>,
+    baseline: Option<f64>,
+    of: Baseline,
+    /// 0 for no watch.
+    most_percent: u32,
+    sum: u64,
+    lines: u64,
+    drifted: bool,
+}
+
+impl Drift {
+    /// Watches `columns`, which see nothing but the white reference, against the calibrated `level`;
+    /// without columns whole lines against the first of the run. Tells of more than `most_percent`.
+    ///
+    /// # Errors
+    /// Where the columns are not of such a line.
+    pub fn new(
+        format: LineFormat,
+        columns: Option<[u32; 2]>,
+        level: f64,
+        most_percent: u32,
+    ) -> Result<Self, LightError> {
+        let channels = format.channels as usize;
+        let (samples, baseline, of) = match columns {
+            None => (0..format.samples_per_line(), None, Baseline::RunStart),
+            Some([first, end]) if first < end && end <= format.width_px => (
+                first as usize * channels..end as usize * channels,
+                Some(level),
+                Baseline::Calibration,
+            ),
+            Some([first, end]) => {
+                return Err(LightError::ReferenceColumns {
+                    first,
+                    end,
+                    width_px: format.width_px,
+                });
+            }
+        };
+        Ok(Self {
+            samples,
+            baseline,
+            of,
+            most_percent,
+            sum: 0,
+            lines: 0,
+            drifted: false,
+        })
+    }
+
+    /// No watch.
+    pub fn off() -> Self {
+        Self {
+            samples: 0..0,
+            baseline: None,
+            of: Baseline::RunStart,
+            most_percent: 0,
+            sum: 0,
+            lines: 0,
+            drifted: false,
+        }
+    }
+
+    /// Looks at a block; says something where the light has drifted, or has come back.
+    pub fn watch(&mut self, picture: &Picture) -> Option<Watched> {
+        if self.most_percent == 0 {
+            return None;
+        }
+        for row in 0..picture.height_px {
+            self.sum += match picture.line(row).samples {
+                LineSamples::U8(line) => sum(line.get(self.samples.clone())?),
+                LineSamples::U16(line) => sum(line.get(self.samples.clone())?),
+            };
+        }
+        self.lines += picture.height_px as u64;
+        if self.lines < LINES {
+            return None;
+        }
+        let level = self.sum as f64 / (self.lines as f64 * self.samples.len() as f64);
+        (self.sum, self.lines) = (0, 0);
+        let baseline = *self.baseline.get_or_insert(level);
+        let percent = 100.0 * level / baseline.max(1e-9);
+        let drifted = (percent - 100.0).abs() > f64::from(self.most_percent);
+        let news = drifted != self.drifted;
+        self.drifted = drifted;
+        let told = percent.round() as u32;
+        news.then_some(match drifted {
+            false => Watched::Even,
+            true if percent < 100.0 => Watched::Darker {
+                percent: told,
+                of: self.of,
+            },
+            true => Watched::Brighter {
+                percent: told,
+                of: self.of,
+            },
+        })
+    }
+}
+
+fn sum<S: Copy + Into<u64>>(samples: &[S]) -> u64 {
+    samples.iter().map(|&sample| sample.into()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORMAT: LineFormat = LineFormat {
+        width_px: 4,
+        channels: 1,
+        sixteen_bit: false,
+        lines_per_block: 2048,
+    };
+
+    fn block(line: [u8; 4]) -> Picture {
+        Picture::from_grey8(4, 2048, line.repeat(2048)).unwrap()
+    }
+
+    #[test]
+    fn the_reference_columns_are_held_to_the_calibration_and_told_once() {
+        let mut drift = Drift::new(FORMAT, Some([2, 4]), 200.0, 10).unwrap();
+        let mut see = |line| (drift.watch(&block(line)), drift.watch(&block(line))).1;
+        assert_eq!(see([0, 0, 195, 195]), None);
+        let of = Baseline::Calibration;
+        assert_eq!(
+            see([200, 200, 160, 160]),
+            Some(Watched::Darker { percent: 80, of })
+        );
+        assert_eq!(see([200, 200, 150, 150]), None);
+        assert_eq!(see([0, 0, 200, 200]), Some(Watched::Even));
+        let brighter = see([0, 0, 240, 240]).unwrap();
+        assert_eq!(brighter, Watched::Brighter { percent: 120, of });
+        assert!(
+            brighter
+                .to_string()
+                .contains("risen to 120 % of what it was when white")
+        );
+    }
+
+    #[test]
+    fn without_reference_columns_the_start_of_the_run_is_the_measure() {
+        let mut drift = Drift::new(FORMAT, None, 200.0, 10).unwrap();
+        let mut see = |line| (drift.watch(&block(line)), drift.watch(&block(line))).1;
+        assert_eq!(see([100; 4]), None);
+        let of = Baseline::RunStart;
+        assert_eq!(see([50; 4]), Some(Watched::Darker { percent: 50, of }));
+        assert!(Drift::new(FORMAT, Some([3, 5]), 1.0, 10).is_err());
+        assert!(Drift::new(FORMAT, Some([2, 2]), 1.0, 10).is_err());
+        assert_eq!(Drift::off().watch(&block([0; 4])), None);
+    }
+}

@@ -1,0 +1,171 @@
+//! `blemish calibrate` and the flat field in a run, as whole programs, on strips.
+
+mod common;
+
+use common::{Folder, blemish};
+
+/// A strip whose columns have these levels, with a dither of one grey level along the web.
+fn strip(folder: &Folder, name: &str, level: impl Fn(usize, usize) -> u8) {
+    let (width, lines) = (160, 2100);
+    let samples: Vec<u8> = (0..width * lines)
+        .map(|place| {
+            let (line, column) = (place / width, place % width);
+            level(line, column) + ((line * 7 + column * 3) % 5 < 2) as u8
+        })
+        .collect();
+    let picture = blemish::picture::Picture::from_grey8(width, lines, samples).unwrap();
+    folder.make(name);
+    picture
+        .save_png(&folder.path.join(name).join("0.png"))
+        .unwrap();
+}
+
+/// A lamp that is brightest in the middle.
+fn lamp(column: usize) -> u8 {
+    (200.0 - ((column as f64 - 80.0) / 9.0).powi(2)) as u8
+}
+
+fn station(folder: &Folder, extra: &str) {
+    let text = format!(
+        "[source]\nkind = \"strips\"\nfolder = \"web\"\n[light]\nflat_field = \"flat.json\"\n{extra}"
+    );
+    folder.write("s.toml", text.as_bytes());
+}
+
+fn step(folder: &Folder, step: &str, strips: &str) -> common::Run {
+    let args = ["calibrate", step, "--config", "s.toml", "--strips", strips];
+    blemish(folder, &args)
+}
+
+#[test]
+fn an_uneven_lamp_is_even_in_what_is_recorded() {
+    let folder = Folder::new("calibrate even");
+    station(&folder, "");
+    strip(&folder, "dark", |_, column| 6 + (column % 4) as u8);
+    strip(&folder, "white", |_, column| {
+        lamp(column) + (column % 4) as u8
+    });
+    strip(&folder, "web", |_, column| {
+        lamp(column) / 2 + (column % 4) as u8
+    });
+    let early = blemish(&folder, &["run", "--config", "s.toml", "--quiet"]);
+    assert_eq!(early.code, Some(2));
+    assert!(early.stderr.contains("'flat.json'"), "{}", early.stderr);
+
+    let dark = step(&folder, "dark", "dark");
+    assert_eq!(dark.code, Some(0), "{}", dark.stderr);
+    assert!(dark.stdout.contains("DSNU 1.1"), "{}", dark.stdout);
+    let half = blemish(&folder, &["run", "--config", "s.toml", "--quiet"]);
+    assert_eq!(half.code, Some(2));
+    assert!(half.stderr.contains("calibrate white"), "{}", half.stderr);
+    let white = step(&folder, "white", "white");
+    assert_eq!(white.code, Some(0), "{}", white.stderr);
+    assert!(white.stdout.contains("PRNU"), "{}", white.stdout);
+
+    let args = ["run", "--config", "s.toml", "--quiet", "--record", "tape"];
+    let run = blemish(&folder, &args);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let samples = folder.read("tape/samples.raw");
+    assert_eq!(samples.len(), 160 * 2100);
+    let column = |column: usize| -> f64 {
+        let samples = samples.iter().skip(column).step_by(160);
+        samples.map(|&sample| f64::from(sample)).sum::<f64>() / 2100.0
+    };
+    let middle = column(80);
+    for place in 0..160 {
+        // Half of the light, rounded down before it was corrected, and gains of up to 2.
+        assert!(
+            (column(place) - middle).abs() < 5.0,
+            "{place}: {} {middle}",
+            column(place)
+        );
+    }
+    let replay = blemish(&folder, &["run", "--replay", "tape", "--quiet"]);
+    assert_eq!(replay.code, Some(0), "{}", replay.stderr);
+    let told = |text: &str| {
+        text.lines()
+            .filter(|line| !line.starts_with("engine"))
+            .count()
+    };
+    assert_eq!(told(&replay.stdout), told(&run.stdout));
+
+    // Another camera than the one that was calibrated.
+    let other = "[source]\nkind = \"synthetic\"\nwidth_px = 160\nlines = 300\ndefect_spacing_lines = 0\n[light]\nflat_field = \"flat.json\"\n";
+    folder.write("other.toml", other.as_bytes());
+    let other = blemish(&folder, &["run", "--config", "other.toml"]);
+    assert_eq!(other.code, Some(2), "{}", other.stdout);
+    assert!(
+        other
+            .stderr
+            .contains("made with kind = strips, but the configuration has kind = synthetic"),
+        "{}",
+        other.stderr
+    );
+}
+
+#[test]
+fn what_makes_no_calibration_is_refused_and_writes_nothing() {
+    let folder = Folder::new("calibrate refused");
+    station(&folder, "");
+    strip(&folder, "bright", |_, _| 90);
+    strip(&folder, "dark", |_, _| 6);
+    strip(
+        &folder,
+        "dust",
+        |_, column| if column == 30 { 120 } else { 180 },
+    );
+    strip(
+        &folder,
+        "clipped",
+        |_, column| if column < 4 { 254 } else { 180 },
+    );
+    folder.picture("short/0.png", 160, 300);
+    for (run, says) in [
+        (step(&folder, "white", "dust"), "'flat.json'"),
+        (
+            step(&folder, "dark", "bright"),
+            "columns 0..=159 are too bright for dark",
+        ),
+        (step(&folder, "dark", "short"), "300 good lines are too few"),
+    ] {
+        assert_eq!(run.code, Some(2), "{}", run.stdout);
+        assert!(run.stderr.contains(says), "{}", run.stderr);
+        assert!(!folder.path.join("flat.json").exists());
+    }
+    assert_eq!(step(&folder, "dark", "dark").code, Some(0));
+    let before = folder.read("flat.json");
+    for (strips, says) in [
+        ("dust", "columns 30 differ from their neighbours"),
+        ("clipped", "columns 0..=3 are saturated"),
+        ("dark", "columns 0..=159 are too dark"),
+    ] {
+        let run = step(&folder, "white", strips);
+        assert_eq!(run.code, Some(2), "{}", run.stdout);
+        assert!(run.stderr.contains(says), "{}", run.stderr);
+    }
+    assert_eq!(folder.read("flat.json"), before);
+}
+
+#[test]
+fn falling_light_is_told_in_words() {
+    let folder = Folder::new("calibrate drift");
+    station(
+        &folder,
+        "reference_columns = [0, 16]\nmax_drift_percent = 10\n",
+    );
+    strip(&folder, "dark", |_, _| 6);
+    strip(&folder, "white", |_, _| 180);
+    strip(&folder, "web", |_, _| 140);
+    std::fs::copy(folder.path.join("web/0.png"), folder.path.join("web/1.png")).unwrap();
+    assert_eq!(step(&folder, "dark", "dark").code, Some(0));
+    let white = step(&folder, "white", "white");
+    assert_eq!(white.code, Some(0), "{}", white.stderr);
+    let run = blemish(&folder, &["run", "--config", "s.toml", "--quiet"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("the light has fallen to 77 % of what it was when white was calibrated"),
+        "{}",
+        run.stderr
+    );
+}
