@@ -5,6 +5,7 @@ mod eval;
 mod export;
 mod fit;
 mod quantize;
+mod threshold;
 
 use blemish::geometry::TileSize;
 use clap::{Parser, Subcommand};
@@ -31,6 +32,8 @@ enum Command {
     Export(export::Args),
     /// Write the bundle of a run's last checkpoint in integers
     Quantize(quantize::Args),
+    /// Set a bundle's threshold from good pictures of another imaging run.
+    Threshold(threshold::Args),
     /// Parameters and multiply-accumulates of a pair of networks, before anything is trained.
     Cost(cost::Args),
 }
@@ -49,6 +52,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Eval(args) => args.run(),
         Command::Export(args) => args.run(),
         Command::Quantize(args) => args.run(),
+        Command::Threshold(args) => args.run(),
         Command::Cost(args) => args.run(),
     };
     done.unwrap_or_else(|error| {
