@@ -94,7 +94,11 @@ def follow(name, threads=1, dtype=torch.float32, onednn=True):
     for step, expected in enumerate(EXPECTED):
         repainted = networks.reconstruct(seen)
         logits = networks.judge(torch.cat([repainted, seen], 1))
-        terms = [F.mse_loss(repainted, clean), ssim_loss(repainted, clean), focal_loss(logits, mask)]
+        terms = [
+            F.mse_loss(repainted, clean),
+            ssim_loss(repainted, clean),
+            focal_loss(logits, mask),
+        ]
         loss = sum(terms)
         adam.zero_grad()
         loss.backward()

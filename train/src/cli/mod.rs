@@ -4,6 +4,7 @@ mod cost;
 mod eval;
 mod export;
 mod fit;
+mod import;
 mod quantize;
 mod threshold;
 
@@ -34,6 +35,8 @@ enum Command {
     Quantize(quantize::Args),
     /// Set a bundle's threshold from good pictures of another imaging run.
     Threshold(threshold::Args),
+    /// Turn the authors' PyTorch checkpoints into a bundle.
+    Import(import::Args),
     /// Parameters and multiply-accumulates of a pair of networks, before anything is trained.
     Cost(cost::Args),
 }
@@ -53,6 +56,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(args) => args.run(),
         Command::Quantize(args) => args.run(),
         Command::Threshold(args) => args.run(),
+        Command::Import(args) => args.run(),
         Command::Cost(args) => args.run(),
     };
     done.unwrap_or_else(|error| {

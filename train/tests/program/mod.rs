@@ -1,4 +1,5 @@
 //! Runs `blemish-train` in a folder of its own with computed pictures.
+#![allow(dead_code, reason = "every test file uses its own part")]
 
 use blemish::picture::Picture;
 use std::path::{Path, PathBuf};
@@ -100,7 +101,6 @@ pub fn told(output: &Output) -> String {
 }
 
 /// The newest checkpoint of a run folder.
-#[allow(dead_code, reason = "some programs' tests look at no checkpoint")]
 pub fn newest(run: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(run).ok()?;
     let names = entries.map(|entry| entry.unwrap().path());
