@@ -5,7 +5,7 @@
 mod common;
 
 use blemish::model::{Bundle, METADATA_KEY, Preparation, reseal};
-use blemish::picture::Picture;
+use blemish::picture::{Picture, Samples};
 use blemish::web::{PictureRules, Region, inspect_picture};
 use common::{Folder, blemish};
 use prost::Message;
@@ -116,6 +116,8 @@ fn annotated_pictures_and_the_report_are_complete() {
         "in",
         "--out",
         "out",
+        "--maps",
+        "out",
         "--report",
         "r.html",
         "--threshold",
@@ -136,6 +138,13 @@ fn annotated_pictures_and_the_report_are_complete() {
             (picture.width_px, picture.height_px, picture.channels),
             (width, height, 3)
         );
+        let path = folder.path.join(format!("out/{name}.map.png"));
+        let map = Picture::open(&path).unwrap();
+        assert_eq!(
+            (map.width_px, map.height_px, map.channels),
+            (width, height, 1)
+        );
+        assert!(matches!(map.samples, Samples::U16(ref levels) if levels.iter().any(|&p| p > 0)));
     }
     let report = String::from_utf8(folder.read("r.html")).unwrap();
     assert!(report.starts_with("<!doctype html>") && report.ends_with("</html>\n"));

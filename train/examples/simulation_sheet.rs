@@ -1,7 +1,7 @@
 //! Draws 16 simulated samples of a class as one PNG (clean, seen, mask; four samples per row) and says
 //! how long a sample takes on one thread.
 //!
-//! `cargo run --release -p blemish-train --example simulation_sheet -- CLASS OUT.png SIDE [TEXTURES]`
+//! `cargo run --release -p blemish-train --example simulation_sheet -- CLASS OUT.png SIDE [TEXTURES [PRESET]]`
 
 use blemish::geometry::TileSize;
 use blemish::picture::Picture;
@@ -31,8 +31,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             grey: goods.is_grey(),
         },
     };
+    let preset = match rest.get(1).map(String::as_str) {
+        Some("structural") => Preset::Structural,
+        Some("paper") => Preset::Paper,
+        _ => Preset::Official,
+    };
     let simulator = Simulator {
-        recipe: Recipe::new(Preset::Official, goods.is_grey()),
+        recipe: Recipe::new(preset, goods.is_grey()),
         textures,
     };
     let sampler = Sampler::new(tiles, simulator, 1, SAMPLES, 1)?;

@@ -14,6 +14,7 @@ pub mod eval;
 pub mod export;
 pub mod fit;
 pub mod golden;
+pub mod import;
 pub mod inspectors;
 pub mod loss;
 pub mod quantize;

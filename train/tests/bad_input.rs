@@ -62,7 +62,10 @@ fn wrong_options() {
         (&["--batch=0"], &["batch = 0"]),
         (&["--learning-rate=-1"], &["learning-rate = -1"]),
         (&["--hold-out=1.5"], &["hold-out = 1.5"]),
-        (&["--simulation=none"], &["must be official or paper"]),
+        (
+            &["--simulation=none"],
+            &["must be official, paper or structural"],
+        ),
         (&["--device=tpu"], &["device 'tpu' is unknown", "cpu"]),
         (&["--overlap=64", "--tile=64"], &["at most half"]),
     ];

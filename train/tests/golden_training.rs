@@ -99,8 +99,9 @@ fn losses_and_their_gradients_equal_the_authors() {
 /// direction of the first gradient and the batch norm buffers.
 ///
 /// From the second step on the bounds are those of rounding itself: Adam's first steps follow the
-/// sign of every gradient, and two roundings of this engine (fused multiply-add or not) already
-/// differ by 2e-3 in a loss and 2e-2 in a buffer of the 2x2 bottleneck at step 5.
+/// sign of every gradient. PyTorch with the authors' own layers repeats its losses to 4e-3 and the
+/// buffers to 1.3e-3 in mean once it rounds otherwise (two threads, without oneDNN, in double
+/// precision): `benches/peers/trace.py`.
 #[test]
 fn six_steps_follow_the_authors() {
     let (Some(folder), Some(scalars)) = (golden(), scalars()) else {
@@ -160,7 +161,7 @@ fn six_steps_follow_the_authors() {
             for (term, (got, wanted)) in got.iter().zip(wanted.as_array().unwrap()).enumerate() {
                 let wanted = wanted.as_f64().unwrap() as f32;
                 let off = (got - wanted).abs() / wanted;
-                let bound = [1e-5, 1e-3][step.min(1)] * if step > 1 { 10.0 } else { 1.0 };
+                let bound = [1e-5, 5e-4, 6e-3][step.min(2)];
                 assert!(
                     off < bound,
                     "step {step} term {term}: {got} not {wanted} at {level:?}"

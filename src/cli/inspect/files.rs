@@ -8,6 +8,9 @@ const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
 /// End of the names of our own annotated pictures; folders are read without them.
 pub const ANNOTATED: &str = ".inspected.png";
 
+/// End of the names of our own anomaly maps; folders are read without them too.
+pub const MAP: &str = ".map.png";
+
 /// Name of the folder of good test pictures.
 const GOOD: &str = "good";
 
@@ -150,9 +153,10 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), FilesError> {
 }
 
 fn is_picture(path: &Path) -> bool {
-    let ours = path
-        .file_name()
-        .is_some_and(|name| name.to_string_lossy().ends_with(ANNOTATED));
+    let ours = path.file_name().is_some_and(|name| {
+        let name = name.to_string_lossy();
+        name.ends_with(ANNOTATED) || name.ends_with(MAP)
+    });
     let known = path.extension().is_some_and(|ending| {
         ENDINGS.contains(&ending.to_string_lossy().to_ascii_lowercase().as_str())
     });

@@ -53,6 +53,9 @@ pub struct Args {
     /// Write annotated pictures into this folder.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Write anomaly maps into this folder, as grey PNG of 16 bits.
+    #[arg(long, value_name = "DIR")]
+    maps: Option<PathBuf>,
     /// Write a report, one HTML file with everything in it.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -98,6 +101,7 @@ pub fn run(args: &Args) -> Outcome {
     let output = Output::prepare(
         args.json,
         args.out.as_deref(),
+        args.maps.as_deref(),
         args.report.as_deref(),
         &inputs,
     )?;
@@ -135,6 +139,7 @@ pub fn run(args: &Args) -> Outcome {
                 pages.megapixels += found.map.len() as f64 / 1e6;
                 bar.suspend(|| report_picture(&output, &input, &found, rules.threshold))?;
                 output.annotated(&input, &found)?;
+                output.map(&input, &found)?;
                 if let (Some(known), Some(mask)) = (&input.truth, &found.mask) {
                     let kind = known.mask.as_ref().map(|_| known.kind.as_str());
                     evaluation.add(kind, found.score, &found.map, mask)?;

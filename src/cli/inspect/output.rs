@@ -1,10 +1,11 @@
 //! What `blemish inspect` writes: lines on stdout, annotated pictures, one report.
 
 use super::conveyor::Inspected;
-use super::files::{ANNOTATED, Input};
+use super::files::{ANNOTATED, Input, MAP};
 use super::pages::Facts;
 use blemish::metrics::Row;
 use blemish::page::annotate;
+use blemish::picture::{Picture, Samples};
 use blemish::verdict::Verdict;
 use blemish::web::Region;
 use serde::Serialize;
@@ -127,6 +128,7 @@ pub const fn word(verdict: Verdict) -> &'static str {
 pub struct Output {
     json: bool,
     folder: Option<PathBuf>,
+    maps: Option<PathBuf>,
     report: Option<PathBuf>,
     /// Whether two inputs differ in nothing but their ending.
     keep_endings: bool,
@@ -140,10 +142,11 @@ impl Output {
     pub fn prepare(
         json: bool,
         folder: Option<&Path>,
+        maps: Option<&Path>,
         report: Option<&Path>,
         inputs: &[Input],
     ) -> Result<Self, OutputError> {
-        if let Some(folder) = folder {
+        for folder in [folder, maps].into_iter().flatten() {
             let probe = folder.join(".blemish-probe");
             std::fs::create_dir_all(folder)
                 .and_then(|()| std::fs::write(&probe, b""))
@@ -164,6 +167,7 @@ impl Output {
         Ok(Self {
             json,
             folder: folder.map(Path::to_owned),
+            maps: maps.map(Path::to_owned),
             report: report.map(Path::to_owned),
             keep_endings: !inputs
                 .iter()
@@ -201,21 +205,47 @@ impl Output {
         let Some(folder) = &self.folder else {
             return Ok(());
         };
+        let canvas = annotate(&found.picture, &found.map, &found.regions, 0);
+        let path = self.place(folder, input, ANNOTATED);
+        write(&path, &canvas.encode_png(&path)?)
+    }
+
+    /// Writes the anomaly map as grey of 16 bits, white for probability 1, where a folder was named.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn map(&self, input: &Input, found: &Inspected) -> Result<(), OutputError> {
+        let Some(folder) = &self.maps else {
+            return Ok(());
+        };
+        let levels = found.map.iter().map(|p| (p * 65535.0).round() as u16);
+        let picture = Picture {
+            width_px: found.picture.width_px,
+            height_px: found.picture.height_px,
+            channels: 1,
+            samples: Samples::U16(levels.collect()),
+        };
+        let path = self.place(folder, input, MAP);
+        write(&path, &picture.encode_png(&path)?)
+    }
+
+    fn place(&self, folder: &Path, input: &Input, end: &str) -> PathBuf {
         let name = Path::new(&input.name);
         let mut file = if self.keep_endings {
             name.as_os_str().to_owned()
         } else {
             name.with_extension("").into_os_string()
         };
-        file.push(ANNOTATED);
-        let path = folder.join(file);
-        let canvas = annotate(&found.picture, &found.map, &found.regions, 0);
-        let png = canvas.encode_png(&path)?;
-        path.parent()
-            .map_or(Ok(()), std::fs::create_dir_all)
-            .and_then(|()| std::fs::write(&path, png))
-            .map_err(|source| failed(&path, source))
+        file.push(end);
+        folder.join(file)
     }
+}
+
+fn write(path: &Path, png: &[u8]) -> Result<(), OutputError> {
+    path.parent()
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| std::fs::write(path, png))
+        .map_err(|source| failed(path, source))
 }
 
 pub fn failed(path: &Path, source: io::Error) -> OutputError {

@@ -2,7 +2,7 @@
 
 use super::{Done, grouped, parse_tile, tell};
 use crate::backend::Backend;
-use crate::config::{FitConfig, Recipe};
+use crate::config::{FitConfig, Recipe, learning_rate_of};
 use crate::fit::prepare::Prepared;
 use crate::fit::stop::Stop;
 use crate::fit::{Fitting, Outcome, initial, validation};
@@ -56,7 +56,7 @@ pub struct Args {
     /// [default: 5000].
     #[arg(long)]
     steps: Option<u64>,
-    /// Adam's learning rate before it falls [default: 0.0001].
+    /// Adam's learning rate before it falls [default: 0.0128 divided by the reconstructive width].
     #[arg(long)]
     learning_rate: Option<f64>,
     /// Seed of first weights, hold-out and simulation [default: 0].
@@ -66,7 +66,7 @@ pub struct Args {
     /// out.
     #[arg(long, value_name = "DIR")]
     textures: Option<PathBuf>,
-    /// Simulation of defects: official or paper [default: official].
+    /// Simulation of defects: structural, official or paper [default: structural].
     #[arg(long, value_parser = parse_preset)]
     simulation: Option<Preset>,
     /// Share of the good pictures kept for validation and threshold [default: 0.1].
@@ -236,6 +236,9 @@ impl Args {
             &mut network.discriminative_width,
             &self.discriminative_width,
         );
+        if self.reconstructive_width.is_some() && self.resume.is_none() {
+            recipe.learning_rate = learning_rate_of(network.reconstructive_width);
+        }
         set(&mut network.upsampling, &self.upsampling);
         set(&mut recipe.tile, &self.tile);
         set(&mut recipe.tile, &self.resize);
@@ -328,8 +331,8 @@ fn parse_upsampling(text: &str) -> Result<Upsampling, String> {
 }
 
 fn parse_preset(text: &str) -> Result<Preset, String> {
-    [Preset::Official, Preset::Paper]
+    [Preset::Official, Preset::Paper, Preset::Structural]
         .into_iter()
         .find(|preset| preset.name() == text)
-        .ok_or_else(|| "must be official or paper".to_owned())
+        .ok_or_else(|| "must be official, paper or structural".to_owned())
 }

@@ -4,7 +4,9 @@ mod cost;
 mod eval;
 mod export;
 mod fit;
+mod import;
 mod quantize;
+mod threshold;
 
 use blemish::geometry::TileSize;
 use clap::{Parser, Subcommand};
@@ -31,6 +33,10 @@ enum Command {
     Export(export::Args),
     /// Write the bundle of a run's last checkpoint in integers
     Quantize(quantize::Args),
+    /// Set a bundle's threshold from good pictures of another imaging run.
+    Threshold(threshold::Args),
+    /// Turn the authors' PyTorch checkpoints into a bundle.
+    Import(import::Args),
     /// Parameters and multiply-accumulates of a pair of networks, before anything is trained.
     Cost(cost::Args),
 }
@@ -49,6 +55,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Eval(args) => args.run(),
         Command::Export(args) => args.run(),
         Command::Quantize(args) => args.run(),
+        Command::Threshold(args) => args.run(),
+        Command::Import(args) => args.run(),
         Command::Cost(args) => args.run(),
     };
     done.unwrap_or_else(|error| {

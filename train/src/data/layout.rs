@@ -183,7 +183,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 ///
 /// # Errors
 /// Where a folder cannot be read.
-pub(super) fn pictures_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+pub fn pictures_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut found = Vec::new();
     for path in entries(folder)? {
         if path.is_dir() {

@@ -15,7 +15,7 @@ mod split;
 mod tests_support;
 
 pub use error::DataError;
-pub use layout::{Class, TestPicture};
+pub use layout::{Class, TestPicture, pictures_below};
 pub use pictures::{Goods, MEMORY_LIMIT_BYTES, TileSource};
 pub use sampler::{Sampler, load_textures};
 pub use split::hold_out;

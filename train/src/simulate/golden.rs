@@ -175,3 +175,35 @@ fn grey_product_gets_grey_defects() {
         assert_eq!(seen[..4096], seen[8192..]);
     }
 }
+
+#[test]
+fn a_preset_that_mirrors_gives_mirrored_tiles_and_keeps_their_pixels() {
+    let simulator = Simulator {
+        recipe: Recipe {
+            clean_share: 1.0,
+            ..Recipe::new(Preset::Structural, true)
+        },
+        textures: Textures::Pictures(vec![grey_tile()]),
+    };
+    let mut found = std::collections::BTreeSet::new();
+    for sample in 0..40 {
+        let (mut clean, mut seen) = (vec![0.0; 3 * 4096], vec![0.0; 3 * 4096]);
+        let mut mask = vec![0.0; 4096];
+        let out = SampleOut {
+            clean: &mut clean,
+            seen: &mut seen,
+            mask: &mut mask,
+        };
+        simulator.paint(grey_tile(), &mut Draws::of_sample(8, sample), out);
+        let level = |index: usize| f32::from(grey_tile().samples[3 * index]) / 255.0;
+        let places = [0, 63, 64 * 63, 64 * 63 + 63];
+        let corner = places.iter().position(|&place| {
+            (0..64).all(|i| {
+                let step = if place % 64 == 0 { i } else { 63 - i };
+                clean[i] == level(place / 64 * 64 + step)
+            })
+        });
+        found.insert(corner.expect("the first line is a line of the tile"));
+    }
+    assert_eq!(found.len(), 4);
+}

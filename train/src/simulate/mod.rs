@@ -4,6 +4,7 @@
 //! * **clean**: the picture, possibly turned; the target of the reconstruction;
 //! * **texture**: a picture that supplies the defect's pixels, changed by three operations;
 //! * **mask**: where Perlin noise is above a threshold;
+//! * **structure**: a hair, speck or stain drawn onto the picture instead of texture and mask;
 //! * **seen**: the texture laid over the clean picture inside the mask;
 //! * **recipe**: all the probabilities and ranges.
 
@@ -13,6 +14,7 @@ mod perlin;
 mod procedural;
 mod recipe;
 mod rotate;
+mod structural;
 mod texture;
 
 #[cfg(test)]
@@ -22,6 +24,7 @@ pub use draws::Draws;
 pub use perlin::Lattice;
 pub use recipe::{Preset, Recipe};
 pub use rotate::{rotate_plane, rotate_rgb8};
+pub use structural::Structure;
 pub use texture::{Crops, Textures};
 
 /// An 8-bit picture in R, G, B, row-major, channels interleaved; grey pictures have three equal channels.
@@ -40,6 +43,20 @@ impl Rgb8 {
             width_px,
             height_px,
             samples: vec![0; 3 * width_px * height_px],
+        }
+    }
+
+    /// Exchanges left and right, and top and bottom.
+    fn mirror(&mut self, left_right: bool, top_bottom: bool) {
+        let pixels = self.samples.as_chunks_mut::<3>().0;
+        match (left_right, top_bottom) {
+            (true, true) => pixels.reverse(),
+            (true, false) => (pixels.chunks_exact_mut(self.width_px)).for_each(<[_]>::reverse),
+            (false, true) => {
+                pixels.reverse();
+                (pixels.chunks_exact_mut(self.width_px)).for_each(<[_]>::reverse);
+            }
+            (false, false) => {}
         }
     }
 
@@ -78,16 +95,27 @@ impl Simulator {
         assert_eq!(out.clean.len(), 3 * area, "planes of the clean picture");
         assert_eq!(out.seen.len(), 3 * area, "planes of the seen picture");
         assert_eq!(out.mask.len(), area, "plane of the mask");
-        let clean = if draws.chance(recipe.rotation_share) {
+        let mut clean = tile;
+        if draws.chance(recipe.rotation_share) {
             let limit = recipe.rotation_max_degrees;
-            rotate_rgb8(&tile, draws.between(-limit, limit))
-        } else {
-            tile
-        };
+            clean = rotate_rgb8(&clean, draws.between(-limit, limit));
+        }
+        // Presets that mirror nothing must draw nothing for it: their samples are fixed by seed.
+        if recipe.mirror_share > 0.0 {
+            clean.mirror(
+                draws.chance(recipe.mirror_share),
+                draws.chance(recipe.mirror_share),
+            );
+        }
         to_planes(&clean.samples, out.clean);
         out.seen.copy_from_slice(out.clean);
         out.mask.fill(0.0);
         if draws.chance(recipe.clean_share) {
+            return;
+        }
+        if recipe.structure_share > 0.0 && draws.chance(recipe.structure_share) {
+            let structure = recipe.structures[draws.below(recipe.structures.len())];
+            structure.paint(&clean, recipe.grey_structures, draws, out.seen, out.mask);
             return;
         }
         let [low, high] = recipe.mask_threshold;

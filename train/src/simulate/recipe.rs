@@ -1,6 +1,7 @@
 //! Probabilities and ranges of the simulation.
 
 use super::augment::Kind;
+use super::structural::Structure;
 use serde::{Deserialize, Serialize};
 
 /// A named recipe.
@@ -12,6 +13,9 @@ pub enum Preset {
     Official,
     /// The paper's text where it differs (draem.md 1.7).
     Paper,
+    /// The authors' defects and, as often, hairs, scratches, specks, stains and misplaced pieces whose
+    /// contrast follows the product's own.
+    Structural,
 }
 
 impl Preset {
@@ -20,6 +24,7 @@ impl Preset {
         match self {
             Preset::Official => "official",
             Preset::Paper => "paper",
+            Preset::Structural => "structural",
         }
     }
 }
@@ -45,6 +50,14 @@ pub struct Recipe {
     /// Whether textures lose their colour after the operations, so that on grey product colour does
     /// not give a defect away.
     pub grey_textures: bool,
+    /// Share of the defects that are structures instead of textures behind a Perlin mask.
+    pub structure_share: f64,
+    /// Structures to choose from.
+    pub structures: Vec<Structure>,
+    /// Whether structures have no colour of their own.
+    pub grey_structures: bool,
+    /// Share of clean tiles that are mirrored left to right, and again top to bottom.
+    pub mirror_share: f64,
 }
 
 impl Recipe {
@@ -62,6 +75,10 @@ impl Recipe {
             operations: Kind::ALL.to_vec(),
             operations_per_texture: 3,
             grey_textures: grey,
+            structure_share: 0.0,
+            structures: Vec::new(),
+            grey_structures: grey,
+            mirror_share: 0.0,
         };
         match preset {
             Preset::Official => official,
@@ -78,6 +95,14 @@ impl Recipe {
                     Kind::HueSaturation,
                     Kind::Autocontrast,
                 ],
+                ..official
+            },
+            // Mirrored tiles lose no corner and keep their sharpness, as turned ones do not.
+            Preset::Structural => Recipe {
+                rotation_share: 0.0,
+                mirror_share: 0.5,
+                structure_share: 0.5,
+                structures: Structure::ALL.to_vec(),
                 ..official
             },
         }

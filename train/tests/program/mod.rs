@@ -1,4 +1,5 @@
 //! Runs `blemish-train` in a folder of its own with computed pictures.
+#![allow(dead_code, reason = "every test file uses its own part")]
 
 use blemish::picture::Picture;
 use std::path::{Path, PathBuf};

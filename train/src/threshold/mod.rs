@@ -7,6 +7,8 @@
 //! distribution (order statistics). Neither holds for pictures of another day, lamp or material: only
 //! goods of another imaging run can tell.
 
+pub mod promise;
+
 use blemish::model::Threshold;
 
 /// Where the threshold goes in the gap between the goods and the simulated defects: nearer to the

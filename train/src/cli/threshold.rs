@@ -1,0 +1,243 @@
+//! `threshold`: set a bundle's threshold from good pictures of another imaging run.
+
+use super::{Done, tell};
+use crate::checkpoint::write_atomically;
+use crate::data::Class;
+use crate::inspectors;
+use crate::threshold::promise::{Limit, limit};
+use blemish::model::{self, Bundle, Metadata, Threshold};
+use blemish::picture::Picture;
+use blemish::verdict::Verdict;
+use blemish::web::{PictureResult, PictureRules, inspect_picture};
+use prost::Message;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tract_onnx::pb::ModelProto;
+
+/// Missed defects that are named.
+const NAMED: usize = 10;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Bundle whose threshold is set.
+    bundle: PathBuf,
+    /// Folder of good pictures from another imaging run than training's: another day, lamp or roll.
+    goods: PathBuf,
+    /// Promise at most so many false rejects of 1000 good pictures, with 95 % confidence.
+    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = parse_promise)]
+    rejects_per_1000: f64,
+    /// Keep this score as threshold and choose the least area instead.
+    #[arg(long, value_name = "SCORE", value_parser = parse_score)]
+    score: Option<f32>,
+    /// Folder of pictures with real defects, to see what would be missed.
+    #[arg(long, value_name = "DIR")]
+    defects: Option<PathBuf>,
+    /// Write the bundle here instead of over the old one.
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Args {
+    pub fn run(self) -> Done {
+        let bytes = std::fs::read(&self.bundle).map_err(|error| {
+            format!(
+                "{}: {error}; give the bundle that 'fit' or 'quantize' wrote",
+                self.bundle.display()
+            )
+        })?;
+        let bundle = Bundle::from_bytes(
+            bytes.clone(),
+            &self.bundle.display().to_string(),
+            &mut |_| {},
+        )?;
+        let class = Class::find(&self.goods)?;
+        let metadata = bundle.metadata();
+        if class.fingerprint()? == metadata.training.data_fingerprint {
+            return Err(format!(
+                "{} holds the pictures this bundle was trained on: they say nothing about false rejects; \
+                 give good pictures of another imaging run",
+                self.goods.display()
+            )
+            .into());
+        }
+        let rules = PictureRules {
+            threshold: self.score.unwrap_or(metadata.threshold.score),
+            min_area_px: 1,
+            ..PictureRules::of(metadata, false)
+        };
+        let goods = inspect(&bundle, &class.goods, &rules)?;
+        let defects = match &self.defects {
+            Some(folder) => Some(pictures_of(folder)?),
+            None => None,
+        };
+        let found = match &defects {
+            Some(paths) => inspect(&bundle, paths, &rules)?,
+            None => Vec::new(),
+        };
+        let threshold = self.choose(metadata, &goods, &found)?;
+        tell(format_args!(
+            "threshold   {:.4}, least area {} px: {}",
+            threshold.score, threshold.min_area_px, threshold.basis
+        ));
+        tell(format_args!(
+            "            of 1000 good pictures like these {:.1} are expected to be rejected, with 95 % confidence at most {:.1}",
+            threshold.expected_rejects_per_1000, threshold.upper_95_rejects_per_1000
+        ));
+        tell_drift(metadata, &threshold);
+        if let Some(paths) = &defects {
+            let rules = PictureRules {
+                threshold: threshold.score,
+                min_area_px: threshold.min_area_px,
+                ..rules
+            };
+            tell_missed(paths, &inspect(&bundle, paths, &rules)?);
+        }
+        let metadata = Metadata {
+            threshold,
+            ..metadata.clone()
+        };
+        let sealed = model::seal(ModelProto::decode(bytes.as_slice())?, &metadata)?;
+        let out = self.out.unwrap_or(self.bundle);
+        write_atomically(&out, |file| file.write_all(&sealed))?;
+        tell(format_args!("bundle      {}", out.display()));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn choose(
+        &self,
+        metadata: &Metadata,
+        goods: &[PictureResult],
+        defects: &[PictureResult],
+    ) -> Result<Threshold, Box<dyn Error>> {
+        let count = goods.len() as u32;
+        let place = self.goods.display();
+        let words = |limit: &Limit, what: &str| {
+            format!(
+                "{} of {count} good pictures in {place} are rejected by {what}, as many as the promise of at \
+                 most {} per 1000 allows",
+                limit.rejected, self.rejects_per_1000
+            )
+        };
+        let (score, min_area_px, limit, basis) = match self.score {
+            None => {
+                let scores: Vec<f64> = goods.iter().map(|good| f64::from(good.score)).collect();
+                let limit = limit(&scores, self.rejects_per_1000)?;
+                let weakest = (defects.iter().map(|defect| f64::from(defect.score)))
+                    .filter(|&score| score > limit.accepted)
+                    .reduce(f64::min);
+                let basis = words(&limit, "score");
+                let min_area_px = metadata.threshold.min_area_px;
+                (limit.score(weakest), min_area_px, limit, basis)
+            }
+            Some(score) => {
+                let areas: Vec<f64> = goods.iter().map(largest_area_px).collect();
+                let limit = limit(&areas, self.rejects_per_1000)?;
+                let basis = words(&limit, "area at a given score");
+                (
+                    score,
+                    (limit.accepted as u32).saturating_add(1),
+                    limit,
+                    basis,
+                )
+            }
+        };
+        let (expected_rejects_per_1000, upper_95_rejects_per_1000) = limit.per_1000(count);
+        Ok(Threshold {
+            score,
+            min_area_px,
+            basis,
+            goods: count,
+            expected_rejects_per_1000,
+            upper_95_rejects_per_1000,
+        })
+    }
+}
+
+fn largest_area_px(result: &PictureResult) -> f64 {
+    let areas = result.regions.iter().map(|region| region.area_px);
+    areas.max().map_or(0.0, |area| area as f64)
+}
+
+fn pictures_of(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let pictures = crate::data::pictures_below(folder)?;
+    match pictures.is_empty() {
+        true => Err(format!(
+            "{} holds no picture; give a folder of pictures with real defects, or leave --defects out",
+            folder.display()
+        )
+        .into()),
+        false => Ok(pictures),
+    }
+}
+
+fn inspect(
+    bundle: &Bundle,
+    pictures: &[PathBuf],
+    rules: &PictureRules,
+) -> Result<Vec<PictureResult>, Box<dyn Error>> {
+    let results = inspectors::each(bundle, pictures, |path, inspector| {
+        let picture = Picture::open(path).map_err(|error| error.to_string())?;
+        let result = inspect_picture(&picture, inspector, rules)
+            .map_err(|error| format!("'{}': {error}", path.display()))?;
+        // The maps of thousands of pictures would not fit in memory, and nobody asks for them here.
+        Ok::<_, String>(PictureResult {
+            anomaly_map: Vec::new(),
+            ..result
+        })
+    })?;
+    Ok(results)
+}
+
+/// Goods of another run that score higher than training's own are what in-sample thresholds die of.
+fn tell_drift(before: &Metadata, now: &Threshold) {
+    let old = &before.threshold;
+    if old.goods > 0 && now.score > old.score {
+        tell(format_args!(
+            "            before it was {:.4}, from training's own run: these goods score higher, so the old one \
+             would have rejected more of them than it promised",
+            old.score
+        ));
+    }
+}
+
+fn tell_missed(paths: &[PathBuf], results: &[PictureResult]) {
+    let mut missed: Vec<(&PathBuf, f32)> = (paths.iter().zip(results))
+        .filter(|(_, result)| result.verdict == Verdict::Ok)
+        .map(|(path, result)| (path, result.score))
+        .collect();
+    missed.sort_by(|a, b| a.1.total_cmp(&b.1));
+    tell(format_args!(
+        "defects     {} of {} real ones are found at it",
+        paths.len() - missed.len(),
+        paths.len()
+    ));
+    for (path, score) in missed.iter().take(NAMED) {
+        tell(format_args!(
+            "            missed, score {score:.4}: {}",
+            path.display()
+        ));
+    }
+    if missed.len() > NAMED {
+        tell(format_args!(
+            "            and {} more",
+            missed.len() - NAMED
+        ));
+    }
+}
+
+fn parse_promise(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "must be a number".to_owned())?;
+    match value > 0.0 && value < 1000.0 {
+        true => Ok(value),
+        false => Err("must lie between 0 and 1000".to_owned()),
+    }
+}
+
+fn parse_score(text: &str) -> Result<f32, String> {
+    let value: f32 = text.parse().map_err(|_| "must be a number".to_owned())?;
+    match value > 0.0 && value <= 1.0 {
+        true => Ok(value),
+        false => Err("must be above 0 and at most 1".to_owned()),
+    }
+}

@@ -1,0 +1,80 @@
+//! The authors' PyTorch checkpoints: two `state_dict` files, read without executing anything.
+//!
+//! * **state_dict**: names and arrays of one network, as `torch.save` writes them since PyTorch 1.6: a
+//!   zip with a pickle of the names and one plain file per array;
+//! * **pickle**: a program for a stack machine. Here it is interpreted with a list of known
+//!   constructors; whatever else it wants to call is refused ([`pickle`]).
+
+pub mod pickle;
+mod state_dict;
+
+pub use state_dict::read_state_dict;
+
+use crate::weights::Weights;
+use blemish::draem::{Network, NetworkSpec, Upsampling};
+use std::path::{Path, PathBuf};
+
+/// Why a checkpoint was not imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error("{}: {what}", path.display())]
+    File { path: PathBuf, what: String },
+    #[error(
+        "{}: no array '{name}': this is not the {network} network of DRAEM; give the reconstructive \
+         file first, then the discriminative one",
+        path.display()
+    )]
+    Network {
+        path: PathBuf,
+        name: &'static str,
+        network: &'static str,
+    },
+}
+
+/// Reads both networks; their widths are those of their first layers. The authors upsample with
+/// aligned corners.
+///
+/// # Errors
+/// Names the file and what is wrong with it.
+pub fn read_networks(
+    reconstructive: &Path,
+    discriminative: &Path,
+) -> Result<(NetworkSpec, Weights), ImportError> {
+    let mut weights = Weights::default();
+    let mut width_of = |path: &Path, network: Network, name: &'static str, words: &'static str| {
+        let arrays = read_state_dict(path).map_err(|what| ImportError::File {
+            path: path.to_owned(),
+            what,
+        })?;
+        let width = arrays.0.get(name).and_then(|array| array.shape.first());
+        let width = width.copied().ok_or_else(|| ImportError::Network {
+            path: path.to_owned(),
+            name,
+            network: words,
+        })?;
+        let prefix = network.prefix();
+        let arrays = arrays.0.into_iter();
+        weights
+            .0
+            .extend(arrays.map(|(key, array)| (format!("{prefix}.{key}"), array)));
+        Ok(width)
+    };
+    let reconstructive_width = width_of(
+        reconstructive,
+        Network::Reconstructive,
+        "encoder.block1.0.weight",
+        "reconstructive",
+    )?;
+    let discriminative_width = width_of(
+        discriminative,
+        Network::Discriminative,
+        "encoder_segment.block1.0.weight",
+        "discriminative",
+    )?;
+    let spec = NetworkSpec {
+        reconstructive_width,
+        discriminative_width,
+        upsampling: Upsampling::AlignCorners,
+    };
+    Ok((spec, weights))
+}

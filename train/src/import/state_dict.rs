@@ -1,0 +1,193 @@
+//! The archive around a `state_dict`'s pickle.
+
+use super::pickle::{self, Tensor, Value};
+use crate::weights::{Array, Weights};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::path::Path;
+use zip::ZipArchive;
+
+/// Elements of one array; the largest of DRAEM 128/64 has 9.4 million.
+const MOST_ELEMENTS: usize = 1 << 28;
+
+/// Reads every floating-point array of a `state_dict` file. Counters of other types are left out; a
+/// dictionary under `state_dict` or `model` is looked into, and the prefix `module.` of parallel
+/// training is taken off.
+///
+/// # Errors
+/// A sentence for people.
+pub fn read_state_dict(path: &Path) -> Result<Weights, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| {
+        format!(
+            "no checkpoint of PyTorch 1.6 or newer ({error}); load an older one with PyTorch and save it again"
+        )
+    })?;
+    let mut names = archive.file_names().filter_map(Result::ok);
+    let root = names
+        .find_map(|name| name.strip_suffix("data.pkl").map(str::to_owned))
+        .ok_or("a zip without data.pkl, so not written by torch.save")?;
+    drop(names);
+    if let Ok(order) = member(&mut archive, &format!("{root}byteorder"), 16)
+        && order != b"little"
+    {
+        return Err("its arrays are big-endian; save it on an ordinary machine".to_owned());
+    }
+    let program = member(&mut archive, &format!("{root}data.pkl"), u64::MAX)?;
+    let arrays = arrays_of(pickle::read(&program)?)?;
+    let mut files = BTreeMap::new();
+    let mut weights = Weights::default();
+    for (name, tensor) in arrays {
+        let Some(decode) = decoder(&tensor.storage.kind) else {
+            continue;
+        };
+        let key = &tensor.storage.key;
+        if !files.contains_key(key) {
+            let limit = 8 * MOST_ELEMENTS as u64;
+            let bytes = member(&mut archive, &format!("{root}data/{key}"), limit)?;
+            files.insert(key.clone(), decode(&bytes));
+        }
+        let values =
+            gather(&tensor, &files[key]).map_err(|what| format!("array '{name}' {what}"))?;
+        let shape = tensor.shape.clone();
+        let name = name.strip_prefix("module.").unwrap_or(&name).to_owned();
+        weights.0.insert(name, Array { shape, values });
+    }
+    Ok(weights)
+}
+
+fn member(
+    archive: &mut ZipArchive<impl Read + Seek>,
+    name: &str,
+    limit: u64,
+) -> Result<Vec<u8>, String> {
+    let file = archive
+        .by_name(name)
+        .map_err(|error| format!("'{name}' in it cannot be read: {error}"))?;
+    let mut bytes = Vec::new();
+    (file.take(limit).read_to_end(&mut bytes))
+        .map_err(|error| format!("'{name}' in it: {error}"))?;
+    Ok(bytes)
+}
+
+fn arrays_of(value: Value) -> Result<Vec<(String, std::rc::Rc<Tensor>)>, String> {
+    let Value::Pairs(pairs) = value else {
+        return Err("no dictionary, so no state_dict; save the network's state_dict()".to_owned());
+    };
+    let mut arrays = Vec::new();
+    for (key, value) in pairs.iter() {
+        match (key, value) {
+            (Value::Text(key), Value::Tensor(tensor)) => {
+                arrays.push((key.to_string(), std::rc::Rc::clone(tensor)));
+            }
+            (Value::Text(key), inner @ Value::Pairs(_))
+                if matches!(&**key, "state_dict" | "model") =>
+            {
+                return arrays_of(inner.clone());
+            }
+            _ => {}
+        }
+    }
+    match arrays.is_empty() {
+        true => Err("a dictionary without arrays, so no state_dict".to_owned()),
+        false => Ok(arrays),
+    }
+}
+
+type Decode = fn(&[u8]) -> Vec<f32>;
+
+/// How elements of this storage become floats; `None` for counters.
+fn decoder(kind: &str) -> Option<Decode> {
+    match kind {
+        "torch.FloatStorage" => Some(|bytes| {
+            let elements = bytes.as_chunks::<4>().0.iter();
+            elements
+                .map(|&element| f32::from_le_bytes(element))
+                .collect()
+        }),
+        "torch.DoubleStorage" => Some(|bytes| {
+            let elements = bytes.as_chunks::<8>().0.iter();
+            elements
+                .map(|&element| f64::from_le_bytes(element) as f32)
+                .collect()
+        }),
+        // The upper half of a float.
+        "torch.BFloat16Storage" => Some(|bytes| {
+            let elements = bytes.as_chunks::<2>().0.iter();
+            let wide = |&element: &[u8; 2]| u32::from(u16::from_le_bytes(element)) << 16;
+            elements
+                .map(|element| f32::from_bits(wide(element)))
+                .collect()
+        }),
+        _ => None,
+    }
+}
+
+/// The view's elements in row-major order.
+fn gather(tensor: &Tensor, storage: &[f32]) -> Result<Vec<f32>, String> {
+    let count = (tensor.shape.iter()).try_fold(1usize, |count, &side| count.checked_mul(side));
+    let count = count
+        .filter(|&count| count <= MOST_ELEMENTS)
+        .ok_or("is larger than any of DRAEM's")?;
+    if tensor.stride.len() != tensor.shape.len() {
+        return Err("has a shape and strides of different lengths".to_owned());
+    }
+    let mut values = Vec::with_capacity(count);
+    for place in 0..count {
+        let (mut rest, mut from) = (place, Some(tensor.offset));
+        for (side, stride) in tensor.shape.iter().zip(&tensor.stride).rev() {
+            let step = (rest % side).checked_mul(*stride);
+            from = from
+                .zip(step)
+                .and_then(|(from, step)| from.checked_add(step));
+            rest /= side;
+        }
+        let value = from.and_then(|from| storage.get(from));
+        values.push(*value.ok_or("reaches beyond its file; the checkpoint is truncated")?);
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::pickle::Storage;
+    use super::*;
+    use std::rc::Rc;
+
+    fn view(offset: usize, shape: &[usize], stride: &[usize]) -> Tensor {
+        Tensor {
+            storage: Rc::new(Storage {
+                kind: String::new(),
+                key: String::new(),
+            }),
+            offset,
+            shape: shape.to_vec(),
+            stride: stride.to_vec(),
+        }
+    }
+
+    #[test]
+    fn views_are_gathered_and_never_reach_beyond_their_file() {
+        let storage = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+        let transposed = gather(&view(0, &[3, 2], &[1, 3]), &storage);
+        assert_eq!(transposed, Ok(vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0]));
+        assert_eq!(gather(&view(5, &[], &[]), &storage), Ok(vec![5.0]));
+        for bad in [
+            view(1, &[3, 2], &[2, 1]),
+            view(0, &[usize::MAX, 2], &[1, 1]),
+            view(0, &[2], &[usize::MAX]),
+            view(usize::MAX, &[2], &[1]),
+            view(0, &[2], &[]),
+        ] {
+            assert!(gather(&bad, &storage).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn half_width_floats_are_widened() {
+        let decode = decoder("torch.BFloat16Storage").unwrap();
+        assert_eq!(decode(&[0x80, 0x3f, 0x20, 0xc1]), [1.0, -10.0]);
+        assert!(decoder("torch.LongStorage").is_none());
+    }
+}

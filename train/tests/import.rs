@@ -1,0 +1,100 @@
+//! The whole program: the authors' PyTorch checkpoints as a bundle.
+
+mod program;
+mod support;
+
+use blemish::engine::{Inspector, Prediction};
+use blemish::model::{Bundle, ColorOrder, Preparation};
+use program::{Scene, told};
+use std::path::{Path, PathBuf};
+use support::Npz;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
+}
+
+fn import(scene: &Scene, files: [&Path; 2]) -> std::process::Output {
+    let [first, second] = files.map(|path| path.to_str().unwrap());
+    scene.run(&["import", first, second, "--tile=32", "--out=authors.onnx"])
+}
+
+#[test]
+fn an_imported_bundle_gives_pytorchs_output() {
+    let scene = Scene::new();
+    let done = import(
+        &scene,
+        [&fixture("authors.pckl"), &fixture("authors_seg.pckl")],
+    );
+    assert!(done.status.success(), "{}", told(&done));
+    assert!(told(&done).contains("networks    2/2"), "{}", told(&done));
+    let bundle = Bundle::read(scene.path("authors.onnx")).unwrap();
+    assert_eq!(bundle.metadata().color_order, ColorOrder::Bgr);
+    assert_eq!(bundle.metadata().preparation, Preparation::Resize);
+    let mut arrays = Npz::open(fixture("authors.npz"));
+    let image: Vec<f32> = arrays.f32("image").iter().copied().collect();
+    let mut prediction = Prediction::default();
+    bundle.inspector().inspect(&image, &mut prediction).unwrap();
+    for (got, name) in [
+        (&prediction.anomaly_map, "anomaly_map"),
+        (&prediction.reconstruction, "reconstruction"),
+    ] {
+        let wanted = arrays.f32(name);
+        assert_eq!(got.len(), wanted.len(), "{name}");
+        let (low, high) = wanted.iter().fold((1f32, 0f32), |(low, high), &value| {
+            (low.min(value), high.max(value))
+        });
+        assert!(high - low > 0.1, "a flat {name} proves nothing");
+        for (got, wanted) in got.iter().zip(&wanted) {
+            assert!((got - wanted).abs() < 1e-4, "{name}: {got} not {wanted}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_pair_of_checkpoints_is_refused_with_its_reason() {
+    let scene = Scene::new();
+    let whole = std::fs::read(fixture("authors.pckl")).unwrap();
+    scene.write("half.pckl", &whole[..whole.len() / 2]);
+    let mut altered = whole.clone();
+    let middle = altered.len() / 2;
+    altered[middle] ^= 0x10;
+    scene.write("altered.pckl", &altered);
+    scene.write("text.pckl", b"not a checkpoint");
+    let (rec, seg) = (fixture("authors.pckl"), fixture("authors_seg.pckl"));
+    let cases = [
+        (
+            seg.clone(),
+            rec.clone(),
+            "this is not the reconstructive network",
+        ),
+        (
+            rec.clone(),
+            rec.clone(),
+            "this is not the discriminative network",
+        ),
+        (
+            fixture("whole_module.pckl"),
+            seg.clone(),
+            "which is not run here",
+        ),
+        (
+            scene.path("half.pckl"),
+            seg.clone(),
+            "no checkpoint of PyTorch 1.6",
+        ),
+        (scene.path("altered.pckl"), seg.clone(), "in it"),
+        (
+            scene.path("text.pckl"),
+            seg.clone(),
+            "no checkpoint of PyTorch 1.6",
+        ),
+        (scene.path("absent.pckl"), seg, "No such file"),
+    ];
+    for (first, second, words) in cases {
+        let refused = import(&scene, [&first, &second]);
+        let told = told(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{told}");
+        assert!(told.contains(words), "'{words}' in {told}");
+        assert!(!scene.path("authors.onnx").exists());
+    }
+}
