@@ -5,9 +5,9 @@
 
 #[cfg(target_os = "linux")]
 mod board;
+mod calibrate;
 #[cfg(target_os = "linux")]
 mod check;
-mod calibrate;
 mod demo;
 mod inspect;
 mod model;

@@ -6,6 +6,7 @@ use crate::model::{Bundle, ModelError};
 use crate::pins::{LineConfig, SeenLine, find_line, seen_lines};
 use crate::station::{Source, StationConfig};
 use std::ffi::CString;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -118,6 +119,28 @@ fn source_row(source: &Source) -> Row {
             format!("'{}' is no folder", folder.display()),
             "set source.folder to the folder of the strips",
         ),
+        Source::V4l2(spec) => {
+            let device = spec.device.display();
+            match File::options().read(true).write(true).open(&spec.device) {
+                Ok(_) => Row::green(
+                    "source",
+                    format!(
+                        "camera {device}, {} px wide, {}",
+                        spec.width_px, spec.format
+                    ),
+                ),
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Row::red(
+                    "source",
+                    format!("camera {device}: {error}"),
+                    "put the service's user into the group 'video'",
+                ),
+                Err(error) => Row::red(
+                    "source",
+                    format!("camera {device}: {error}"),
+                    "plug it in and look for its node below /dev/v4l/by-path",
+                ),
+            }
+        }
     }
 }
 

@@ -10,13 +10,13 @@ use crate::camera::{
 #[cfg(target_os = "linux")]
 use crate::camera::{V4l2Camera, V4l2Spec, Zero};
 use crate::engine::TractInspector;
-use crate::light::{Corrected, Drift, FlatFieldFile, LightError};
 #[cfg(target_os = "linux")]
 use crate::health::{ThermalWatch, Zone};
+use crate::light::{Corrected, Drift, FlatFieldFile, LightError};
 use crate::model::{Bundle, Metadata, Preparation};
 use crate::pins::{
-    BeltEncoder, CameraLineEncoder, Encoder, EncoderConfig, EncoderEvent,  Outputs,
-    PinError, PinsConfig, TimeEncoder,
+    BeltEncoder, CameraLineEncoder, Encoder, EncoderConfig, EncoderEvent, Outputs, PinError,
+    PinsConfig, TimeEncoder,
 };
 use crate::reject::RejectConfig;
 use crate::web::WebConfig;

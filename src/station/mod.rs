@@ -41,8 +41,8 @@ pub use crate::evidence::State;
 pub use assemble::{Sources, assemble, open_outputs, open_source, web_config};
 pub use clock::{Clock, RealClock, SimulatedClock};
 pub use config::{
-    EngineConfig, EvidenceConfig, LightConfig, ModelConfig, Pace, RealtimeConfig, SimulatedPace, Source,
-    StationConfig, WebLimits,
+    EngineConfig, EvidenceConfig, LightConfig, ModelConfig, Pace, RealtimeConfig, SimulatedPace,
+    Source, StationConfig, WebLimits,
 };
 pub use error::StationError;
 pub use journaling::Journaling;
