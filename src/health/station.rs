@@ -131,13 +131,13 @@ fn source_row(source: &Source) -> Row {
                 ),
                 Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Row::red(
                     "source",
-                    format!("camera {device}: {error}"),
+                    format!("source.device '{device}': {error}"),
                     "put the service's user into the group 'video'",
                 ),
                 Err(error) => Row::red(
                     "source",
-                    format!("camera {device}: {error}"),
-                    "plug it in and look for its node below /dev/v4l/by-path",
+                    format!("source.device '{device}': {error}"),
+                    "check the camera's cable and power, and look for its node below /dev/v4l/by-path",
                 ),
             }
         }
