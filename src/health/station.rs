@@ -121,6 +121,9 @@ fn source_row(source: &Source) -> Row {
         ),
         Source::V4l2(spec) => {
             let device = spec.device.display();
+            if let Err(error) = spec.check() {
+                return red_error("source", &error);
+            }
             match File::options().read(true).write(true).open(&spec.device) {
                 Ok(_) => Row::green(
                     "source",

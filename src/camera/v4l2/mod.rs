@@ -78,7 +78,7 @@ const fn default_buffers() -> u32 {
 }
 
 impl V4l2Spec {
-    fn check(&self) -> Result<(), DeviceError> {
+    pub fn check(&self) -> Result<(), DeviceError> {
         let setting = |key, reason: &str| {
             Err(DeviceError::Setting {
                 key,
