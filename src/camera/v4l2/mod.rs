@@ -78,6 +78,10 @@ const fn default_buffers() -> u32 {
 }
 
 impl V4l2Spec {
+    /// Whether every setting can be used.
+    ///
+    /// # Errors
+    /// The first that cannot, with the rule.
     pub fn check(&self) -> Result<(), DeviceError> {
         let setting = |key, reason: &str| {
             Err(DeviceError::Setting {
