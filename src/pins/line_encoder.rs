@@ -23,6 +23,8 @@ pub struct CameraLineEncoder {
     last: Moment,
     ns_per_count: f64,
     told: Moment,
+    /// Part of a count by which the position might have gone farther.
+    allowed_part: f64,
     jumped: bool,
 }
 
@@ -37,6 +39,7 @@ impl CameraLineEncoder {
             last: Moment::default(),
             ns_per_count: 0.0,
             told: Moment::default(),
+            allowed_part: 0.0,
             jumped: false,
         }
     }
@@ -58,7 +61,9 @@ impl Encoder for CameraLineEncoder {
             return Ok(None);
         }
         let behind = self.expected(until_ns) - self.told.count.0;
-        let most = (passed_ns as f64 * self.most_counts_per_ns) as i64;
+        let allowed = self.allowed_part + passed_ns as f64 * self.most_counts_per_ns;
+        let most = allowed as i64;
+        self.allowed_part = allowed - most as f64;
         let forward = if std::mem::take(&mut self.jumped) {
             behind
         } else {
@@ -146,6 +151,17 @@ mod tests {
         counts(&mut encoder, &[10]);
         block(&mut encoder, 10, 80, 400);
         assert_eq!(counts(&mut encoder, &[11, 12, 20]), [10, 20, 100]);
+    }
+
+    #[test]
+    fn keeps_up_with_a_web_slower_than_a_count_per_step() {
+        let mut encoder = CameraLineEncoder::new(Some(400), 550);
+        block(&mut encoder, 10, 40, 8000);
+        let times: Vec<u64> = (11..=110).collect();
+        assert_eq!(counts(&mut encoder, &times).last(), Some(&55));
+        block(&mut encoder, 111, 80, 8000);
+        let times: Vec<u64> = (112..=400).collect();
+        assert_eq!(counts(&mut encoder, &times).last(), Some(&213));
     }
 
     #[test]
