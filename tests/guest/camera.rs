@@ -84,21 +84,38 @@ fn known_defects_through_a_camera_are_pulses_on_the_line() {
     let mut program = place.start(&["run", "--config", "station.toml"]);
     accepted(&program, &chip);
     std::thread::sleep(Duration::from_secs(20));
-    let stop = stopped(&mut program);
-    println!("{:?}\n{}\n{stop}", trace.edges(REJECT), program.words());
-    for record in program.journal() {
-        if record["event"] == "fault"
-            || record["event"] == "recovered"
-            || record["event"] == "not_inspected"
-        {
-            println!("{record}");
-        }
+    stopped(&mut program);
+    let defects: Vec<f64> = program
+        .journal()
+        .iter()
+        .filter(|record| record["event"] == "reject_fired" && record["why"] == "defect")
+        .map(|record| record["ns"].as_f64().unwrap() / 1e9)
+        .collect();
+    assert!(defects.len() >= 2, "{defects:?}");
+    // The program's word against the kernel's: as many falling edges, as far apart.
+    let falls: Vec<f64> = trace
+        .edges(REJECT)
+        .iter()
+        .filter(|edge| !edge.high)
+        .map(|edge| edge.seconds)
+        .collect();
+    for pair in defects.windows(2) {
+        let apart = pair[1] - pair[0];
+        // 80 frames, and no frame lost in between or the pulse would have another reason.
+        assert!((4.6..5.7).contains(&apart), "{defects:?}");
+        let seen = falls.iter().any(|first| {
+            falls
+                .iter()
+                .any(|second| (second - first - apart).abs() < 0.05)
+        });
+        assert!(seen, "{defects:?} against {falls:?}");
     }
 }
 
+/// No assertion here needs web without a gap: vivid's thread is late on an emulated CPU and drops frames by itself.
 #[test]
 #[ignore = "needs the guest: tests/guest/run-all.sh"]
-fn a_minute_behind_vivid() {
+fn every_fault_of_a_camera_is_named_and_passes() {
     let chip = Chip::new();
     let camera = Vivid::new();
     let place = Place::new("vivid");
@@ -109,22 +126,25 @@ fn a_minute_behind_vivid() {
         "[source.controls]\n\"v4l2:Test Pattern\" = 5\n\"v4l2:OSD Text Mode\" = 2\n\"v4l2:Timestamp Source\" = 1",
     ));
     let mut program = place.start(&["run", "--config", "station.toml"]);
-    accepted(&program, &chip);
-    std::thread::sleep(Duration::from_secs(20));
-    camera.set("Percentage of Dropped Buffers", 10);
-    std::thread::sleep(Duration::from_secs(5));
+    program.wait_record("web that is ok", MINUTE, |record| record["verdict"] == "ok");
+    camera.set("Percentage of Dropped Buffers", 50);
+    program.wait_record("a drop", MINUTE, |record| {
+        record["event"] == "not_inspected" && record["reason"] == "dropped"
+    });
     camera.set("Percentage of Dropped Buffers", 0);
     camera.set("Inject V4L2_BUF_FLAG_ERROR", 1);
-    std::thread::sleep(Duration::from_secs(5));
+    program.wait_record("the error flag", MINUTE, |record| {
+        record["fault"]["reason"] == "error_flag"
+    });
     camera.unplug();
-    std::thread::sleep(Duration::from_secs(2));
+    let gone = program.wait_record("the loss", MINUTE, |record| {
+        record["fault"]["cause"] == "camera"
+    });
+    assert!(!chip.is_high(REJECT), "web is accepted without a camera");
     camera.plug();
-    accepted(&program, &chip);
-    let stop = stopped(&mut program);
-    println!("{}\n{stop}", program.words());
-    for record in program.journal() {
-        if record["event"] == "fault" || record["event"] == "recovered" {
-            println!("{record}");
-        }
-    }
+    program.wait_record("web that is ok again", MINUTE, |record| {
+        record["verdict"] == "ok" && record["ns"].as_u64() > gone["ns"].as_u64()
+    });
+    stopped(&mut program);
+    assert!(!chip.is_high(REJECT));
 }
