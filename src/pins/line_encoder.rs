@@ -162,6 +162,19 @@ mod tests {
     }
 
     #[test]
+    fn keeps_up_with_a_web_slower_than_a_count_per_step() {
+        let mut encoder = CameraLineEncoder::new(Some(400), 550);
+        block(&mut encoder, 10, 40, 8000);
+        let times: Vec<u64> = (11..=110).collect();
+        let at = counts(&mut encoder, &times);
+        assert!((50..=60).contains(at.last().unwrap()), "{at:?}");
+        block(&mut encoder, 111, 80, 8000);
+        let times: Vec<u64> = (112..=400).collect();
+        let at = counts(&mut encoder, &times);
+        assert!((205..=220).contains(at.last().unwrap()), "{at:?}");
+    }
+
+    #[test]
     fn no_step_is_more_than_the_ledger_allows_whenever_it_was_called_before() {
         let mut encoder = CameraLineEncoder::new(Some(640), 40_000);
         let (mut ledger_ns, mut at) = (0, 0);

@@ -4,6 +4,8 @@
 //! ignored: they load drivers, fill disks and set the clock.
 
 mod brightness_model;
+mod camera;
+mod cameras;
 mod gpio_sim;
 mod pins;
 mod process;

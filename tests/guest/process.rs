@@ -131,6 +131,19 @@ impl Program {
         }
     }
 
+    /// What a failed test needs to be understood.
+    fn tell(&self) {
+        let words = self.words();
+        let last: Vec<&str> = words.lines().rev().take(40).collect();
+        println!("\n--- the program's last words");
+        last.iter().rev().for_each(|line| println!("{line}"));
+        println!("--- its last faults");
+        let mut faults = self.journal();
+        faults.retain(|record| record["event"] == "fault" || record["event"] == "recovered");
+        let first = faults.len().saturating_sub(15);
+        faults[first..].iter().for_each(|fault| println!("{fault}"));
+    }
+
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
         tool(&format!("kill -{name} {}", self.child.id()));
@@ -165,6 +178,9 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            self.tell();
+        }
     }
 }
 
