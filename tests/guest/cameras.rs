@@ -66,7 +66,6 @@ impl Drop for Vivid {
 pub struct Loopback {
     pub node: PathBuf,
     stop: Arc<AtomicBool>,
-    written: Arc<AtomicU64>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -107,14 +106,8 @@ impl Loopback {
         Self {
             node,
             stop,
-            written,
             writer: Some(writer),
         }
-    }
-
-    /// Frames written so far.
-    pub fn written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
     }
 }
 

@@ -12,13 +12,11 @@ const TRACING: &str = "/sys/kernel/tracing";
 pub const REJECT: u32 = 17;
 pub const READY: u32 = 18;
 pub const HEARTBEAT: u32 = 19;
-pub const ENCODER: u32 = 22;
 
-const NAMES: [(u32, &str); 4] = [
+const NAMES: [(u32, &str); 3] = [
     (REJECT, "REJECT"),
     (READY, "READY"),
     (HEARTBEAT, "HEARTBEAT"),
-    (ENCODER, "ENCODER"),
 ];
 
 /// A chip of 32 lines; removed with the test.
@@ -67,12 +65,6 @@ impl Chip {
     pub fn is_high(&self, line: u32) -> bool {
         let path = self.lines.join(format!("sim_gpio{line}/value"));
         fs::read_to_string(path).unwrap().trim() == "1"
-    }
-
-    /// Drives a wire that is an input of the station.
-    pub fn pull(&self, line: u32, up: bool) {
-        let path = self.lines.join(format!("sim_gpio{line}/pull"));
-        fs::write(path, if up { "pull-up" } else { "pull-down" }).unwrap();
     }
 }
 
