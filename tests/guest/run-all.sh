@@ -9,7 +9,7 @@ set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
 read -ra packages <<< "${CARGO_PACKAGES:--p blemish}"
-tools=(qemu-system-x86 busybox-static kmod make gcc libc6-dev xz-utils bc)
+tools=(qemu-system-x86 busybox-static kmod make gcc libc6-dev libelf-dev flex bison xz-utils bc)
 
 skip() {
     printf '\n******** SKIPPED: tests/guest: %s\n******** SKIPPED: no V4L2 driver, GPIO chip, signal or disk was tested\n\n' "$*"
@@ -18,10 +18,14 @@ skip() {
 }
 
 [ "$(uname -m)" = x86_64 ] || skip "the host is $(uname -m), and only x86_64 was made to work"
-if ! command -v qemu-system-x86_64 busybox /sbin/modprobe make gcc xz > /dev/null; then
+missing=
+for program in qemu-system-x86_64 busybox /sbin/modprobe make gcc xz bc; do
+    command -v "$program" > /dev/null || missing+=" $program"
+done
+if [ -n "$missing" ]; then
     log=$(mktemp)
     { timeout 120 apt-get update -qq && timeout 240 apt-get install -y -qq --no-install-recommends "${tools[@]}"; } > "$log" 2>&1 ||
-        { tail -5 "$log"; skip "cannot install ${tools[*]}"; }
+        { tail -5 "$log"; skip "cannot install ${tools[*]}; missing:$missing"; }
 fi
 timeout 400 "$here/build.sh" amd64 || skip "the image cannot be built, see above"
 
