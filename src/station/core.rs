@@ -441,12 +441,15 @@ impl Core {
         Ok(())
     }
 
-    /// An output that refuses is no reason to stop looking: it comes back as an input.
+    /// An output that refuses is no reason to stop looking: it comes back as an input. Until then the
+    /// others may only lose their current: one line can be gone while `reject` is still held.
     fn drive(&mut self, output: Output, energised: bool, out: &mut Surroundings<'_>) {
-        if self.pins_fault.is_some() {
+        let lost = self.pins_fault.is_some();
+        if lost && energised {
             return;
         }
         if let Err(error) = out.outputs.drive(output, energised, self.now)
+            && !lost
             && self.undriven.is_none()
         {
             self.undriven = Some(error.to_string());

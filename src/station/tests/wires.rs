@@ -4,19 +4,22 @@ use super::*;
 use crate::pins::Outputs;
 use proptest::prelude::*;
 
-/// Outputs that cannot be driven for a while. What is written down is what the pins show: without
+/// Outputs of which all, or one, cannot be driven for a while. What is written down is what the pins show: without
 /// current while they are lost.
 struct Loose {
     pins: RecordedOutputs,
     lost: std::ops::Range<u64>,
+    /// The one that is lost; `None` for all.
+    only: Option<Output>,
     told: bool,
 }
 
 impl Loose {
-    fn new(lost: std::ops::Range<u64>) -> Self {
+    fn new(lost: std::ops::Range<u64>, only: Option<Output>) -> Self {
         Self {
             pins: RecordedOutputs::default(),
             lost,
+            only,
             told: false,
         }
     }
@@ -25,10 +28,14 @@ impl Loose {
         let news = now.ns >= self.lost.start && !self.told;
         if news {
             self.told = true;
-            self.pins.release_all(Moment {
+            let at = Moment {
                 ns: self.lost.start,
                 ..now
-            })?;
+            };
+            match self.only {
+                Some(output) => self.pins.drive(output, false, at)?,
+                None => self.pins.release_all(at)?,
+            }
         }
         if news || self.lost.contains(&now.ns) {
             return Err(PinError::Line {
@@ -44,7 +51,9 @@ impl Loose {
 
 impl Outputs for Loose {
     fn drive(&mut self, output: Output, energised: bool, now: Moment) -> Result<(), PinError> {
-        self.held(now)?;
+        if self.only.is_none_or(|only| only == output) {
+            self.held(now)?;
+        }
         self.pins.drive(output, energised, now)
     }
 
@@ -148,7 +157,7 @@ proptest! {
             record: Some(folder.clone()),
             ..world.setup(Box::new(recorder))
         };
-        let mut outputs = Loose::new(from_ns..from_ns + for_ns);
+        let mut outputs = Loose::new(from_ns..from_ns + for_ns, None);
         let mut told = Told::default();
         let summary = run(setup, &mut outputs, &mut told).unwrap();
         prop_assert!(summary.faults >= 1);
@@ -204,6 +213,33 @@ proptest! {
         prop_assert_eq!(again, outcome);
         std::fs::remove_dir_all(folder).unwrap();
     }
+}
+
+/// Whether `reject` ever accepts between the two times.
+fn accepts(edges: &[Edge], from_ns: u64, to_ns: u64) -> bool {
+    let of_reject = || edges.iter().filter(|edge| edge.output == Output::Reject);
+    let before = of_reject().rfind(|edge| edge.at.ns <= from_ns);
+    before.is_some_and(|edge| edge.energised)
+        || of_reject().any(|edge| edge.energised && (from_ns..to_ns).contains(&edge.at.ns))
+}
+
+#[test]
+fn one_lost_output_takes_the_current_from_reject_too() {
+    let world = World::calm(3);
+    let lost = SECOND_NS * 13 / 10..SECOND_NS * 17 / 10;
+    // The outputs are looked at every 100 ms.
+    let (from_ns, to_ns) = (lost.start + SECOND_NS * 3 / 20, lost.end);
+    let undisturbed = world.run();
+    assert!(accepts(&undisturbed.edges, from_ns, to_ns));
+    let mut outputs = Loose::new(lost, Some(Output::Heartbeat));
+    let mut told = Told::default();
+    let setup = world.setup(Box::new(world.camera()));
+    let summary = run(setup, &mut outputs, &mut told).unwrap();
+    assert!(summary.faults > undisturbed.summary.faults);
+    let edges = outputs.pins.edges();
+    assert!(!accepts(edges, from_ns, to_ns));
+    assert!(accepts(edges, to_ns, u64::MAX), "it comes back");
+    nothing_unproven_passes(&world, edges, &told.0).unwrap();
 }
 
 #[test]
