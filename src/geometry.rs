@@ -26,6 +26,56 @@ pub struct Count(pub i64);
 #[serde(transparent)]
 pub struct Mm(pub f64);
 
+/// Columns `first..end` of the web, written as `[first, end]` in configurations and `FIRST..END` for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "[u32; 2]", into = "[u32; 2]")]
+pub struct Columns {
+    pub first: u32,
+    /// The column after the last.
+    pub end: u32,
+}
+
+impl Columns {
+    /// The columns of lines of `width_px` that lie in this range; `None` where there is none, or where
+    /// the range names columns that the lines do not have.
+    pub fn of_lines(self, width_px: u32) -> Option<std::ops::Range<u32>> {
+        (self.first < self.end && self.end <= width_px).then_some(self.first..self.end)
+    }
+}
+
+impl From<[u32; 2]> for Columns {
+    fn from([first, end]: [u32; 2]) -> Self {
+        Self { first, end }
+    }
+}
+
+impl From<Columns> for [u32; 2] {
+    fn from(columns: Columns) -> Self {
+        [columns.first, columns.end]
+    }
+}
+
+impl std::fmt::Display for Columns {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}..{}", self.first, self.end)
+    }
+}
+
+impl std::str::FromStr for Columns {
+    type Err = String;
+
+    /// `600..3900`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = text.split_once("..").and_then(|(first, end)| {
+            let (first, end) = (first.trim().parse().ok()?, end.trim().parse().ok()?);
+            (first < end).then_some(Self { first, end })
+        });
+        parsed.ok_or_else(|| {
+            "give FIRST..END, for instance 600..3900; END is the column after the last".to_owned()
+        })
+    }
+}
+
 /// Sides of the network's input in pixels, both multiples of 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -158,6 +158,22 @@ const CASES: &[Case] = &[
         says: &["bundle text.onnx"],
     },
     Case {
+        name: "columns that the picture does not have",
+        prepare: |folder| folder.picture("a.png", 64, 64),
+        args: &["a.png", "--columns", "10..65"],
+        says: &[
+            "'a.png' cannot be inspected",
+            "columns 10..65",
+            "lines of 64 px",
+        ],
+    },
+    Case {
+        name: "columns the wrong way round",
+        prepare: |folder| folder.picture("a.png", 64, 64),
+        args: &["a.png", "--columns", "30..10"],
+        says: &["--columns", "give FIRST..END"],
+    },
+    Case {
         name: "threshold of zero",
         prepare: |folder| folder.picture("a.png", 40, 40),
         args: &["a.png", "--threshold", "0"],

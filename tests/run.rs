@@ -243,6 +243,17 @@ const CASES: &[Case] = &[
         says: &["source.width_px: give 1 to 65536"],
     },
     Case {
+        name: "columns that no line has",
+        prepare: |folder| {
+            folder.write(
+                "s.toml",
+                b"[source]\nkind = 'synthetic'\nwidth_px = 256\n[web]\ncolumns = [40, 257]\n",
+            );
+        },
+        args: &["run", "--config", "s.toml"],
+        says: &["columns 40..257", "lines of 256 px"],
+    },
+    Case {
         name: "no strips",
         prepare: |folder| folder.make("web"),
         args: &["run", "--strips", "web"],

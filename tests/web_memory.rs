@@ -82,6 +82,7 @@ fn no_allocation_after_construction() {
     let tile = TileSize::square(64);
     let mut web = Web::new(WebConfig {
         width_px: WIDTH as u32,
+        columns: None,
         channels: 1,
         sixteen_bit: false,
         tile,

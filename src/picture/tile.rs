@@ -22,6 +22,23 @@ pub struct Line<'a> {
     pub samples: LineSamples<'a>,
 }
 
+impl<'a> Line<'a> {
+    /// The part of the line in a range of its columns.
+    ///
+    /// # Panics
+    /// If the line does not have them.
+    pub fn columns(self, range: &std::ops::Range<u32>) -> Line<'a> {
+        let range = range.start as usize * self.channels..range.end as usize * self.channels;
+        Line {
+            channels: self.channels,
+            samples: match self.samples {
+                LineSamples::U8(samples) => LineSamples::U8(&samples[range]),
+                LineSamples::U16(samples) => LineSamples::U16(&samples[range]),
+            },
+        }
+    }
+}
+
 /// Fills one row of a tile: columns from `first_column` on, scaled to [0, 1], grey repeated in all
 /// three planes, mirrored beyond the line's ends.
 ///

@@ -101,6 +101,7 @@ pub fn web_config(
     let threshold = &metadata.threshold;
     Ok(WebConfig {
         width_px: format.width_px,
+        columns: config.web.columns,
         channels: format.channels as usize,
         sixteen_bit: format.sixteen_bit,
         tile: metadata.tile,

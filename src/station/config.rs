@@ -5,6 +5,7 @@ use super::StationError;
 use crate::camera::V4l2Spec;
 use crate::camera::{BeltSpec, FaultRates};
 use crate::evidence::JournalLimits;
+use crate::geometry::Columns;
 use crate::light::Settings;
 use crate::pins::PinsConfig;
 use crate::reject::RejectConfig;
@@ -165,6 +166,8 @@ impl Default for LightConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct WebLimits {
+    /// First column and the one after the last of those that are inspected; all where there is none.
+    pub columns: Option<Columns>,
     /// A region that has come to this many lines is reported, and its rest is a new region.
     pub max_region_lines: u32,
     /// Lines kept until their tiles are cut; 0 for four tiles and four blocks.
@@ -176,6 +179,7 @@ pub struct WebLimits {
 impl Default for WebLimits {
     fn default() -> Self {
         Self {
+            columns: None,
             max_region_lines: 1024,
             rolling_lines: 0,
             min_segment_lines: crate::web::MIN_SEGMENT_LINES,
@@ -346,7 +350,11 @@ mod tests {
             shown.light.max_drift_percent,
             default.light.max_drift_percent
         );
-        assert_eq!(shown.web, default.web);
+        let web = WebLimits {
+            columns: shown.web.columns,
+            ..default.web
+        };
+        assert_eq!(shown.web, web);
         assert_eq!(shown.engine, default.engine);
         assert_eq!(shown.pace, default.pace);
         assert_eq!(shown.reject, default.reject);

@@ -1,6 +1,6 @@
 //! What the core has to know before the first line.
 
-use crate::geometry::TileSize;
+use crate::geometry::{Columns, TileSize};
 use crate::model::ColorOrder;
 
 /// Greatest side of a tile: the stitch's sums of 64 bits hold no more.
@@ -14,6 +14,9 @@ pub const MIN_SEGMENT_LINES: u32 = 32;
 pub struct WebConfig {
     /// Pixels of a line.
     pub width_px: u32,
+    /// What is inspected of a line; all of it where there is none. The rest is never seen: a tile at the
+    /// range's end is one at the web's end, and map and score are 0 outside.
+    pub columns: Option<Columns>,
     /// 1 (grey) or 3 (R, G, B).
     pub channels: usize,
     /// Whether samples have 16 bits instead of 8.
@@ -47,6 +50,16 @@ pub enum ConfigError {
     /// A number that must be positive.
     #[error("{what} is 0; give it at least 1")]
     Zero { what: &'static str },
+    /// Columns that the lines do not have.
+    #[error(
+        "columns {columns} cannot be inspected in lines of {width_px} px; give the first column and the one after the last, at most {width_px}"
+    )]
+    Columns { columns: Columns, width_px: u32 },
+    /// A bundle of whole pictures has no tiles to leave out.
+    #[error(
+        "columns {0} cannot be chosen: the bundle was trained with --resize and sees whole pictures; train one on tiles"
+    )]
+    WholePicture(Columns),
     /// Neither grey nor colour.
     #[error("pictures have 1 or 3 channels, not {0}")]
     Channels(usize),
@@ -82,6 +95,14 @@ impl WebConfig {
                 return Err(ConfigError::Zero { what });
             }
         }
+        if let Some(columns) = self.columns
+            && columns.of_lines(self.width_px).is_none()
+        {
+            return Err(ConfigError::Columns {
+                columns,
+                width_px: self.width_px,
+            });
+        }
         if !matches!(self.channels, 1 | 3) {
             return Err(ConfigError::Channels(self.channels));
         }
@@ -112,6 +133,14 @@ impl WebConfig {
             });
         }
         Ok(())
+    }
+
+    /// The columns that are inspected.
+    pub(super) fn inspected(&self) -> std::ops::Range<u32> {
+        let range = self
+            .columns
+            .and_then(|columns| columns.of_lines(self.width_px));
+        range.unwrap_or(0..self.width_px)
     }
 
     /// Lines from the start of one row of tiles to the start of the next.

@@ -162,6 +162,7 @@ impl Web {
             self.stitch.open(&row);
         }
         let first_column = self.plan.cut(place)?;
+        let inspected = self.config.inspected();
         let area = self.config.tile.area();
         let width = self.config.tile.width_px as usize;
         tile.resize(3 * area, 0.0);
@@ -174,8 +175,8 @@ impl Web {
         for (line, ((first, second), third)) in planes.enumerate() {
             let line = mirror(line as i64, row.lines as usize) as u64;
             fill_tile_line(
-                self.rolling.line(row.first_stored + line),
-                i64::from(first_column),
+                (self.rolling.line(row.first_stored + line)).columns(&inspected),
+                i64::from(first_column - inspected.start),
                 self.config.color_order,
                 [first, second, third],
             );

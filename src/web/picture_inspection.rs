@@ -4,7 +4,7 @@ use super::judge::Judge;
 use super::{ConfigError, PushError, Region, Sheet, Web, WebConfig};
 use crate::block::{Block, LineStamp};
 use crate::engine::{EngineError, Inspector, Prediction};
-use crate::geometry::{LineNumber, TileSize};
+use crate::geometry::{Columns, LineNumber, TileSize};
 use crate::model::{ColorOrder, Metadata, Preparation};
 use crate::picture::{Picture, Samples, fill_resized};
 use crate::verdict::Verdict;
@@ -21,6 +21,8 @@ pub struct PictureRules {
     pub threshold: f32,
     /// As in [`WebConfig::min_area_px`].
     pub min_area_px: u32,
+    /// As in [`WebConfig::columns`]; not for pictures that are resized to a tile.
+    pub columns: Option<Columns>,
     /// Whether the reconstruction is stitched as well.
     pub keep_reconstruction: bool,
 }
@@ -33,6 +35,7 @@ impl PictureRules {
             color_order: metadata.color_order,
             threshold: metadata.threshold.score,
             min_area_px: metadata.threshold.min_area_px,
+            columns: None,
             keep_reconstruction,
         }
     }
@@ -112,6 +115,7 @@ pub fn inspect_picture(
     let tile = inspector.tile_size();
     let config = WebConfig {
         width_px,
+        columns: rules.columns,
         channels: picture.channels,
         sixteen_bit: matches!(picture.samples, Samples::U16(_)),
         tile,
@@ -127,7 +131,10 @@ pub fn inspect_picture(
         keep_reconstruction: rules.keep_reconstruction,
     };
     match rules.preparation {
-        Preparation::Resize => inspect_resized(picture, inspector, config),
+        Preparation::Resize => match config.columns {
+            Some(columns) => Err(ConfigError::WholePicture(columns).into()),
+            None => inspect_resized(picture, inspector, config),
+        },
         Preparation::Native { overlap_px } => inspect_native(
             picture,
             height_px,

@@ -31,7 +31,12 @@ impl Plan {
         let stride = config.stride_lines();
         let min_segment = u64::from(config.min_segment_lines.max(1)).min(tile_lines);
         let rolling = u64::from(config.rolling_lines);
-        let columns = tile_starts(config.width_px, config.tile.width_px, config.overlap_px);
+        let inspected = config.inspected();
+        let length_px = inspected.end - inspected.start;
+        let mut columns = tile_starts(length_px, config.tile.width_px, config.overlap_px);
+        for column in &mut columns {
+            *column += inspected.start;
+        }
         let most_rows = rolling / min_segment.min(stride) + rolling / tile_lines + 4;
         let in_flight = u64::from(config.tiles_in_flight);
         let most_pieces = 2 * (rolling / min_segment) as usize + 16;

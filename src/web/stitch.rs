@@ -16,6 +16,8 @@ const SCALE: f32 = (1u64 << 40) as f32;
 #[derive(Debug)]
 pub(super) struct Stitch {
     width: usize,
+    /// The column after the last that is inspected.
+    end_column: usize,
     tile_width: usize,
     /// 1, or 4 with the three planes of the reconstruction.
     planes: usize,
@@ -26,7 +28,7 @@ pub(super) struct Stitch {
     weights_along: Vec<u32>,
     /// Per line: why a tile over it gave nothing.
     trouble: Vec<Option<Reason>>,
-    /// Per column: 1 / sum of the weights across.
+    /// Per column: 1 / sum of the weights across; 0 where nothing is inspected.
     shares_across: Vec<f64>,
     ramp_across: Vec<i64>,
     ramp_along: Vec<u32>,
@@ -42,6 +44,7 @@ fn ramp(length: u32) -> impl Iterator<Item = u32> {
 impl Stitch {
     pub(super) fn new(config: &WebConfig, columns: &[u32]) -> Self {
         let width = config.width_px as usize;
+        let end_column = config.inspected().end as usize;
         let (tile_width, tile_lines) = (config.tile.width_px, config.tile.height_px);
         let planes = if config.keep_reconstruction { 4 } else { 1 };
         let rows = config.tiles_in_flight.div_ceil(columns.len() as u32) + 1;
@@ -49,7 +52,7 @@ impl Stitch {
             u64::from(tile_lines + config.overlap_px) + u64::from(rows) * config.stride_lines();
         let mut weights_across = vec![0u32; width];
         for &first in columns {
-            for (weight, more) in weights_across[first as usize..]
+            for (weight, more) in weights_across[first as usize..end_column]
                 .iter_mut()
                 .zip(ramp(tile_width))
             {
@@ -58,13 +61,17 @@ impl Stitch {
         }
         Self {
             width,
+            end_column,
             tile_width: tile_width as usize,
             planes,
             lines,
             sums: vec![0; lines as usize * planes * width],
             weights_along: vec![0; lines as usize],
             trouble: vec![None; lines as usize],
-            shares_across: weights_across.iter().map(|&w| 1.0 / f64::from(w)).collect(),
+            shares_across: weights_across
+                .iter()
+                .map(|&w| if w == 0 { 0.0 } else { 1.0 / f64::from(w) })
+                .collect(),
             ramp_across: ramp(tile_width).map(i64::from).collect(),
             ramp_along: ramp(tile_lines).collect(),
             begin: 0,
@@ -121,7 +128,7 @@ impl Stitch {
             .chain(repainted.chunks_exact(area))
             .take(self.planes);
         let column = column as usize;
-        let columns = self.tile_width.min(self.width - column);
+        let columns = self.tile_width.min(self.end_column - column);
         for (plane, values) in planes.enumerate() {
             for stored in row.counted_from_stored()..row.end_stored() {
                 let line = (stored - row.first_stored) as usize;

@@ -93,6 +93,7 @@ impl Settings {
         };
         WebConfig {
             width_px,
+            columns: self.rules.columns,
             channels: picture.channels,
             sixteen_bit: matches!(picture.samples, Samples::U16(_)),
             tile: self.tile,
@@ -127,7 +128,12 @@ impl Settings {
             channels: 1,
             samples: Samples::U8(vec![0]),
         };
-        self.web(&tiny, 1, false).check()
+        let columns = self.rules.columns;
+        if let (Some(columns), Preparation::Resize) = (columns, self.rules.preparation) {
+            return Err(ConfigError::WholePicture(columns));
+        }
+        let width_px = columns.map_or(1, |columns| columns.end);
+        self.web(&tiny, width_px, false).check()
     }
 }
 

@@ -7,6 +7,7 @@ mod pages;
 
 use super::Outcome;
 use blemish::engine::TractInspector;
+use blemish::geometry::Columns;
 use blemish::metrics::{Evaluation, Row};
 use blemish::model::Bundle;
 use blemish::verdict::Verdict;
@@ -59,6 +60,10 @@ pub struct Args {
     /// Write a report, one HTML file with everything in it.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Inspect these columns only: what lies outside, such as the web's edge, is never seen. END is the
+    /// column after the last.
+    #[arg(long, value_name = "FIRST..END")]
+    columns: Option<Columns>,
     /// Score above which a region is a defect, in (0, 1] [default: the bundle's].
     #[arg(long, value_name = "X", value_parser = score)]
     threshold: Option<f32>,
@@ -113,6 +118,7 @@ pub fn run(args: &Args) -> Outcome {
     let mut rules = PictureRules::of(metadata, output.report().is_some());
     rules.threshold = args.threshold.unwrap_or(rules.threshold);
     rules.min_area_px = args.min_area.unwrap_or(rules.min_area_px);
+    rules.columns = args.columns;
     let threads = match args.threads {
         Some(threads) => usize::from(threads),
         None => std::thread::available_parallelism().map_or(1, usize::from),

@@ -93,6 +93,7 @@ impl World {
     fn web(&self) -> WebConfig {
         WebConfig {
             width_px: WIDTH_PX,
+            columns: None,
             channels: 1,
             sixteen_bit: false,
             tile: TileSize::square(32),

@@ -54,6 +54,7 @@ impl Inspector for MoodyEngine {
 pub fn config(width_px: u32, overlap_px: u32) -> WebConfig {
     WebConfig {
         width_px,
+        columns: None,
         channels: 1,
         sixteen_bit: false,
         tile: TileSize::square(32),

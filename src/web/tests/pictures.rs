@@ -13,6 +13,7 @@ fn rules(overlap_px: u32) -> PictureRules {
         color_order: ColorOrder::Rgb,
         threshold: 0.25,
         min_area_px: 0,
+        columns: None,
         keep_reconstruction: true,
     }
 }
@@ -46,6 +47,65 @@ proptest! {
             prop_assert!((value - (1.0 - p)).abs() < 1e-6);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// A range of columns is inspected as the picture is that has nothing else, and outside it nothing
+    /// is found. The engine sees every pixel of its tile, so that one beyond the range would show.
+    #[test]
+    fn columns_are_inspected_as_a_picture_of_their_own(
+        (first, columns, rest, height) in (0usize..60, 1usize..110, 0usize..60, 1usize..150),
+        overlap in 0u32..17, mark in (0usize..200, 0usize..200, 1usize..60, 1usize..40),
+        seed in any::<u64>(),
+    ) {
+        let width = first + columns + rest;
+        let picture = painted(width, height, &[mark], &mut Dice::new(seed));
+        let own = picture.crop(first, 0, columns, height).unwrap();
+        let mut engine = MoodyEngine(TileSize::square(32));
+        let alone = inspect_picture(&own, &mut engine, &rules(overlap)).unwrap();
+        let (first_column, end) = (first as u32, (first + columns) as u32);
+        let rules = PictureRules {
+            columns: Some([first_column, end].into()),
+            ..rules(overlap)
+        };
+        let result = inspect_picture(&picture, &mut engine, &rules).unwrap();
+        prop_assert_eq!(result.score, alone.score);
+        prop_assert_eq!(result.verdict, alone.verdict);
+        let moved: Vec<Region> = (alone.regions.iter())
+            .map(|region| Region { first_column: region.first_column + first_column, ..*region })
+            .collect();
+        prop_assert_eq!(result.regions, moved);
+        for (line, row) in result.anomaly_map.chunks_exact(width).enumerate() {
+            let inside = &alone.anomaly_map[line * columns..][..columns];
+            prop_assert_eq!(&row[first..first + columns], inside);
+            prop_assert!(row[..first].iter().chain(&row[first + columns..]).all(|&p| p == 0.0));
+        }
+    }
+}
+
+#[test]
+fn columns_that_are_not_there_are_refused() {
+    let picture = Picture::from_grey8(60, 40, vec![0; 2400]).unwrap();
+    let refused = |columns: [u32; 2], preparation| {
+        let rules = PictureRules {
+            columns: Some(columns.into()),
+            preparation,
+            ..rules(4)
+        };
+        let mut engine = PixelEngine(TileSize::square(32));
+        match inspect_picture(&picture, &mut engine, &rules) {
+            Err(InspectError::Config(error)) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let native = Preparation::Native { overlap_px: 4 };
+    for columns in [[0, 61], [20, 20], [30, 10]] {
+        let says = refused(columns, native);
+        assert!(says.contains("lines of 60 px"), "{says}");
+    }
+    assert!(refused([0, 60], Preparation::Resize).contains("--resize"));
 }
 
 #[test]

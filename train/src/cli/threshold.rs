@@ -5,6 +5,7 @@ use crate::checkpoint::write_atomically;
 use crate::data::Class;
 use crate::inspectors;
 use crate::threshold::promise::{Limit, limit};
+use blemish::geometry::Columns;
 use blemish::model::{self, Bundle, Metadata, Threshold};
 use blemish::picture::Picture;
 use blemish::verdict::Verdict;
@@ -30,6 +31,9 @@ pub struct Args {
     /// Keep this score as threshold and choose the least area instead.
     #[arg(long, value_name = "SCORE", value_parser = parse_score)]
     score: Option<f32>,
+    /// Columns that the station inspects, as its `web.columns`; END is the column after the last.
+    #[arg(long, value_name = "FIRST..END")]
+    columns: Option<Columns>,
     /// Folder of pictures with real defects, to see what would be missed.
     #[arg(long, value_name = "DIR")]
     defects: Option<PathBuf>,
@@ -64,6 +68,7 @@ impl Args {
         let rules = PictureRules {
             threshold: self.score.unwrap_or(metadata.threshold.score),
             min_area_px: 1,
+            columns: self.columns,
             ..PictureRules::of(metadata, false)
         };
         let goods = inspect(&bundle, &class.goods, &rules)?;
