@@ -373,6 +373,20 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
+    fn the_guides_station_has_keys_that_exist_and_a_ledger_that_works() {
+        let page = include_str!("../../docs/guide/station.md");
+        let (_, rest) = page.split_once("```toml").unwrap();
+        let (text, _) = rest.split_once("```").unwrap();
+        let shown: StationConfig = toml::from_str(text).unwrap();
+        assert!(shown.source.is_live());
+        assert_eq!(shown.reject.validate(crate::station::SPANS), Ok(()));
+        assert_eq!(shown.pace, Pace::Real);
+        let columns = shown.web.columns.unwrap();
+        assert_eq!(columns.of_lines(2048), Some(60..1990));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
     fn the_reference_shows_all_keys_of_a_live_camera() {
         use crate::camera::{ControlValue, PixelFormat};
         let page = include_str!("../../docs/ref/config.md");
