@@ -19,6 +19,7 @@ pub mod inspectors;
 pub mod loss;
 pub mod quantize;
 pub mod reference;
+pub mod report;
 pub mod run_folder;
 pub mod simulate;
 #[cfg(test)]

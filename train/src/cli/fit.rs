@@ -291,7 +291,7 @@ fn summary(config: &FitConfig, prepared: &Prepared, root: &Path, done: u64) {
     };
     tell(format_args!(
         "pictures    {} good for training, {} held out, {kind}, from {}",
-        prepared.pictures,
+        prepared.trained.len(),
         prepared.held_out.len(),
         config.pictures.display()
     ));

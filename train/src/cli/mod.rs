@@ -6,6 +6,7 @@ mod export;
 mod fit;
 mod import;
 mod quantize;
+mod report;
 mod threshold;
 
 use blemish::geometry::TileSize;
@@ -35,6 +36,8 @@ enum Command {
     Quantize(quantize::Args),
     /// Set a bundle's threshold from good pictures of another imaging run.
     Threshold(threshold::Args),
+    /// Write one HTML file on a run: losses, scores, pictures, warnings.
+    Report(report::Args),
     /// Turn the authors' PyTorch checkpoints into a bundle.
     Import(import::Args),
     /// Parameters and multiply-accumulates of a pair of networks, before anything is trained.
@@ -56,6 +59,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Export(args) => args.run(),
         Command::Quantize(args) => args.run(),
         Command::Threshold(args) => args.run(),
+        Command::Report(args) => args.run(),
         Command::Import(args) => args.run(),
         Command::Cost(args) => args.run(),
     };

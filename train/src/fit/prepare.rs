@@ -19,7 +19,7 @@ pub struct Prepared {
     /// Name of the pictures' folder.
     pub name: String,
     /// Good pictures for training.
-    pub pictures: usize,
+    pub trained: Vec<PathBuf>,
     /// Good pictures that training never sees.
     pub held_out: Vec<PathBuf>,
     pub grey: bool,
@@ -74,7 +74,7 @@ impl Prepared {
         };
         Ok(Self {
             name: class.name.clone(),
-            pictures: train.len(),
+            trained: train,
             held_out,
             grey,
             mean,
