@@ -47,8 +47,7 @@ impl Args {
         if config.recipe.resize && config.recipe.tile != trained {
             return Err("a run with --resize has one tile size; leave --tile out".into());
         }
-        let latest = RunFolder::latest(&self.run)?;
-        let checkpoint = latest.checkpoint.ok_or_else(|| {
+        let checkpoint = RunFolder::chosen(&self.run)?.ok_or_else(|| {
             format!(
                 "{} holds no checkpoint yet; let 'fit' reach one",
                 self.run.display()
