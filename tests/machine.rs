@@ -88,6 +88,11 @@ fn what_board_show_prints_is_a_configuration() {
     for name in names {
         let show = blemish(&folder, &["board", "show", name]);
         assert_eq!(show.code, Some(0), "{}", show.stderr);
+        assert!(show.stdout.contains("\npredicted   "), "{}", show.stdout);
+        assert_eq!(
+            show.stdout.contains("never measured on a board"),
+            name != "generic-pc"
+        );
         let Some((_, text)) = show.stdout.split_once("# the header's") else {
             assert_eq!(name, "generic-pc");
             continue;
@@ -103,6 +108,27 @@ fn what_board_show_prints_is_a_configuration() {
     let codes = ["raspberry-pi-4", "raspberry-pi-5"]
         .map(|name| blemish(&folder, &["board", "check", name]).code);
     assert!(codes.contains(&Some(1)));
+}
+
+/// As in `blemish board show | head -1`.
+#[test]
+fn a_reader_who_has_seen_enough_is_no_error() {
+    for arguments in [
+        ["board", "show", "raspberry-pi-4"].as_slice(),
+        &["board", "list"],
+        &["model", "show"],
+        &["model", "check"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let run = Command::new(env!("CARGO_BIN_EXE_blemish"))
+            .args(arguments)
+            .stdout(writer)
+            .output()
+            .unwrap();
+        assert_eq!(run.status.code(), Some(0), "{arguments:?}");
+        assert_eq!(run.stderr, b"", "{arguments:?}");
+    }
 }
 
 #[test]

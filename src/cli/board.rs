@@ -3,8 +3,9 @@
 use super::Outcome;
 use super::check::tell;
 use super::run::Terminal;
-use blemish::board::{Board, BoardError};
+use blemish::board::{ASSUMED_SHARE_OF_PEAK, Board, BoardError, Tiling};
 use blemish::health::board_rows;
+use blemish::model::{Bundle, Preparation};
 use blemish::pins::seen_lines;
 use std::process::ExitCode;
 
@@ -18,10 +19,13 @@ pub struct Args {
 enum Command {
     /// List the boards
     List,
-    /// Print what is known of a board, and the [pins] for its header
+    /// Print what is known of a board, how fast it is predicted to be, and the [pins] for its header
     Show {
         /// Its name; without it, this machine's
         name: Option<String>,
+        /// Pixels of a line, for the predicted line rate
+        #[arg(long, value_name = "PX", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+        width_px: u32,
     },
     /// Look whether this machine is that board and has its lines
     Check {
@@ -53,7 +57,12 @@ pub fn run(args: &Args) -> Outcome {
                 terminal.say(&format!("{name:18}{}{mark}", Board::named(name)?.name));
             }
         }
-        Command::Show { name } => show(&terminal, &board(name.as_deref())?),
+        Command::Show { name, width_px } => {
+            let board = board(name.as_deref())?;
+            say_facts(&terminal, &board);
+            say_prediction(&terminal, &board, &Bundle::embedded()?, *width_px);
+            say_pins(&terminal, &board);
+        }
         Command::Check { name, json } => {
             return tell(&board_rows(&board(name.as_deref())?), *json);
         }
@@ -75,7 +84,7 @@ pub fn run(args: &Args) -> Outcome {
             }
         }
     }
-    terminal.finish()?;
+    terminal.finish_for_reader()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -87,7 +96,7 @@ fn board(name: Option<&str>) -> Result<Board, BoardError> {
     }
 }
 
-fn show(terminal: &Terminal, board: &Board) {
+fn say_facts(terminal: &Terminal, board: &Board) {
     terminal.say(&board.name);
     terminal.say(&format!("target      {}", board.target));
     let dot = if board.int8_dot_product { "yes" } else { "no" };
@@ -106,6 +115,50 @@ fn show(terminal: &Terminal, board: &Board) {
     for note in &board.notes {
         terminal.say(&format!("note        {note}"));
     }
+}
+
+/// The shipped model's speed, worked out and never measured.
+fn say_prediction(terminal: &Terminal, board: &Board, bundle: &Bundle, width_px: u32) {
+    let say = |text: &str| terminal.say(&format!("predicted   {text}"));
+    let macs = bundle.plan().nodes().iter().map(|node| node.macs).sum();
+    let facts = bundle.metadata();
+    let tiling = Tiling {
+        width_px,
+        tile: facts.tile,
+        overlap_px: match facts.preparation {
+            Preparation::Native { overlap_px } => overlap_px,
+            Preparation::Resize => 0,
+        },
+    };
+    let (Some(processor), Some(seconds), Some(lines_per_s)) = (
+        &board.processor,
+        board.predicted_seconds_per_tile(macs),
+        board.predicted_lines_per_s(macs, tiling),
+    ) else {
+        say("nothing: its processor is not known; 'blemish demo' measures it");
+        return;
+    };
+    say(&format!(
+        "{:.0} ms per tile of {}x{} px of the model that comes with the program, on one core",
+        seconds * 1e3,
+        tiling.tile.width_px,
+        tiling.tile.height_px,
+    ));
+    say(&format!(
+        "{lines_per_s:.0} lines/s of {width_px} px with {} workers",
+        board.workers
+    ));
+    say(&format!(
+        "from {:.0} million multiply-accumulates per tile, {:.0} per cycle of a {} at {} MHz, and {:.0} % of that reached; never measured on a board",
+        macs as f64 / 1e6,
+        processor.peak_macs_per_cycle(board.int8_dot_product),
+        processor.core,
+        processor.clock_mhz,
+        ASSUMED_SHARE_OF_PEAK * 100.0,
+    ));
+}
+
+fn say_pins(terminal: &Terminal, board: &Board) {
     let Some(gpio) = &board.gpio else {
         return;
     };

@@ -57,7 +57,7 @@ pub fn tell(rows: &[Row], json: bool) -> Outcome {
             }
         }
     }
-    terminal.finish()?;
+    terminal.finish_for_reader()?;
     let red = rows.iter().any(|row| row.status == Status::Red);
     Ok(ExitCode::from(if red { EXIT_RED } else { 0 }))
 }

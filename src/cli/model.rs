@@ -1,5 +1,6 @@
 //! `blemish model`: what a bundle is, and whether this machine may use it.
 
+use super::run::Terminal;
 use super::{EXIT_BAD_INPUT, Outcome};
 use blemish::engine::PlanNode;
 use blemish::model::{Bundle, Check, Metadata, Preparation};
@@ -46,7 +47,8 @@ struct Shown<'a> {
 /// # Errors
 /// Where the bundle is refused.
 pub fn run(args: &Args) -> Outcome {
-    match &args.command {
+    let terminal = Terminal::default();
+    let code = match &args.command {
         Command::Show { file, json } => {
             let bundle = read(file.as_deref(), &mut |_| {})?;
             let nodes = bundle.plan().nodes();
@@ -59,40 +61,41 @@ pub fn run(args: &Args) -> Outcome {
                     metadata: bundle.metadata(),
                     nodes: &nodes,
                 };
-                println!("{}", serde_json::to_string_pretty(&shown)?);
+                terminal.say(&serde_json::to_string_pretty(&shown)?);
             } else {
-                print!("{}", about(&bundle));
-                print!("{}", table(&nodes));
+                terminal.say(format!("{}{}", about(&bundle), table(&nodes)).trim_end());
             }
-            Ok(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
         Command::Check { file } => {
             let mut checks = Check::ALL.into_iter();
             let result = read(file.as_deref(), &mut |check| {
                 checks.next();
-                println!("{:<9} ok", check.name());
+                terminal.say(&format!("{:<9} ok", check.name()));
             });
             match result {
                 Ok(bundle) => {
-                    println!(
+                    terminal.say(&format!(
                         "\n{} may be used on this machine; its golden map differs by {:.1e} at most",
                         bundle.origin(),
                         bundle.parity()
-                    );
-                    Ok(ExitCode::SUCCESS)
+                    ));
+                    ExitCode::SUCCESS
                 }
                 Err(error) => {
                     let failed = error.problem.check();
-                    println!("{:<9} REFUSED: {}", failed.name(), error.problem);
+                    terminal.say(&format!("{:<9} REFUSED: {}", failed.name(), error.problem));
                     for check in checks.filter(|&check| check != failed) {
-                        println!("{:<9} not reached", check.name());
+                        terminal.say(&format!("{:<9} not reached", check.name()));
                     }
-                    println!("\n{} must not be used", error.origin);
-                    Ok(ExitCode::from(EXIT_BAD_INPUT))
+                    terminal.say(&format!("\n{} must not be used", error.origin));
+                    ExitCode::from(EXIT_BAD_INPUT)
                 }
             }
         }
-    }
+    };
+    terminal.finish_for_reader()?;
+    Ok(code)
 }
 
 fn read(

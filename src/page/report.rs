@@ -183,7 +183,13 @@ impl Report {
         self
     }
 
-    /// HTML that [`super::score_chart`] or [`super::PictureEntry::html`] made.
+    /// Text as it stands, such as a configuration file.
+    pub fn verbatim(&mut self, text: &str) -> &mut Self {
+        let _ = write!(self.body, "<article><pre>{}</pre></article>", escape(text));
+        self
+    }
+
+    /// HTML that a chart of this module or [`super::PictureEntry::html`] made.
     pub fn html(&mut self, html: &str) -> &mut Self {
         self.body.push_str(html);
         self

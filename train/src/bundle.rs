@@ -119,7 +119,7 @@ fn metadata(
         flat_field: config.flat_field,
         training: Training {
             data_fingerprint: prepared.fingerprint.clone(),
-            pictures: prepared.pictures as u32,
+            pictures: prepared.trained.len() as u32,
             seed: recipe.seed,
             steps: checkpoint.step,
             batch: recipe.batch as u32,

@@ -247,6 +247,29 @@ impl Checkpoint {
     }
 }
 
+/// The same bytes with a hash that fits them, so that what lies behind the hash can be tested; `None`
+/// where there is no header, or an array is not in the data.
+pub fn reseal(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (json, data) = rest.split_at_checked(length)?;
+    let mut header: Header = serde_json::from_slice(json).ok()?;
+    let mut digest = Sha256::new();
+    digest_metadata(&mut digest, &header.metadata);
+    for (name, entry) in &header.arrays {
+        digest_shape(&mut digest, name, &entry.shape);
+        let [begin, end] = entry.data_offsets.map(usize::try_from);
+        digest.update(data.get(begin.ok()?..end.ok()?)?);
+    }
+    let hash = hex(&digest.finalize());
+    header.metadata.insert("sha256".to_owned(), hash);
+    let json = serde_json::to_vec(&header).ok()?;
+    let mut sealed = (json.len() as u64).to_le_bytes().to_vec();
+    sealed.extend(json);
+    sealed.extend(data);
+    Some(sealed)
+}
+
 /// Values of an array whose header entry agrees with what precedes it and with the file's length.
 fn checked_values(
     name: &str,
@@ -423,7 +446,101 @@ mod tests {
         std::fs::remove_dir_all(&folder).expect("removable");
     }
 
+    /// What fuzzing starts from, written to `BLEMISH_SEEDS/checkpoint` where that is set.
+    #[test]
+    fn checkpoint_seeds_are_read() {
+        let small = Checkpoint {
+            weights: Weights(BTreeMap::from([("x".to_owned(), array(&[1], 0.0))])),
+            adam: AdamState::default(),
+            ..sample()
+        };
+        let empty = Checkpoint {
+            weights: Weights::default(),
+            ..small.clone()
+        };
+        let folder =
+            std::env::var_os("BLEMISH_SEEDS").map(|path| Path::new(&path).join("checkpoint"));
+        for (name, seed) in [("whole", sample()), ("small", small), ("empty", empty)] {
+            let content = bytes(&seed);
+            assert_eq!(read(&content), Ok(seed), "{name}");
+            if let Some(folder) = &folder {
+                std::fs::create_dir_all(folder).expect("a folder for the seeds");
+                std::fs::write(folder.join(name), &content).expect("room");
+            }
+        }
+    }
+
+    #[test]
+    fn sealing_again_brings_an_altered_value_past_the_hash() {
+        let mut altered = bytes(&sample());
+        let last = altered.len() - 4;
+        altered[last..].copy_from_slice(&0.5f32.to_le_bytes());
+        assert!(read(&altered).expect_err("altered").contains("SHA-256"));
+        let sealed = reseal(&altered).expect("a header");
+        assert_ne!(read(&sealed).expect("sealed"), sample());
+        assert_eq!(
+            read(&reseal(&bytes(&sample())).expect("a header")),
+            Ok(sample())
+        );
+    }
+
+    /// One change to a file.
+    fn mutation() -> impl Strategy<Value = (u8, usize, u8, Vec<u8>)> {
+        let text = prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..9),
+            Just(b"99999999999999999999".to_vec()),
+            Just(b"-1".to_vec()),
+            Just(b"[]".to_vec()),
+            Just(b"null".to_vec()),
+            Just(b"\"".to_vec()),
+        ];
+        (0u8..4, any::<usize>(), any::<u8>(), text)
+    }
+
+    fn mutate(bytes: &mut Vec<u8>, (how, at, value, text): (u8, usize, u8, Vec<u8>)) {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = at % bytes.len();
+        match how {
+            0 => bytes[at] = value,
+            1 => drop(bytes.splice(at..at, text)),
+            2 => drop(bytes.splice(at..(at + text.len()).min(bytes.len()), text)),
+            _ => bytes.truncate(at),
+        }
+    }
+
+    /// The length of the header put right after a change within it.
+    fn reframed(mut bytes: Vec<u8>) -> Vec<u8> {
+        let end = bytes.iter().rposition(|&byte| byte == b'}');
+        if let (Some(end), true) = (end, bytes.len() >= 8) {
+            let length = (end.saturating_sub(7)) as u64;
+            bytes[..8].copy_from_slice(&length.to_le_bytes());
+        }
+        bytes
+    }
+
     proptest! {
+        /// An error or a checkpoint, never a panic; and what is read is what is written again.
+        #[test]
+        fn a_mutated_checkpoint_is_refused_or_read(
+            mutations in prop::collection::vec(mutation(), 1..6), frame: bool,
+        ) {
+            let mut mutated = bytes(&sample());
+            for change in mutations {
+                mutate(&mut mutated, change);
+            }
+            if frame {
+                mutated = reframed(mutated);
+            }
+            for file in [Some(mutated.clone()), reseal(&mutated)].into_iter().flatten() {
+                if let Ok(found) = read(&file) {
+                    let again = bytes(&found);
+                    prop_assert_eq!(read(&again).map(|found| bytes(&found)), Ok(again));
+                }
+            }
+        }
+
         #[test]
         fn a_truncated_file_is_refused(keep in 0usize..100_000) {
             let whole = bytes(&sample());

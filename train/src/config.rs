@@ -2,6 +2,7 @@
 //!
 //! The **recipe** decides the weights; everything else may change between a stop and a resume.
 
+use crate::data::Product;
 use crate::simulate::Preset;
 use blemish::draem::{NetworkSpec, Upsampling};
 use blemish::geometry::TileSize;
@@ -35,6 +36,13 @@ pub struct Recipe {
     /// Folder of pictures to paint defects from; absent: own crops and procedural textures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub textures: Option<PathBuf>,
+    /// Where simulated defects may lie; absent: everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<Product>,
+    /// Validations in a row without a better one after which the run ends, with the best weights; 0:
+    /// never, with the last weights.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub patience: u64,
     pub network: NetworkSpec,
 }
 
@@ -94,6 +102,8 @@ impl Default for FitConfig {
                 simulation: Preset::Structural,
                 hold_out: 0.1,
                 textures: None,
+                product: None,
+                patience: 0,
                 network: NetworkSpec {
                     reconstructive_width: 16,
                     discriminative_width: 8,
@@ -137,6 +147,21 @@ impl FitConfig {
     /// Where a value has no TOML form, such as a path that is not UTF-8.
     pub fn to_toml(&self) -> Result<String, ConfigError> {
         toml::to_string(self).map_err(|error| ConfigError::Unreadable(error.to_string()))
+    }
+
+    /// Whether there are validations to be patient about; `unjudged` where no good picture is held out.
+    ///
+    /// # Errors
+    /// There is patience without validations.
+    pub fn check_patience(&self, unjudged: bool) -> Result<(), ConfigError> {
+        match self.recipe.patience > 0 && (unjudged || self.validate_every == 0) {
+            false => Ok(()),
+            true => Err(ConfigError::Value {
+                key: "patience",
+                value: self.recipe.patience.to_string(),
+                rule: "needs validations: --hold-out and --validate-every above 0",
+            }),
+        }
     }
 
     /// Whether every value can be used.
@@ -228,6 +253,11 @@ impl FitConfig {
             "at least 1",
         )
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 impl Recipe {

@@ -4,17 +4,18 @@
 //! with masks as they are; only a bundle that resizes whole pictures compares at its tile's size with
 //! masks brought there as the authors do (bilinear, a pixel counts only if fully inside).
 
-use crate::data::{Class, DataError, TestPicture};
+use crate::data::{Class, DataError, TestPicture, class_folders};
 use crate::inspectors;
 use blemish::engine::Inspector;
 use blemish::metrics::{Evaluation, MetricError, Row};
-use blemish::model::Bundle;
+use blemish::model::{Bundle, Threshold};
 use blemish::picture::{Mask, Picture, PictureError};
 use blemish::verdict::Verdict;
 use blemish::web::{InspectError, PictureResult, PictureRules, inspect_picture};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Pictures inspected before their maps are counted: bounds the memory that maps take.
 const GROUP: usize = 16;
@@ -54,6 +55,9 @@ pub struct Verdicts {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ClassReport {
     pub class: String,
+    /// The bundle that was scored.
+    pub bundle_sha256: String,
+    pub threshold: Threshold,
     /// Every kind of defect against all good pictures, their mean, and all together.
     pub rows: Vec<Row>,
     /// The good pictures first, then every kind of defect.
@@ -63,28 +67,23 @@ pub struct ClassReport {
 /// Figures of a test set.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    pub bundle_sha256: String,
     pub classes: Vec<ClassReport>,
     /// Plain mean over the classes, each with all its pictures together: the papers' figure.
     pub mean: Row,
 }
 
-/// Scores `bundle` on the class folder `path`, or on every class folder in it; `inspected` hears of
-/// every picture.
+/// Scores every class with its bundle; `inspected` hears of every picture.
 ///
 /// # Errors
 /// Names the folder, picture or mask that cannot be used.
 pub fn evaluate(
-    bundle: &Bundle,
-    path: &Path,
+    classes: &[(Class, Arc<Bundle>)],
     inspected: &(dyn Fn() + Sync),
 ) -> Result<Report, EvalError> {
-    let classes = classes(path)?
-        .iter()
-        .map(|class| evaluate_class(bundle, class, inspected))
+    let classes = (classes.iter())
+        .map(|(class, bundle)| evaluate_class(bundle, class, inspected))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Report {
-        bundle_sha256: bundle.sha256().to_owned(),
         mean: Row::mean("mean", classes.iter().filter_map(|class| class.rows.last())),
         classes,
     })
@@ -95,25 +94,26 @@ pub fn evaluate(
 /// # Errors
 /// There is none with test pictures.
 pub fn classes(path: &Path) -> Result<Vec<Class>, EvalError> {
-    if path.join("test").is_dir() {
-        return Ok(vec![Class::find(path)?]);
-    }
-    let unreadable = |source| DataError::Folder {
-        path: path.to_owned(),
-        source,
+    let inside = class_folders(path)?;
+    let folders = match inside.is_empty() {
+        true => vec![path.to_owned()],
+        false => inside,
     };
-    let mut folders = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(unreadable)? {
-        let folder = entry.map_err(unreadable)?.path();
-        if folder.join("test").is_dir() {
-            folders.push(folder);
+    let mut classes = Vec::new();
+    for folder in folders {
+        let class = match Class::find(&folder) {
+            // A folder that is no class at all has no tests either.
+            Err(DataError::Empty { .. }) => continue,
+            found => found?,
+        };
+        if !class.tests.is_empty() {
+            classes.push(class);
         }
     }
-    folders.sort();
-    if folders.is_empty() {
-        return Err(EvalError::NoTests(path.to_owned()));
+    match classes.is_empty() {
+        true => Err(EvalError::NoTests(path.to_owned())),
+        false => Ok(classes),
     }
-    Ok((folders.iter().map(|folder| Class::find(folder))).collect::<Result<_, _>>()?)
 }
 
 fn evaluate_class(
@@ -156,6 +156,8 @@ fn evaluate_class(
         });
     Ok(ClassReport {
         class: class.name.clone(),
+        bundle_sha256: bundle.sha256().to_owned(),
+        threshold: bundle.metadata().threshold.clone(),
         rows,
         verdicts: verdicts.collect(),
     })

@@ -1,6 +1,7 @@
 //! Trains DRAEM on pictures of good product and exports the bundle that `blemish` runs.
 
 pub mod backend;
+pub mod budget;
 pub mod bundle;
 #[cfg(feature = "burn")]
 pub mod burn_engine;
@@ -19,6 +20,7 @@ pub mod inspectors;
 pub mod loss;
 pub mod quantize;
 pub mod reference;
+pub mod report;
 pub mod run_folder;
 pub mod simulate;
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The run folder: `config.toml`, `metrics.jsonl`, `checkpoint-STEP.safetensors` (the last two) and
-//! `model.onnx`.
+//! The run folder: `config.toml`, `metrics.jsonl`, `checkpoint-STEP.safetensors` (the last two),
+//! `best.safetensors` where the recipe has patience, and `model.onnx`.
 
 use crate::checkpoint::{Checkpoint, CheckpointError, write_atomically};
 use crate::config::{ConfigError, FitConfig};
@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// Checkpoints kept: the last, and one more should the last be damaged.
 const CHECKPOINTS_KEPT: usize = 2;
+
+/// Checkpoint of the best validation.
+const BEST: &str = "best.safetensors";
 
 /// A run's folder, locked against a second process for as long as this value lives.
 #[derive(Debug)]
@@ -147,6 +150,27 @@ impl RunFolder {
             fs::remove_file(&path).map_err(io_error("remove", &path))?;
         }
         Ok(())
+    }
+
+    /// Writes the checkpoint of the best validation so far over the one before.
+    ///
+    /// # Errors
+    /// Where it cannot be written; the earlier one is then still there.
+    pub fn save_best(&self, checkpoint: &Checkpoint) -> Result<(), RunError> {
+        Ok(checkpoint.write(&self.root.join(BEST))?)
+    }
+
+    /// The checkpoint whose weights a bundle gets: the best where the run keeps one, else the newest;
+    /// `None` where there is none yet.
+    ///
+    /// # Errors
+    /// As [`RunFolder::latest`], or the best one is damaged.
+    pub fn chosen(root: &Path) -> Result<Option<Checkpoint>, RunError> {
+        let best = root.join(BEST);
+        match best.is_file() {
+            true => Ok(Some(Checkpoint::read(&best)?)),
+            false => Ok(Self::latest(root)?.checkpoint),
+        }
     }
 
     /// Reads the newest checkpoint of a folder that is whole; damaged ones are passed over.

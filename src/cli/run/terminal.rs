@@ -1,13 +1,13 @@
 //! Standard output, which may go away while the line runs on.
 
 use std::cell::RefCell;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::rc::Rc;
 
 /// Lines for people. The first failure is kept and ends the telling, never the run.
 #[derive(Debug, Clone, Default)]
 pub struct Terminal {
-    failed: Rc<RefCell<Option<String>>>,
+    failed: Rc<RefCell<Option<std::io::Error>>>,
 }
 
 impl Terminal {
@@ -16,7 +16,7 @@ impl Terminal {
         if failed.is_none()
             && let Err(error) = writeln!(std::io::stdout().lock(), "{line}")
         {
-            *failed = Some(format!("standard output cannot be written: {error}"));
+            *failed = Some(error);
         }
     }
 
@@ -25,12 +25,26 @@ impl Terminal {
     /// # Errors
     /// Why it was not.
     pub fn finish(&self) -> Result<(), String> {
-        let flushed = std::io::stdout().flush();
-        match (self.failed.take(), flushed) {
-            (Some(error), _) => Err(error),
-            (None, Err(error)) => Err(format!("standard output cannot be written: {error}")),
-            (None, Ok(())) => Ok(()),
+        self.flush()
+            .map_err(|error| format!("standard output cannot be written: {error}"))
+    }
+
+    /// As [`Terminal::finish`]; but a reader who has seen enough, as `head` has, is no failure.
+    ///
+    /// # Errors
+    /// Why not everything was told, if not for that.
+    pub fn finish_for_reader(&self) -> Result<(), String> {
+        match self.flush() {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                Err(format!("standard output cannot be written: {error}"))
+            }
+            _ => Ok(()),
         }
+    }
+
+    fn flush(&self) -> std::io::Result<()> {
+        let flushed = std::io::stdout().flush();
+        self.failed.take().map_or(flushed, Err)
     }
 }
 

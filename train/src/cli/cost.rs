@@ -1,6 +1,10 @@
 //! `cost`: what a pair of networks costs.
 
-use super::{Done, grouped, parse_tile};
+use super::{Done, board, grouped, parse_tile};
+use crate::budget::{batch_for_timing, seconds_per_step};
+use crate::device;
+use crate::fit::initial;
+use crate::fit::progress::duration;
 use blemish::draem::{Cost, NetworkSpec, Upsampling};
 use blemish::geometry::TileSize;
 use std::io::Write;
@@ -17,6 +21,23 @@ pub struct Args {
     /// Tile side in pixels, or WIDTHxHEIGHT.
     #[arg(long, default_value = "128", value_parser = parse_tile)]
     tile: TileSize,
+    /// Pixels that neighbouring tiles share at the station [default: 32, at most a quarter tile].
+    #[arg(long, value_name = "PX")]
+    overlap: Option<u32>,
+    /// Pictures per step.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    batch: u16,
+    /// Steps of the training.
+    #[arg(long, default_value_t = 5000)]
+    steps: u64,
+    /// What computes.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Threads of the CPU engine; 0 for all.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    #[command(flatten)]
+    board: board::Args,
 }
 
 impl Args {
@@ -31,6 +52,13 @@ impl Args {
             width_px,
             height_px,
         } = self.tile;
+        let smaller = width_px.min(height_px);
+        let overlap = self.overlap.unwrap_or(32.min(smaller / 4));
+        if overlap > smaller / 2 {
+            return Err(
+                format!("overlap = {overlap}: at most half of the tile's smaller side").into(),
+            );
+        }
         let mut out = std::io::stdout().lock();
         writeln!(
             out,
@@ -56,6 +84,22 @@ impl Args {
                 macs as f64 / 1e6
             )?;
         }
+        drop(out);
+        self.board.forecast(spec, self.tile, overlap)?;
+
+        let mut backend = device::open(&self.device, spec, self.threads)?;
+        let (weights, adam) = initial::state(spec, 0);
+        backend.restore(&weights, &adam)?;
+        let (width, height) = (width_px as usize, height_px as usize);
+        let (batch, factor) = batch_for_timing(&cost, width, height, self.batch.into());
+        let seconds = factor * seconds_per_step(&mut *backend, &batch)?;
+        super::tell(format_args!(
+            "training    {:.0} ms a step of {} tiles on this machine as busy as it is: {} for {} steps",
+            1e3 * seconds,
+            self.batch,
+            duration(seconds * self.steps as f64),
+            self.steps
+        ));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,19 +1,22 @@
-//! `eval`: a bundle's scores on a test set in MVTec's layout.
+//! `eval`: bundles' scores on test sets in MVTec's or DAGM's layout.
 
 use super::Done;
+use crate::data::Class;
 use crate::eval::{ClassReport, classes, evaluate};
 use blemish::metrics::Row;
 use blemish::model::Bundle;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::error::Error;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Bundle, or the folder of a run that has one.
+    /// Bundle, folder of a run that has one, or folder of runs named as the classes.
     model: PathBuf,
-    /// Class folder in MVTec's layout, or a folder of class folders.
+    /// Class folder in MVTec's or DAGM's layout, or a folder of class folders.
     pictures: PathBuf,
     /// Print JSON instead of a table.
     #[arg(long)]
@@ -22,40 +25,58 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Done {
-        let path = match self.model.is_dir() {
-            true => self.model.join("model.onnx"),
-            false => self.model,
-        };
-        let bundle = Bundle::read(&path)?;
-        let pictures = classes(&self.pictures)?
-            .iter()
-            .map(|class| class.tests.len())
-            .sum::<usize>();
+        let classes = with_bundles(&self.model, classes(&self.pictures)?)?;
+        let pictures: usize = classes.iter().map(|(class, _)| class.tests.len()).sum();
         // Drawn on standard error, and only where that is a terminal.
         let bar = ProgressBar::new(pictures as u64);
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} pictures, {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let report = evaluate(&bundle, &self.pictures, &|| bar.inc(1))?;
+        let report = evaluate(&classes, &|| bar.inc(1))?;
         bar.finish_and_clear();
         let mut out = io::stdout().lock();
         if self.json {
             writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let threshold = &bundle.metadata().threshold;
         for class in &report.classes {
             table(&mut out, class)?;
         }
         if report.classes.len() > 1 {
             writeln!(out, "{}", row("mean of classes", "", &report.mean))?;
         }
-        writeln!(
-            out,
-            "rejected: pictures with a region of score {:.4} or more and at least {} px",
-            threshold.score, threshold.min_area_px
-        )?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Every class with its bundle: the one, or that of its own run.
+fn with_bundles(
+    model: &Path,
+    classes: Vec<Class>,
+) -> Result<Vec<(Class, Arc<Bundle>)>, Box<dyn Error>> {
+    let one = match model.is_dir() {
+        true => model.join("model.onnx"),
+        false => model.to_owned(),
+    };
+    if !model.is_dir() || one.is_file() {
+        let bundle = Arc::new(Bundle::read(&one)?);
+        let with = |class| (class, Arc::clone(&bundle));
+        return Ok(classes.into_iter().map(with).collect());
+    }
+    let own = |class: Class| {
+        let path = model.join(&class.name).join("model.onnx");
+        match path.is_file() {
+            true => Ok((class, Arc::new(Bundle::read(&path)?))),
+            false => Err(format!(
+                "neither {} is there nor {} for the class '{}'; give a bundle or the folder of a finished run, \
+                 or train with 'fit'",
+                one.display(),
+                path.display(),
+                class.name
+            )
+            .into()),
+        }
+    };
+    classes.into_iter().map(own).collect()
 }
 
 fn table(out: &mut dyn Write, class: &ClassReport) -> io::Result<()> {
@@ -78,7 +99,11 @@ fn table(out: &mut dyn Write, class: &ClassReport) -> io::Result<()> {
             row(&figures.kind, &share(&figures.kind), figures)
         )?;
     }
-    Ok(())
+    writeln!(
+        out,
+        "rejected: pictures with a region of score {:.4} or more and at least {} px",
+        class.threshold.score, class.threshold.min_area_px
+    )
 }
 
 fn row(name: &str, share: &str, figures: &Row) -> String {

@@ -41,17 +41,13 @@ impl Args {
 
     /// The run's configuration, pictures and last checkpoint.
     pub fn open(&self) -> Result<(FitConfig, Prepared, Checkpoint), Box<dyn Error>> {
-        let mut config = RunFolder::read_config(&self.run)?;
-        if let Some(pictures) = &self.pictures {
-            config.pictures.clone_from(pictures);
-        }
+        let mut config = read_config(&self.run, self.pictures.as_deref())?;
         let trained = config.recipe.tile;
         config.recipe.tile = self.tile.unwrap_or(trained);
         if config.recipe.resize && config.recipe.tile != trained {
             return Err("a run with --resize has one tile size; leave --tile out".into());
         }
-        let latest = RunFolder::latest(&self.run)?;
-        let checkpoint = latest.checkpoint.ok_or_else(|| {
+        let checkpoint = RunFolder::chosen(&self.run)?.ok_or_else(|| {
             format!(
                 "{} holds no checkpoint yet; let 'fit' reach one",
                 self.run.display()
@@ -67,6 +63,24 @@ impl Args {
         }
         Ok((config, prepared, checkpoint))
     }
+}
+
+/// The run's configuration and pictures, which are in `pictures` now where that is given.
+pub fn open_pictures(
+    run: &Path,
+    pictures: Option<&Path>,
+) -> Result<(FitConfig, Prepared), Box<dyn Error>> {
+    let config = read_config(run, pictures)?;
+    let prepared = Prepared::open(&config)?;
+    Ok((config, prepared))
+}
+
+fn read_config(run: &Path, pictures: Option<&Path>) -> Result<FitConfig, Box<dyn Error>> {
+    let mut config = RunFolder::read_config(run)?;
+    if let Some(pictures) = pictures {
+        config.pictures = pictures.to_owned();
+    }
+    Ok(config)
 }
 
 /// Sets the threshold, writes the bundle and says what may be expected of it.

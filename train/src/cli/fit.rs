@@ -1,16 +1,20 @@
-//! `fit`: train, set the threshold, write the bundle.
+//! `fit`: train, set the threshold, write the bundle; one class or several.
 
-use super::{Done, grouped, parse_tile, tell};
+use super::settings::{Settings, absolute};
+use super::{Done, board, grouped, tell};
 use crate::backend::Backend;
-use crate::config::{FitConfig, Recipe, learning_rate_of};
+use crate::budget::seconds_per_step;
+use crate::config::{FitConfig, Recipe};
+use crate::data::class_folders;
+use crate::fit::metrics_log::{self, Record, Validation};
 use crate::fit::prepare::Prepared;
+use crate::fit::progress::duration;
 use crate::fit::stop::Stop;
-use crate::fit::{Fitting, Outcome, initial, validation};
+use crate::fit::{Fitting, Outcome, Source, initial, validation};
 use crate::run_folder::RunFolder;
-use crate::simulate::Preset;
 use crate::{checkpoint::Checkpoint, device};
-use blemish::draem::{Cost, Upsampling};
-use blemish::geometry::TileSize;
+use blemish::draem::Cost;
+use blemish::model::Bundle;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,143 +23,150 @@ use std::process::ExitCode;
 /// --threads, may change.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Folder of good pictures, or a class folder in MVTec's layout (train/good).
+    /// Folder of good pictures, a class folder in MVTec's or DAGM's layout, or a folder of class
+    /// folders: then every class is trained, and those that are done are left alone.
     #[arg(required_unless_present = "resume")]
     pictures: Option<PathBuf>,
     /// Continue the run in this folder.
     #[arg(long, value_name = "RUNDIR", conflicts_with = "out")]
     resume: Option<PathBuf>,
-    /// Folder of the run; runs/NAME if left out.
+    /// Folder of the run; runs/NAME if left out. Of several classes, the folder of their runs.
     #[arg(long, value_name = "RUNDIR")]
     out: Option<PathBuf>,
-    /// What the bundle calls the product; the folder's name if left out.
-    #[arg(long)]
-    name: Option<String>,
-    /// Channels of the reconstructive network's first block [default: 16; paper: 128].
-    #[arg(long)]
-    reconstructive_width: Option<usize>,
-    /// Channels of the discriminative network's first block [default: 8; paper: 64].
-    #[arg(long)]
-    discriminative_width: Option<usize>,
-    /// Upsampling in both decoders [default: align-corners].
-    #[arg(long, value_parser = parse_upsampling)]
-    upsampling: Option<Upsampling>,
-    /// Tile side in pixels, or WIDTHxHEIGHT, cut at the pictures' own resolution [default: 128].
-    #[arg(long, value_parser = parse_tile)]
-    tile: Option<TileSize>,
-    /// Resize whole pictures to this side instead of cutting tiles (the paper's protocol with 256).
-    #[arg(long, value_name = "SIDE", value_parser = parse_tile, conflicts_with = "tile")]
-    resize: Option<TileSize>,
-    /// Pixels that neighbouring tiles share at the station [default: 32].
-    #[arg(long, value_name = "PX")]
-    overlap: Option<u32>,
-    /// Pictures per step [default: 8].
-    #[arg(long)]
-    batch: Option<usize>,
-    /// Adam steps; the learning rate falls to a fifth at 80 % and again at 90 % of them
-    /// [default: 5000].
-    #[arg(long)]
-    steps: Option<u64>,
-    /// Adam's learning rate before it falls [default: 0.0128 divided by the reconstructive width].
-    #[arg(long)]
-    learning_rate: Option<f64>,
-    /// Seed of first weights, hold-out and simulation [default: 0].
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Folder of pictures to paint defects from; the product itself and procedural patterns if left
-    /// out.
-    #[arg(long, value_name = "DIR")]
-    textures: Option<PathBuf>,
-    /// Simulation of defects: structural, official or paper [default: structural].
-    #[arg(long, value_parser = parse_preset)]
-    simulation: Option<Preset>,
-    /// Share of the good pictures kept for validation and threshold [default: 0.1].
-    #[arg(long, value_name = "SHARE")]
-    hold_out: Option<f64>,
-    /// The pictures are flat-field corrected, and the station's will be.
-    #[arg(long)]
-    flat_field: bool,
-    /// What computes [default: cpu].
-    #[arg(long)]
-    device: Option<String>,
-    /// Threads of the CPU engine [default: all].
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Steps between checkpoints [default: 100].
-    #[arg(long, value_name = "STEPS")]
-    checkpoint_every: Option<u64>,
-    /// Steps between validations on simulated defects, 0 for none [default: 250].
-    #[arg(long, value_name = "STEPS")]
-    validate_every: Option<u64>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    board: board::Args,
 }
 
 impl Args {
     pub fn run(self) -> Done {
         let stop = Stop::on_signals()?;
-        let Opened {
-            folder,
-            config,
-            prepared,
-            mut backend,
-            checkpoint,
-        } = match &self.resume {
-            Some(root) => self.reopen(root)?,
-            None => self.begin()?,
-        };
-        let recipe = &config.recipe;
-        let (weights, adam) = match &checkpoint {
-            Some(checkpoint) => (checkpoint.weights.clone(), checkpoint.adam.clone()),
-            None => initial::state(recipe.network, recipe.seed),
-        };
-        backend.restore(&weights, &adam)?;
-        drop((weights, adam));
-        let done = checkpoint.map_or(0, |checkpoint| checkpoint.step);
-        summary(&config, &prepared, folder.root(), done);
-        let validate = |backend: &mut dyn Backend| validation::judge(backend, &prepared.validation);
-        let fitting = Fitting {
-            config: &config,
-            folder: &folder,
-            data_fingerprint: &prepared.fingerprint,
-            source: &prepared,
-            validate: (!prepared.validation.is_empty()).then_some(&validate),
+        let trainer = Trainer {
+            settings: &self.settings,
+            board: &self.board,
             stop: &stop,
-            quiet: false,
         };
-        let outcome = fitting.run(&mut *backend, done)?;
-        drop(backend);
-        match outcome {
-            Outcome::Finished => {}
-            Outcome::Stopped { signal, step } => {
-                tell(format_args!(
-                    "stopped after step {step} of {}; continue with: blemish-train fit --resume {}",
-                    recipe.steps,
-                    folder.root().display()
-                ));
-                return Ok(ExitCode::from(128 + signal as u8));
-            }
+        let Some(pictures) = &self.pictures else {
+            let root = self.resume.as_deref().unwrap_or(Path::new("."));
+            return Ok(trainer.resume(root)?.exit());
+        };
+        if let Some(root) = &self.resume {
+            return Ok(trainer.reopen(root, Some(pictures))?.exit());
         }
-        let latest = RunFolder::latest(folder.root())?.checkpoint;
-        let checkpoint = latest.ok_or("the run has no checkpoint")?;
-        let out = folder.bundle_path();
-        super::export::finish(&config, &prepared, &checkpoint, &out, None)?;
+        let classes = class_folders(pictures)?;
+        if classes.is_empty() {
+            return Ok(trainer.begin(pictures, self.out.as_deref())?.exit());
+        }
+        let runs = self.out.as_deref().unwrap_or(Path::new("runs"));
+        trainer.each(&classes, runs)
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Finished,
+    Stopped { signal: i32 },
+}
+
+impl Ended {
+    pub fn exit(self) -> ExitCode {
+        match self {
+            Ended::Finished => ExitCode::SUCCESS,
+            Ended::Stopped { signal } => ExitCode::from(128 + signal as u8),
+        }
+    }
+}
+
+/// Trains runs with the settings of the command line.
+pub struct Trainer<'a> {
+    pub settings: &'a Settings,
+    pub board: &'a board::Args,
+    pub stop: &'a Stop,
+}
+
+type Trained = Result<Ended, Box<dyn Error>>;
+
+impl Trainer<'_> {
+    /// Trains every class into `runs/CLASS`, takes up those that were stopped, leaves those alone that
+    /// are done, and prints a table.
+    fn each(&self, classes: &[PathBuf], runs: &Path) -> Done {
+        if self.settings.name.is_some() {
+            return Err("--name is for one class; several are called by their folders".into());
+        }
+        let mut rows = Vec::new();
+        for class in classes {
+            let name = class.file_name().unwrap_or_default();
+            let root = runs.join(name);
+            tell(format_args!("class       {}", name.to_string_lossy()));
+            let ended = self.ensure(class, &root)?;
+            if ended != Ended::Finished {
+                return Ok(ended.exit());
+            }
+            rows.push((name.to_string_lossy().into_owned(), RunFigures::of(&root)?));
+        }
+        tell(format_args!(
+            "\n{:<20} {:>8} {:>6}  simulated: image AUROC  pixel AP  threshold  rejects per 1000, at most",
+            "class", "pictures", "steps"
+        ));
+        for (name, figures) in rows {
+            tell(format_args!("{name:<20} {figures}"));
+        }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn begin(&self) -> Result<Opened, Box<dyn Error>> {
-        let mut config = FitConfig::default();
-        self.apply(&mut config);
+    /// Brings the run in `root` to its end, wherever it is.
+    ///
+    /// # Errors
+    /// As [`Trainer::begin`] and [`Trainer::resume`].
+    pub fn ensure(&self, pictures: &Path, root: &Path) -> Trained {
+        if !root.join("config.toml").exists() {
+            return self.begin(pictures, Some(root));
+        }
+        // The bundle is written after the last step.
+        if !root.join("model.onnx").is_file() {
+            return self.reopen(root, Some(pictures));
+        }
+        let mut config = RunFolder::read_config(root)?;
+        let stored = config.recipe.clone();
+        self.settings.apply(&mut config, false);
+        let differences = config.recipe.differences(&stored);
+        if !differences.is_empty() {
+            return Err(format!(
+                "{} is done, but with other settings: {}; choose another folder with --out",
+                root.display(),
+                differences.join(", ")
+            )
+            .into());
+        }
+        tell(format_args!("            {} is done", root.display()));
+        Ok(Ended::Finished)
+    }
+
+    /// Trains on `pictures` into `out`, or `runs/NAME`.
+    ///
+    /// # Errors
+    /// A setting, a picture or the folder that cannot be used, or what stopped the training.
+    pub fn begin(&self, pictures: &Path, out: Option<&Path>) -> Trained {
+        let mut config = FitConfig {
+            pictures: absolute(pictures),
+            ..FitConfig::default()
+        };
+        self.settings.apply(&mut config, true);
         config.check()?;
         let backend = open_device(&config)?;
         let prepared = Prepared::open(&config)?;
+        config.check_patience(prepared.validation.is_empty())?;
         if config.name.is_empty() {
             config.name.clone_from(&prepared.name);
         }
-        let root = match &self.out {
-            Some(out) => out.clone(),
+        let root = match out {
+            Some(out) => out.to_owned(),
             None => Path::new("runs").join(&prepared.name),
         };
         let folder = RunFolder::create(&root, &config)?;
-        Ok(Opened {
+        self.train(Opened {
             folder,
             config,
             prepared,
@@ -164,10 +175,21 @@ impl Args {
         })
     }
 
-    fn reopen(&self, root: &Path) -> Result<Opened, Box<dyn Error>> {
+    /// Continues the run in `root`.
+    ///
+    /// # Errors
+    /// As [`Trainer::begin`], or the settings or pictures are not those of the run.
+    pub fn resume(&self, root: &Path) -> Trained {
+        self.reopen(root, None)
+    }
+
+    fn reopen(&self, root: &Path, pictures: Option<&Path>) -> Trained {
         let (folder, stored) = RunFolder::open(root)?;
         let mut config = stored.clone();
-        self.apply(&mut config);
+        if let Some(pictures) = pictures {
+            config.pictures = absolute(pictures);
+        }
+        self.settings.apply(&mut config, false);
         config.check()?;
         let refuse = |what: &str, differences: Vec<String>| match differences.is_empty() {
             true => Ok(()),
@@ -184,6 +206,7 @@ impl Args {
             log::warn!("{reason}; an earlier checkpoint is used");
         }
         let prepared = Prepared::open(&config)?;
+        config.check_patience(prepared.validation.is_empty())?;
         if let Some(checkpoint) = &latest.checkpoint {
             let recipe: Recipe = toml::from_str(&checkpoint.recipe)?;
             let differences = config.recipe.differences(&recipe);
@@ -200,7 +223,7 @@ impl Args {
         if config != stored {
             folder.save_config(&config)?;
         }
-        Ok(Opened {
+        self.train(Opened {
             folder,
             backend: open_device(&config)?,
             config,
@@ -209,57 +232,66 @@ impl Args {
         })
     }
 
-    /// Overrides what the command line names.
-    fn apply(&self, config: &mut FitConfig) {
-        fn set<T: Clone>(value: &mut T, option: &Option<T>) {
-            if let Some(option) = option {
-                value.clone_from(option);
-            }
+    fn train(&self, opened: Opened) -> Trained {
+        let Opened {
+            folder,
+            config,
+            prepared,
+            mut backend,
+            checkpoint,
+        } = opened;
+        let recipe = &config.recipe;
+        let (weights, adam) = match &checkpoint {
+            Some(checkpoint) => (checkpoint.weights.clone(), checkpoint.adam.clone()),
+            None => initial::state(recipe.network, recipe.seed),
+        };
+        let done = checkpoint.map_or(0, |checkpoint| checkpoint.step);
+        summary(&config, &prepared, folder.root(), done);
+        self.board
+            .forecast(recipe.network, recipe.tile, config.overlap_px)?;
+        if done < recipe.steps {
+            backend.restore(&weights, &adam)?;
+            let seconds = seconds_per_step(&mut *backend, &prepared.batch(done)?)?;
+            tell(format_args!(
+                "time        {:.0} ms a step on this machine as busy as it is: {} for {} steps, besides validations",
+                1e3 * seconds,
+                duration(seconds * (recipe.steps - done) as f64),
+                recipe.steps - done
+            ));
         }
-        let absolute = |path: &PathBuf| path.canonicalize().unwrap_or_else(|_| path.clone());
-        let recipe = &mut config.recipe;
-        if let Some(pictures) = &self.pictures {
-            config.pictures = absolute(pictures);
+        // Timing moved the weights.
+        backend.restore(&weights, &adam)?;
+        drop((weights, adam));
+        let validate = |backend: &mut dyn Backend| validation::judge(backend, &prepared.validation);
+        let fitting = Fitting {
+            config: &config,
+            folder: &folder,
+            data_fingerprint: &prepared.fingerprint,
+            source: &prepared,
+            validate: (!prepared.validation.is_empty()).then_some(&validate),
+            stop: self.stop,
+            quiet: false,
+        };
+        let outcome = fitting.run(&mut *backend, done)?;
+        drop(backend);
+        if let Outcome::Stopped { signal, step } = outcome {
+            tell(format_args!(
+                "stopped after step {step} of {}; continue with: blemish-train fit --resume {}",
+                recipe.steps,
+                folder.root().display()
+            ));
+            return Ok(Ended::Stopped { signal });
         }
-        if let Some(textures) = &self.textures {
-            recipe.textures = Some(absolute(textures));
+        let checkpoint = RunFolder::chosen(folder.root())?.ok_or("the run has no checkpoint")?;
+        if checkpoint.step < recipe.steps {
+            tell(format_args!(
+                "best        step {}: its weights go into the bundle",
+                checkpoint.step
+            ));
         }
-        if self.resize.is_some() {
-            recipe.resize = true;
-        }
-        let network = &mut recipe.network;
-        set(
-            &mut network.reconstructive_width,
-            &self.reconstructive_width,
-        );
-        set(
-            &mut network.discriminative_width,
-            &self.discriminative_width,
-        );
-        if self.reconstructive_width.is_some() && self.resume.is_none() {
-            recipe.learning_rate = learning_rate_of(network.reconstructive_width);
-        }
-        set(&mut network.upsampling, &self.upsampling);
-        set(&mut recipe.tile, &self.tile);
-        set(&mut recipe.tile, &self.resize);
-        set(&mut recipe.batch, &self.batch);
-        set(&mut recipe.steps, &self.steps);
-        set(&mut recipe.learning_rate, &self.learning_rate);
-        set(&mut recipe.seed, &self.seed);
-        set(&mut recipe.simulation, &self.simulation);
-        set(&mut recipe.hold_out, &self.hold_out);
-        if self.resume.is_none() {
-            // The default overlap suits a tile of 128; smaller tiles share a quarter.
-            let tile = recipe.tile;
-            config.overlap_px = config.overlap_px.min(tile.width_px.min(tile.height_px) / 4);
-        }
-        set(&mut config.overlap_px, &self.overlap);
-        set(&mut config.name, &self.name);
-        set(&mut config.device, &self.device);
-        set(&mut config.threads, &self.threads);
-        set(&mut config.checkpoint_every, &self.checkpoint_every);
-        set(&mut config.validate_every, &self.validate_every);
-        config.flat_field |= self.flat_field;
+        let out = folder.bundle_path();
+        super::export::finish(&config, &prepared, &checkpoint, &out, None)?;
+        Ok(Ended::Finished)
     }
 }
 
@@ -270,6 +302,69 @@ struct Opened {
     prepared: Prepared,
     backend: Box<dyn Backend>,
     checkpoint: Option<Checkpoint>,
+}
+
+/// What a finished run says about itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunFigures {
+    pub pictures: u32,
+    /// Steps of the weights in the bundle.
+    pub steps: u64,
+    /// The validation of these weights, where there was one.
+    pub validation: Option<Validation>,
+    /// Median seconds of a step, other work of the machine included.
+    pub seconds_per_step: f64,
+    pub threshold: f32,
+    pub upper_95_rejects_per_1000: f64,
+}
+
+impl RunFigures {
+    /// Reads them from a run's folder.
+    ///
+    /// # Errors
+    /// The run is not finished, or its files cannot be read.
+    pub fn of(root: &Path) -> Result<Self, Box<dyn Error>> {
+        let bundle = Bundle::read(root.join("model.onnx"))?;
+        let records = metrics_log::read(&root.join("metrics.jsonl"))?;
+        let (training, threshold) = (&bundle.metadata().training, &bundle.metadata().threshold);
+        let validation = (records.iter().rev()).find_map(|record| match record {
+            Record::Validation { step, figures } if *step <= training.steps => Some(*figures),
+            _ => None,
+        });
+        let times: Vec<f64> = (records.iter())
+            .filter_map(|record| match record {
+                Record::Step { seconds, .. } => Some(*seconds),
+                Record::Validation { .. } => None,
+            })
+            .collect();
+        let mut each: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        each.sort_by(f64::total_cmp);
+        Ok(Self {
+            pictures: training.pictures,
+            steps: training.steps,
+            validation,
+            seconds_per_step: each.get(each.len() / 2).copied().unwrap_or(0.0),
+            threshold: threshold.score,
+            upper_95_rejects_per_1000: threshold.upper_95_rejects_per_1000,
+        })
+    }
+}
+
+impl std::fmt::Display for RunFigures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (auroc, ap) = match &self.validation {
+            Some(figures) => (
+                format!("{:.3}", figures.image_auroc),
+                format!("{:.3}", figures.pixel_ap),
+            ),
+            None => ("-".to_owned(), "-".to_owned()),
+        };
+        write!(
+            f,
+            "{:>8} {:>6} {auroc:>23} {ap:>9} {:>10.4} {:>26.1}",
+            self.pictures, self.steps, self.threshold, self.upper_95_rejects_per_1000
+        )
+    }
 }
 
 fn open_device(config: &FitConfig) -> Result<Box<dyn Backend>, String> {
@@ -284,6 +379,10 @@ fn summary(config: &FitConfig, prepared: &Prepared, root: &Path, done: u64) {
         0 => "the product itself and procedural patterns".to_owned(),
         count => format!("{count} pictures of textures"),
     };
+    let place = match &recipe.product {
+        Some(product) => format!(", on the product only ({product})"),
+        None => String::new(),
+    };
     let cut = if recipe.resize {
         "whole pictures resized to it"
     } else {
@@ -291,7 +390,7 @@ fn summary(config: &FitConfig, prepared: &Prepared, root: &Path, done: u64) {
     };
     tell(format_args!(
         "pictures    {} good for training, {} held out, {kind}, from {}",
-        prepared.pictures,
+        prepared.trained.len(),
         prepared.held_out.len(),
         config.pictures.display()
     ));
@@ -307,7 +406,7 @@ fn summary(config: &FitConfig, prepared: &Prepared, root: &Path, done: u64) {
         cost.macs() as f64 / 1e9
     ));
     tell(format_args!(
-        "defects     simulated ({}) from {textures}",
+        "defects     simulated ({}) from {textures}{place}",
         recipe.simulation.name()
     ));
     tell(format_args!(
@@ -320,19 +419,4 @@ fn summary(config: &FitConfig, prepared: &Prepared, root: &Path, done: u64) {
         String::new()
     };
     tell(format_args!("folder      {}{from}", root.display()));
-}
-
-fn parse_upsampling(text: &str) -> Result<Upsampling, String> {
-    match text {
-        "align-corners" => Ok(Upsampling::AlignCorners),
-        "half-pixel" => Ok(Upsampling::HalfPixel),
-        _ => Err("must be align-corners or half-pixel".to_owned()),
-    }
-}
-
-fn parse_preset(text: &str) -> Result<Preset, String> {
-    [Preset::Official, Preset::Paper, Preset::Structural]
-        .into_iter()
-        .find(|preset| preset.name() == text)
-        .ok_or_else(|| "must be official, paper or structural".to_owned())
 }

@@ -1,11 +1,15 @@
 //! The commands of `blemish-train`, one file each.
 
+mod board;
 mod cost;
 mod eval;
 mod export;
 mod fit;
 mod import;
 mod quantize;
+mod report;
+mod settings;
+mod sweep;
 mod threshold;
 
 use blemish::geometry::TileSize;
@@ -25,19 +29,23 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train on a folder of good pictures, set the threshold and write the bundle.
+    /// Train on good pictures, set the threshold and write the bundle.
     Fit(Box<fit::Args>),
-    /// Score a bundle on a test set in MVTec's layout.
+    /// Score bundles on test sets in MVTec's or DAGM's layout.
     Eval(eval::Args),
+    /// Train several widths and print accuracy against cost.
+    Sweep(Box<sweep::Args>),
     /// Write the bundle of a run's last checkpoint.
     Export(export::Args),
     /// Write the bundle of a run's last checkpoint in integers
     Quantize(quantize::Args),
     /// Set a bundle's threshold from good pictures of another imaging run.
     Threshold(threshold::Args),
+    /// Write one HTML file on a run: losses, scores, pictures, warnings.
+    Report(report::Args),
     /// Turn the authors' PyTorch checkpoints into a bundle.
     Import(import::Args),
-    /// Parameters and multiply-accumulates of a pair of networks, before anything is trained.
+    /// Parameters, multiply-accumulates and times of a pair of networks, before anything is trained.
     Cost(cost::Args),
 }
 
@@ -53,9 +61,11 @@ pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
         Command::Fit(args) => args.run(),
         Command::Eval(args) => args.run(),
+        Command::Sweep(args) => args.run(),
         Command::Export(args) => args.run(),
         Command::Quantize(args) => args.run(),
         Command::Threshold(args) => args.run(),
+        Command::Report(args) => args.run(),
         Command::Import(args) => args.run(),
         Command::Cost(args) => args.run(),
     };

@@ -1,10 +1,11 @@
 //! The backward pass: nodes in reverse, gradients in buffers that are handed on as soon as they are
 //! used up.
 
-use super::forward::{Tape, shape_of};
+use super::forward::{ALL, Tape};
 use super::norm::{self, Sums};
 use super::parameters::{Conv, Parameters};
 use super::resample;
+use super::scratch::{Pool, shape_of, shaped};
 use super::weight_gradient;
 use blemish::draem::{Graph, NodeId, Op};
 use blemish::engine::kernels::float::BLOCK;
@@ -12,26 +13,12 @@ use blemish::engine::kernels::float::Taps;
 use blemish::engine::kernels::float::{Activation, Slot, Start, convolve};
 use blemish::engine::kernels::float::{Planes, Sides, from_planar, to_planar};
 use rayon::prelude::*;
-use std::collections::HashMap;
 
-/// Gradient buffers that wait to be used again, and scratch for weight gradients.
-#[derive(Debug, Default)]
-pub struct Pool {
-    free: HashMap<(usize, usize, usize, usize), Vec<Planes>>,
-    sums: Vec<f32>,
-}
-
-impl Pool {
-    fn take(&mut self, like: &Planes) -> Planes {
-        let key = (like.pictures, like.blocks, like.height, like.width);
-        let free = self.free.get_mut(&key).and_then(Vec::pop);
-        free.unwrap_or_else(|| Planes::new(key.0, key.1, key.2, key.3))
-    }
-
-    fn give(&mut self, planes: Planes) {
-        let key = (planes.pictures, planes.blocks, planes.height, planes.width);
-        self.free.entry(key).or_default().push(planes);
-    }
+/// Where a picture's gradient by a convolution's input goes.
+struct Target<'a> {
+    values: &'a mut [f32],
+    shape: Planes,
+    slot: Slot,
 }
 
 /// A backward pass under way.
@@ -52,7 +39,7 @@ impl<'a> Backward<'a> {
             graph,
             tape,
             pool,
-            gradients: vec![None; tape.buffers.len()],
+            gradients: vec![None; tape.plan.shapes.len()],
             written: vec![false; graph.nodes.len()],
         }
     }
@@ -115,7 +102,16 @@ impl<'a> Backward<'a> {
         let (buffer, slot) = self.tape.plan.places[node];
         let gradient = match self.gradients[buffer].take() {
             Some(gradient) => gradient,
-            None => self.pool.take(&self.tape.buffers[buffer]),
+            None => {
+                let (blocks, height, width) = self.tape.plan.shapes[buffer];
+                self.pool.take(&Planes {
+                    pictures: self.tape.pictures,
+                    blocks,
+                    height,
+                    width,
+                    values: Vec::new(),
+                })
+            }
         };
         (gradient, slot)
     }
@@ -126,54 +122,120 @@ impl<'a> Backward<'a> {
     }
 
     fn conv(&mut self, id: NodeId, input: NodeId, conv: &mut Conv) {
-        let Some(gradient) = self.gradients[self.tape.plan.places[id].0].take() else {
+        let (buffer, slot) = self.tape.plan.places[id];
+        let Some(gradient) = self.gradients[buffer].take() else {
             return;
         };
-        let by_z = self.through_norm(id, &gradient, conv);
-        self.gradients[self.tape.plan.places[id].0] = Some(gradient);
-        let by_z = match by_z {
-            Some(by_z) => by_z,
-            None => match self.gradients[self.tape.plan.places[id].0].take() {
-                Some(linear) => linear,
-                None => return,
-            },
+        let tape = self.tape;
+        let level = tape.level;
+        let means = self.through_norm(id, &gradient, conv);
+        let like = shape_of(&tape.kept[id]);
+        let region = slot.first_block * Sides::of(&like).plane();
+        let region = region..region + like.picture_stride();
+        let in_blocks = conv.in_channels.div_ceil(BLOCK);
+        let length = weight_gradient::length(in_blocks, like.blocks);
+        // One sum per picture, added in order: the number of threads changes nothing.
+        let mut sums = std::mem::take(&mut self.pool.sums);
+        sums.clear();
+        sums.resize(length * tape.pictures, 0.0);
+        let start = match self.written[input] {
+            true => Start::Output,
+            false => Start::Bias,
         };
-        self.weights(input, &by_z, conv);
-        if self.tape.plan.needs_gradient[input] {
-            let start = if self.written[input] {
-                Start::Output
-            } else {
-                Start::Bias
+        let like_input = shape_of(&tape.kept[input]);
+        let mut into = match tape.plan.needs_gradient[input] {
+            true => Some(self.open(input)),
+            false => None,
+        };
+        // A picture's input and gradient are made in scratch and used up while the cache holds them.
+        let work = |number: usize, sums: &mut [f32], target: Option<Target<'_>>| {
+            let mut lent = tape.scratches.lend();
+            let scratch = &mut lent.scratch;
+            let stride = gradient.picture_stride();
+            let gradient = &gradient.values[number * stride..][..stride][region.clone()];
+            let by_output = match &means {
+                None => gradient,
+                Some(means) => {
+                    let by_output = shaped(&mut scratch.by_output, &like);
+                    let stride = like.picture_stride();
+                    let before = &tape.kept[id].values[number * stride..][..stride];
+                    let (sides, seen) = (Sides::of(&like), &tape.seen[id]);
+                    norm::gradient(level, sides, before, gradient, seen, means, by_output);
+                    &*by_output
+                }
             };
-            let (mut into, slot) = self.open(input);
-            let like = shape_of(&into);
-            into.values
-                .par_chunks_exact_mut(like.picture_stride())
-                .zip(by_z.values.par_chunks_exact(by_z.picture_stride()))
-                .for_each(|(to, from)| {
-                    let first = Slot { first_block: 0 };
-                    convolve(
-                        self.tape.level,
-                        &conv.turned,
-                        &by_z,
-                        from,
-                        first,
-                        &like,
-                        to,
-                        slot,
-                        start,
-                        Activation::None,
-                        |_, _, _| {},
-                    );
-                });
+            let seen = tape.picture(input, number, &mut scratch.input, &mut scratch.parts);
+            weight_gradient::accumulate(
+                level,
+                &like_input,
+                seen,
+                ALL,
+                in_blocks,
+                &like,
+                by_output,
+                sums,
+            );
+            if let Some(Target {
+                values,
+                shape,
+                slot,
+            }) = target
+            {
+                convolve(
+                    level,
+                    &conv.turned,
+                    &like,
+                    by_output,
+                    ALL,
+                    &shape,
+                    values,
+                    slot,
+                    start,
+                    Activation::None,
+                    |_, _, _| {},
+                );
+            }
+        };
+        let per_picture = sums.par_chunks_exact_mut(length).enumerate();
+        match &mut into {
+            None => per_picture.for_each(|(number, sums)| work(number, sums, None)),
+            Some((into, slot)) => {
+                let (shape, slot) = (shape_of(into), *slot);
+                let stride = shape.picture_stride();
+                let targets = into.values.par_chunks_exact_mut(stride);
+                per_picture
+                    .zip(targets)
+                    .for_each(|((number, sums), values)| {
+                        let shape = shape_of(&shape);
+                        work(
+                            number,
+                            sums,
+                            Some(Target {
+                                values,
+                                shape,
+                                slot,
+                            }),
+                        );
+                    });
+            }
+        }
+        let (first, rest) = sums.split_at_mut(length);
+        for part in rest.chunks_exact(length) {
+            for (sum, value) in first.iter_mut().zip(part) {
+                *sum += value;
+            }
+        }
+        conv.unpack_gradient(first);
+        self.pool.sums = sums;
+        self.gradients[buffer] = Some(gradient);
+        if let Some((into, _)) = into {
             self.close(input, into);
         }
-        self.pool.give(by_z);
     }
 
-    /// Gradient by the convolution's output from the gradient behind norm and ReLU; `None` where
-    /// there is no norm and both are the same.
-    fn through_norm(&mut self, id: NodeId, gradient: &Planes, conv: &mut Conv) -> Option<Planes> {
+    /// Gradients of the norm's parameters, or of the bias where there is no norm. The means that the
+    /// gradient in front of the norm needs; `None` where there is no norm.
+    fn through_norm(&mut self, id: NodeId, gradient: &Planes, conv: &mut Conv) -> Option<Sums> {
         let level = self.tape.level;
         let Some(norm) = &mut conv.norm else {
             let sides = Sides::of(gradient);
@@ -189,18 +251,18 @@ impl<'a> Backward<'a> {
             }
             return None;
         };
-        let z = &self.tape.before_norm[id];
+        let before = &self.tape.kept[id];
         let seen = &self.tape.seen[id];
-        let sides = Sides::of(z);
+        let sides = Sides::of(before);
         let region = self.tape.plan.places[id].1.first_block * sides.plane();
-        let parts: Vec<Sums> = z
+        let parts: Vec<Sums> = before
             .values
-            .par_chunks_exact(z.picture_stride())
+            .par_chunks_exact(before.picture_stride())
             .zip(gradient.values.par_chunks_exact(gradient.picture_stride()))
-            .map(|(z, gradient)| {
+            .map(|(before, gradient)| {
                 let mut sums = Sums::new(seen.mean.len());
-                let gradient = &gradient[region..region + z.len()];
-                norm::gradient_sums(level, sides, z, gradient, seen, &mut sums);
+                let gradient = &gradient[region..region + before.len()];
+                norm::gradient_sums(level, sides, before, gradient, seen, &mut sums);
                 sums
             })
             .collect();
@@ -216,50 +278,7 @@ impl<'a> Backward<'a> {
         }
         // A constant in front of batch norm changes nothing: the bias's gradient is exactly zero.
         conv.bias.gradient.fill(0.0);
-        let mut by_z = self.pool.take(z);
-        let stride = by_z.picture_stride();
-        by_z.values
-            .par_chunks_exact_mut(stride)
-            .zip(z.values.par_chunks_exact(z.picture_stride()))
-            .zip(gradient.values.par_chunks_exact(gradient.picture_stride()))
-            .for_each(|((to, z), gradient)| {
-                let gradient = &gradient[region..region + z.len()];
-                norm::gradient(level, sides, z, gradient, seen, &means, to);
-            });
-        Some(by_z)
-    }
-
-    fn weights(&mut self, input: NodeId, by_z: &Planes, conv: &mut Conv) {
-        let (buffer, slot) = self.tape.plan.places[input];
-        let seen = &self.tape.buffers[buffer];
-        let in_blocks = conv.in_channels.div_ceil(BLOCK);
-        let length = weight_gradient::length(in_blocks, by_z.blocks);
-        // One sum per picture, added in order: the number of threads changes nothing.
-        let sums = &mut self.pool.sums;
-        sums.clear();
-        sums.resize(length * self.tape.pictures, 0.0);
-        sums.par_chunks_exact_mut(length)
-            .zip(seen.values.par_chunks_exact(seen.picture_stride()))
-            .zip(by_z.values.par_chunks_exact(by_z.picture_stride()))
-            .for_each(|((sums, seen_picture), gradient)| {
-                weight_gradient::accumulate(
-                    self.tape.level,
-                    seen,
-                    seen_picture,
-                    slot,
-                    in_blocks,
-                    by_z,
-                    gradient,
-                    sums,
-                );
-            });
-        let (first, rest) = sums.split_at_mut(length);
-        for part in rest.chunks_exact(length) {
-            for (sum, value) in first.iter_mut().zip(part) {
-                *sum += value;
-            }
-        }
-        conv.unpack_gradient(first);
+        Some(means)
     }
 
     fn pool(&mut self, id: NodeId, input: NodeId) {
@@ -269,18 +288,20 @@ impl<'a> Backward<'a> {
         };
         let add = self.written[input];
         let (mut into, slot) = self.open(input);
-        let seen = &self.tape.buffers[self.tape.plan.places[input].0];
-        let sides = Sides::of(seen);
+        let tape = self.tape;
+        let sides = tape.sides(input);
         let region = slot.first_block * sides.plane();
         let length = gradient.blocks * sides.plane();
         let stride = into.picture_stride();
         into.values
             .par_chunks_exact_mut(stride)
-            .zip(seen.values.par_chunks_exact(stride))
             .zip(gradient.values.par_chunks_exact(gradient.picture_stride()))
-            .for_each(|((to, seen), gradient)| {
+            .enumerate()
+            .for_each(|(number, (to, gradient))| {
+                let mut lent = tape.scratches.lend();
+                let scratch = &mut lent.scratch;
+                let seen = tape.picture(input, number, &mut scratch.input, &mut scratch.parts);
                 let to = &mut to[region..region + length];
-                let seen = &seen[region..region + length];
                 resample::max_pool_gradient(level, sides, seen, gradient, to, add);
             });
         self.close(input, into);

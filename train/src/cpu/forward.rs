@@ -1,8 +1,13 @@
 //! The forward pass over a whole batch, pictures in parallel.
+//!
+//! Kept is what cannot be computed again cheaply: the sums of the convolutions, before norm and ReLU,
+//! and the pooled pictures. Everything else is a function of these and is made again, picture by
+//! picture, whenever it is read; that halves the memory and stays in the processor's cache.
 
 use super::norm::{self, Affine, Seen, Sums};
-use super::parameters::{Conv, Norm, Parameters};
+use super::parameters::{Norm, Parameters};
 use super::plan::Plan;
+use super::scratch::{Parts, Scratches, shape_of, shaped};
 use blemish::draem::{Graph, NodeId, Op};
 use blemish::engine::kernels::float::{Activation, Slot, Start, convolve};
 use blemish::engine::kernels::float::{BLOCK, Level};
@@ -15,6 +20,9 @@ const EPSILON: f64 = 1e-5;
 /// Share of the new batch in the running statistics (PyTorch's default).
 const MOMENTUM: f64 = 0.1;
 
+/// All planes of a picture.
+pub const ALL: Slot = Slot { first_block: 0 };
+
 /// Which statistics batch norm uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
@@ -24,52 +32,83 @@ pub enum Mode {
     Evaluate,
 }
 
+/// How a node's output comes about.
+#[derive(Debug, Clone, PartialEq)]
+enum Make {
+    /// It is kept.
+    Kept,
+    /// Norm and ReLU of the sums that are kept.
+    Activate,
+    /// Bilinear from a node with these taps, down and across.
+    Upsample(NodeId, Taps, Taps),
+    /// The channels of these nodes one after the other.
+    Join(Vec<NodeId>),
+}
+
 /// Memory of a forward pass: all that the backward pass reads again.
 #[derive(Debug)]
 pub struct Tape {
     pub level: Level,
+    /// Where gradients live.
     pub plan: Plan,
+    /// Pictures that there is room for, and those of the last pass.
+    pub room: usize,
     pub pictures: usize,
-    pub buffers: Vec<Planes>,
-    /// Outputs of normed convolutions before the norm, by node.
-    pub before_norm: Vec<Planes>,
+    /// By node: a convolution's sums before norm and ReLU, the picture, or pooled pictures; no values
+    /// for what is made from them.
+    pub kept: Vec<Planes>,
     /// What batch norm did, by node.
     pub seen: Vec<Seen>,
+    pub scratches: Scratches,
+    make: Vec<Make>,
+    channels: Vec<usize>,
 }
 
 impl Tape {
-    /// Buffers for `pictures` pictures of `height x width`.
+    /// Room for `pictures` pictures of `height x width`.
     pub fn new(level: Level, graph: &Graph, pictures: usize, height: usize, width: usize) -> Self {
-        let plan = Plan::new(graph, height, width);
-        let before_norm = graph
-            .nodes
-            .iter()
+        let make: Vec<Make> = (graph.nodes.iter())
             .map(|node| match &node.op {
-                Op::Conv { key, .. } if key.norm.is_some() => Planes::new(
-                    pictures,
-                    node.channels.div_ceil(BLOCK),
-                    height >> node.shrink_log2,
-                    width >> node.shrink_log2,
-                ),
-                _ => Planes::default(),
+                Op::Conv { key, .. } if key.norm.is_some() => Make::Activate,
+                Op::Image | Op::Conv { .. } | Op::MaxPool => Make::Kept,
+                Op::Upsample => {
+                    let input = node.inputs[0];
+                    let shrink = graph.nodes[input].shrink_log2;
+                    let taps = |side: usize| Taps::new(side >> shrink, graph.spec.upsampling);
+                    Make::Upsample(input, taps(height), taps(width))
+                }
+                Op::Concat => Make::Join(node.inputs.clone()),
+            })
+            .collect();
+        let kept = (graph.nodes.iter().zip(&make))
+            .map(|(node, make)| {
+                let blocks = node.channels.div_ceil(BLOCK);
+                let shrink = node.shrink_log2;
+                let keeps = matches!(make, Make::Kept | Make::Activate);
+                let held = if keeps { pictures } else { 0 };
+                let planes = Planes::new(held, blocks, height >> shrink, width >> shrink);
+                Planes { pictures, ..planes }
             })
             .collect();
         Tape {
             level,
-            buffers: plan.buffers(pictures),
-            plan,
+            plan: Plan::new(graph, height, width),
+            room: pictures,
             pictures,
-            before_norm,
+            kept,
             seen: vec![Seen::default(); graph.nodes.len()],
+            scratches: Scratches::default(),
+            make,
+            channels: graph.nodes.iter().map(|node| node.channels).collect(),
         }
     }
 
     /// Sides of a node's output.
     pub fn sides(&self, node: NodeId) -> Sides {
-        Sides::of(&self.buffers[self.plan.places[node].0])
+        Sides::of(&self.kept[node])
     }
 
-    /// Runs both networks on `N x 3 x H x W` pictures.
+    /// Runs both networks on `N x 3 x H x W` pictures, at most as many as there is room for.
     pub fn forward(
         &mut self,
         graph: &Graph,
@@ -77,217 +116,198 @@ impl Tape {
         pictures: &[f32],
         mode: Mode,
     ) {
+        let sides = self.sides(0);
+        self.pictures = pictures.len() / (3 * sides.height * sides.width);
         let mut convolution = 0;
         for (id, node) in graph.nodes.iter().enumerate() {
             match &node.op {
                 Op::Image => self.load(id, pictures, node.channels),
                 Op::Conv { .. } => {
-                    let conv = &mut parameters.convolutions[convolution];
-                    self.conv(id, node.inputs[0], conv, mode);
+                    self.conv(id, node.inputs[0], parameters, convolution, mode);
                     convolution += 1;
                 }
                 Op::MaxPool => self.pool(id, node.inputs[0]),
-                Op::Upsample => self.upsample(graph, id, node.inputs[0]),
-                Op::Concat => {
-                    if self.plan.copies[id] {
-                        self.concat(graph, id);
-                    }
-                }
+                Op::Upsample | Op::Concat => {}
             }
         }
     }
 
     /// A node's output as `N x C x H x W`.
     pub fn output(&self, node: NodeId, channels: usize) -> Vec<f32> {
-        let (buffer, slot) = self.plan.places[node];
-        let buffer = &self.buffers[buffer];
-        let sides = Sides::of(buffer);
-        let mut planar = vec![0.0; self.pictures * channels * sides.height * sides.width];
-        for (picture, planar) in buffer
-            .values
-            .chunks_exact(buffer.picture_stride())
-            .zip(planar.chunks_exact_mut(channels * sides.height * sides.width))
-        {
-            to_planar(picture, sides, slot.first_block * BLOCK, planar, channels);
+        let sides = self.sides(node);
+        let length = channels * sides.height * sides.width;
+        let mut planar = vec![0.0; self.pictures * length];
+        let mut lent = self.scratches.lend();
+        let scratch = &mut lent.scratch;
+        for (number, planar) in planar.chunks_exact_mut(length).enumerate() {
+            let picture = self.picture(node, number, &mut scratch.input, &mut scratch.parts);
+            to_planar(picture, sides, 0, planar, channels);
         }
         planar
     }
 
+    /// Picture `number` of a node's output, with its ring; made in `memory` where it is not kept.
+    pub fn picture<'a>(
+        &'a self,
+        node: NodeId,
+        number: usize,
+        memory: &'a mut Vec<f32>,
+        parts: &mut Parts,
+    ) -> &'a [f32] {
+        if self.make[node] == Make::Kept {
+            return self.kept_picture(node, number);
+        }
+        let picture = shaped(memory, &self.kept[node]);
+        self.write(node, number, picture, parts);
+        picture
+    }
+
+    fn kept_picture(&self, node: NodeId, number: usize) -> &[f32] {
+        let stride = self.kept[node].picture_stride();
+        &self.kept[node].values[number * stride..][..stride]
+    }
+
+    /// Writes picture `number` of a node's output into planes of its shape, whose ring is zero.
+    fn write(&self, node: NodeId, number: usize, to: &mut [f32], parts: &mut Parts) {
+        let sides = self.sides(node);
+        match &self.make[node] {
+            Make::Kept => to.copy_from_slice(self.kept_picture(node, number)),
+            Make::Activate => {
+                let sums = self.kept_picture(node, number);
+                norm::activate(self.level, sides, sums, &self.seen[node].affine, to);
+            }
+            Make::Upsample(input, vertical, horizontal) => {
+                let mut below = std::mem::take(&mut parts.below);
+                let from = self.picture(*input, number, &mut below, parts);
+                let sides = self.sides(*input);
+                let line = &mut parts.line;
+                upsample(self.level, sides, vertical, horizontal, from, to, line);
+                parts.below = below;
+            }
+            Make::Join(inputs) => {
+                let whole =
+                    (inputs.iter()).all(|&input| self.channels[input].is_multiple_of(BLOCK));
+                let mut first_channel = 0;
+                if whole {
+                    for &input in inputs {
+                        let first = first_channel / BLOCK * sides.plane();
+                        let length = self.kept[input].picture_stride();
+                        self.write(input, number, &mut to[first..first + length], parts);
+                        first_channel += self.channels[input];
+                    }
+                    return;
+                }
+                // Lanes beyond the real channels must be zero.
+                to.fill(0.0);
+                let mut below = std::mem::take(&mut parts.below);
+                let mut planar = std::mem::take(&mut parts.planar);
+                for &input in inputs {
+                    let channels = self.channels[input];
+                    planar.resize(channels * sides.height * sides.width, 0.0);
+                    let from = self.picture(input, number, &mut below, parts);
+                    to_planar(from, sides, 0, &mut planar, channels);
+                    from_planar(to, sides, first_channel, &planar, channels);
+                    first_channel += channels;
+                }
+                parts.below = below;
+                parts.planar = planar;
+            }
+        }
+    }
+
     fn load(&mut self, id: NodeId, pictures: &[f32], channels: usize) {
-        let buffer = &mut self.buffers[self.plan.places[id].0];
-        let sides = Sides::of(buffer);
-        let stride = buffer.picture_stride();
-        buffer
-            .values
+        let to = &mut self.kept[id];
+        let sides = Sides::of(to);
+        let stride = to.picture_stride();
+        to.values
             .par_chunks_exact_mut(stride)
             .zip(pictures.par_chunks_exact(channels * sides.height * sides.width))
             .for_each(|(to, from)| from_planar(to, sides, 0, from, channels));
     }
 
-    fn conv(&mut self, id: NodeId, input: NodeId, conv: &mut Conv, mode: Mode) {
-        let level = self.level;
-        let (input_buffer, input_slot) = self.plan.places[input];
-        let (output_buffer, output_slot) = self.plan.places[id];
-        let Some(norm) = &mut conv.norm else {
-            let mut output = std::mem::take(&mut self.buffers[output_buffer]);
-            let from = &self.buffers[input_buffer];
-            let like = shape_of(&output);
-            output
-                .values
-                .par_chunks_exact_mut(like.picture_stride())
-                .zip(from.values.par_chunks_exact(from.picture_stride()))
-                .for_each(|(to, picture)| {
-                    convolve(
-                        level,
-                        &conv.packed,
-                        from,
-                        picture,
-                        input_slot,
-                        &like,
-                        to,
-                        output_slot,
-                        Start::Bias,
-                        Activation::None,
-                        |_, _, _| {},
-                    );
-                });
-            self.buffers[output_buffer] = output;
-            return;
-        };
-        let from = &self.buffers[input_buffer];
-        let z = &mut self.before_norm[id];
-        let like = shape_of(z);
+    fn conv(
+        &mut self,
+        id: NodeId,
+        input: NodeId,
+        parameters: &mut Parameters,
+        convolution: usize,
+        mode: Mode,
+    ) {
+        let conv = &mut parameters.convolutions[convolution];
+        let mut output = std::mem::take(&mut self.kept[id]);
+        let like = shape_of(&output);
         let channels = like.blocks * BLOCK;
-        let sums: Vec<Sums> = z
+        let tape = &*self;
+        let like_input = shape_of(&tape.kept[input]);
+        let counts = conv.norm.is_some() && mode == Mode::Train;
+        let sums: Vec<Sums> = output
             .values
             .par_chunks_exact_mut(like.picture_stride())
-            .zip(from.values.par_chunks_exact(from.picture_stride()))
-            .map(|(to, picture)| {
-                let mut sums = Sums::new(channels);
-                let slot = Slot { first_block: 0 };
-                convolve(
-                    level,
-                    &conv.packed,
-                    from,
-                    picture,
-                    input_slot,
-                    &like,
-                    to,
-                    slot,
-                    Start::Bias,
-                    Activation::None,
-                    |block, _, line| {
-                        if mode == Mode::Train {
-                            norm::add_line(&mut sums, block, line);
-                        }
-                    },
-                );
-                sums
-            })
+            .take(tape.pictures)
+            .enumerate()
+            .map_init(
+                || tape.scratches.lend(),
+                |lent, (number, to)| {
+                    let scratch = &mut lent.scratch;
+                    let mut sums = Sums::new(channels);
+                    let from = tape.picture(input, number, &mut scratch.input, &mut scratch.parts);
+                    convolve(
+                        tape.level,
+                        &conv.packed,
+                        &like_input,
+                        from,
+                        ALL,
+                        &like,
+                        to,
+                        ALL,
+                        Start::Bias,
+                        Activation::None,
+                        |block, _, line| {
+                            if counts {
+                                norm::add_line(&mut sums, block, line);
+                            }
+                        },
+                    );
+                    sums
+                },
+            )
             .collect();
-        let seen = &mut self.seen[id];
-        match mode {
+        self.kept[id] = output;
+        let Some(norm) = &mut conv.norm else {
+            return;
+        };
+        self.seen[id] = match mode {
             Mode::Train => {
                 let mut all = Sums::new(channels);
                 sums.iter().for_each(|sums| all.merge(sums));
                 let count = self.pictures * like.height * like.width;
-                *seen = batch_statistics(norm, &conv.bias.values, &all, count);
+                batch_statistics(norm, &conv.bias.values, &all, count)
             }
-            Mode::Evaluate => *seen = running_statistics(norm, &conv.bias.values, channels),
-        }
-        let output = &mut self.buffers[output_buffer];
-        let sides = Sides::of(output);
-        let stride = output.picture_stride();
-        let region = output_slot.first_block * sides.plane();
-        let z = &self.before_norm[id];
-        let affine = &self.seen[id].affine;
-        output
-            .values
-            .par_chunks_exact_mut(stride)
-            .zip(z.values.par_chunks_exact(like.picture_stride()))
-            .for_each(|(to, z)| {
-                let to = &mut to[region..region + z.len()];
-                norm::activate(level, sides, z, affine, to);
-            });
+            Mode::Evaluate => running_statistics(norm, &conv.bias.values, channels),
+        };
     }
 
     fn pool(&mut self, id: NodeId, input: NodeId) {
-        let level = self.level;
-        let (output_buffer, _) = self.plan.places[id];
-        let (input_buffer, slot) = self.plan.places[input];
-        let mut output = std::mem::take(&mut self.buffers[output_buffer]);
-        let from = &self.buffers[input_buffer];
-        let sides = Sides::of(from);
-        let region = slot.first_block * sides.plane();
-        let length = output.blocks * sides.plane();
+        let mut output = std::mem::take(&mut self.kept[id]);
+        let tape = &*self;
+        let sides = tape.sides(input);
         let stride = output.picture_stride();
         output
             .values
             .par_chunks_exact_mut(stride)
-            .zip(from.values.par_chunks_exact(from.picture_stride()))
-            .for_each(|(to, from)| {
-                max_pool(level, sides, &from[region..region + length], to);
-            });
-        self.buffers[output_buffer] = output;
-    }
-
-    fn upsample(&mut self, graph: &Graph, id: NodeId, input: NodeId) {
-        let level = self.level;
-        let (output_buffer, _) = self.plan.places[id];
-        let (input_buffer, slot) = self.plan.places[input];
-        let mut output = std::mem::take(&mut self.buffers[output_buffer]);
-        let from = &self.buffers[input_buffer];
-        let sides = Sides::of(from);
-        let vertical = Taps::new(sides.height, graph.spec.upsampling);
-        let horizontal = Taps::new(sides.width, graph.spec.upsampling);
-        let region = slot.first_block * sides.plane();
-        let length = output.blocks * sides.plane();
-        let stride = output.picture_stride();
-        output
-            .values
-            .par_chunks_exact_mut(stride)
-            .zip(from.values.par_chunks_exact(from.picture_stride()))
-            .for_each_init(Vec::new, |line, (to, from)| {
-                let from = &from[region..region + length];
-                upsample(level, sides, &vertical, &horizontal, from, to, line);
-            });
-        self.buffers[output_buffer] = output;
-    }
-
-    fn concat(&mut self, graph: &Graph, id: NodeId) {
-        let (output_buffer, _) = self.plan.places[id];
-        let mut output = std::mem::take(&mut self.buffers[output_buffer]);
-        let sides = Sides::of(&output);
-        let stride = output.picture_stride();
-        let mut planar = Vec::new();
-        let mut first_channel = 0;
-        for &input in &graph.nodes[id].inputs {
-            let channels = graph.nodes[input].channels;
-            let (buffer, slot) = self.plan.places[input];
-            let from = &self.buffers[buffer];
-            planar.resize(channels * sides.height * sides.width, 0.0);
-            for (to, from) in output
-                .values
-                .chunks_exact_mut(stride)
-                .zip(from.values.chunks_exact(from.picture_stride()))
-            {
-                to_planar(from, sides, slot.first_block * BLOCK, &mut planar, channels);
-                from_planar(to, sides, first_channel, &planar, channels);
-            }
-            first_channel += channels;
-        }
-        self.buffers[output_buffer] = output;
+            .take(tape.pictures)
+            .enumerate()
+            .for_each_init(
+                || tape.scratches.lend(),
+                |lent, (number, to)| {
+                    let scratch = &mut lent.scratch;
+                    let from = tape.picture(input, number, &mut scratch.input, &mut scratch.parts);
+                    max_pool(tape.level, sides, from, to);
+                },
+            );
+        self.kept[id] = output;
     }
 }
-
-/// The shape of `planes` without its values.
-pub fn shape_of(planes: &Planes) -> Planes {
-    Planes {
-        values: Vec::new(),
-        ..*planes
-    }
-}
-
 /// Mean and variance of the batch, whose convolution left its bias out; updates the running
 /// statistics (with the bias, the variance divided by `count - 1`).
 fn batch_statistics(norm: &mut Norm, bias: &[f32], sums: &Sums, count: usize) -> Seen {

@@ -10,6 +10,7 @@ mod norm;
 mod parameters;
 mod plan;
 mod resample;
+mod scratch;
 #[cfg(test)]
 mod tests;
 mod weight_gradient;
@@ -17,11 +18,12 @@ mod weight_gradient;
 use crate::backend::{AdamState, Backend, Batch, Inference, Losses};
 use crate::loss;
 use crate::weights::Weights;
-use backward::{Backward, Pool};
+use backward::Backward;
 use blemish::draem::{Graph, NetworkSpec, NodeId};
 use blemish::engine::kernels::float::Level;
 use forward::{Mode, Tape};
 use parameters::Parameters;
+use scratch::Pool;
 
 /// Both networks on this processor.
 pub struct CpuEngine {
@@ -96,7 +98,14 @@ impl CpuEngine {
             train,
             ..
         } = self;
-        let tape = reuse(train, *level, graph, pictures, height_px, width_px);
+        let tape = reuse(
+            train,
+            *level,
+            graph,
+            [pictures, pictures],
+            height_px,
+            width_px,
+        );
         threads.install(|| tape.forward(graph, parameters, seen, Mode::Train));
         let outputs = (
             tape.output(graph.reconstruction, 3),
@@ -117,13 +126,43 @@ impl CpuEngine {
         sides: (usize, usize),
         visit: &mut dyn FnMut(NodeId, &[f32]),
     ) -> Result<(), String> {
-        self.infer(seen, pictures, sides.0, sides.1)?;
-        if let Some(tape) = &self.evaluate {
-            for (id, node) in self.graph.nodes.iter().enumerate() {
-                visit(id, &tape.output(id, node.channels));
-            }
+        check_sides(sides.1, sides.0)?;
+        if pictures == 0 || seen.len() != 3 * pictures * sides.0 * sides.1 {
+            return Err(format!("{} values are not {pictures} pictures", seen.len()));
         }
+        let channels: Vec<usize> = self.graph.nodes.iter().map(|node| node.channels).collect();
+        self.evaluate(seen, pictures, (sides.1, sides.0), &mut |tape| {
+            for (id, &channels) in channels.iter().enumerate() {
+                visit(id, &tape.output(id, channels));
+            }
+        });
         Ok(())
+    }
+
+    /// Runs both networks in evaluation mode, as many pictures at once as there are threads, and
+    /// shows every pass to `each`. `sides` is height and width.
+    fn evaluate(
+        &mut self,
+        seen: &[f32],
+        pictures: usize,
+        sides: (usize, usize),
+        each: &mut dyn FnMut(&Tape),
+    ) {
+        let Self {
+            graph,
+            parameters,
+            level,
+            threads,
+            evaluate,
+            ..
+        } = self;
+        let most = threads.current_num_threads();
+        let room = [most.min(pictures), most];
+        let tape = reuse(evaluate, *level, graph, room, sides.0, sides.1);
+        for group in seen.chunks(3 * sides.0 * sides.1 * tape.room) {
+            threads.install(|| tape.forward(graph, parameters, group, Mode::Evaluate));
+            each(tape);
+        }
     }
 
     fn backward(&mut self, batch: &Batch) -> Result<Losses, String> {
@@ -150,7 +189,8 @@ impl CpuEngine {
             pool,
             ..
         } = self;
-        let tape = reuse(train, *level, graph, batch.pictures, height, width);
+        let room = [batch.pictures; 2];
+        let tape = reuse(train, *level, graph, room, height, width);
         threads.install(|| {
             tape.forward(graph, parameters, &batch.seen, Mode::Train);
             let reconstruction = tape.output(graph.reconstruction, 3);
@@ -187,22 +227,24 @@ fn check_sides(height: usize, width: usize) -> Result<(), String> {
     Ok(())
 }
 
+/// The tape where it has room for `[least, most]` pictures of these sides, else a new one with the
+/// least.
 fn reuse<'a>(
     tape: &'a mut Option<Tape>,
     level: Level,
     graph: &Graph,
-    pictures: usize,
+    [least, most]: [usize; 2],
     height: usize,
     width: usize,
 ) -> &'a mut Tape {
     let fits = tape.as_ref().is_some_and(|tape| {
         let sides = tape.sides(0);
-        tape.pictures == pictures && sides.height == height && sides.width == width
+        (least..=most).contains(&tape.room) && sides.height == height && sides.width == width
     });
     if !fits {
         *tape = None;
     }
-    tape.get_or_insert_with(|| Tape::new(level, graph, pictures, height, width))
+    tape.get_or_insert_with(|| Tape::new(level, graph, least, height, width))
 }
 
 impl Backend for CpuEngine {
@@ -232,31 +274,21 @@ impl Backend for CpuEngine {
                 seen.len()
             ));
         }
-        let Self {
-            graph,
-            parameters,
-            level,
-            threads,
-            evaluate,
-            ..
-        } = self;
-        let tape = reuse(evaluate, *level, graph, pictures, height_px, width_px);
-        threads.install(|| tape.forward(graph, parameters, seen, Mode::Evaluate));
-        let logits = tape.output(graph.logits, 2);
-        let mut anomaly_map = Vec::with_capacity(pictures * area);
-        for logits in logits.chunks_exact(2 * area) {
-            let (normal, anomaly) = logits.split_at(area);
-            anomaly_map.extend(
-                normal
-                    .iter()
-                    .zip(anomaly)
-                    .map(|(normal, anomaly)| 1.0 / (1.0 + (normal - anomaly).exp())),
-            );
-        }
-        Ok(Inference {
-            reconstruction: tape.output(graph.reconstruction, 3),
-            anomaly_map,
-        })
+        let (reconstruction, logits) = (self.graph.reconstruction, self.graph.logits);
+        let mut found = Inference::default();
+        self.evaluate(seen, pictures, (height_px, width_px), &mut |tape| {
+            found.reconstruction.extend(tape.output(reconstruction, 3));
+            for logits in tape.output(logits, 2).chunks_exact(2 * area) {
+                let (normal, anomaly) = logits.split_at(area);
+                found.anomaly_map.extend(
+                    normal
+                        .iter()
+                        .zip(anomaly)
+                        .map(|(normal, anomaly)| 1.0 / (1.0 + (normal - anomaly).exp())),
+                );
+            }
+        });
+        Ok(found)
     }
 
     fn weights(&self) -> Weights {

@@ -1,15 +1,14 @@
-//! Where every node's output lives. The parts of a concatenation are written next to each other by
-//! whoever makes them, so that joining costs nothing where channels come in whole blocks.
+//! Where every node's gradient lives. The parts of a concatenation lie next to each other, so that taking
+//! it apart costs nothing where channels come in whole blocks.
 
 use blemish::draem::{Graph, NodeId, Op};
 use blemish::engine::kernels::float::BLOCK;
-use blemish::engine::kernels::float::Planes;
 use blemish::engine::kernels::float::Slot;
 
 /// Buffers and places for one batch size and picture size.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Buffer and first block of every node's output.
+    /// Buffer and first block of every node's gradient.
     pub places: Vec<(usize, Slot)>,
     /// Shapes of the buffers, without values.
     pub shapes: Vec<(usize, usize, usize)>,
@@ -73,13 +72,5 @@ impl Plan {
             first_writer,
             needs_gradient,
         }
-    }
-
-    /// Empty buffers for `pictures` pictures.
-    pub fn buffers(&self, pictures: usize) -> Vec<Planes> {
-        self.shapes
-            .iter()
-            .map(|&(blocks, height, width)| Planes::new(pictures, blocks, height, width))
-            .collect()
     }
 }

@@ -44,6 +44,19 @@ pub enum DataError {
     )]
     NoMask { picture: PathBuf, mask: PathBuf },
     #[error(
+        "the product's mask '{mask}' for '{picture}' is missing: put it there, name one mask for all pictures, or \
+         take --product auto"
+    )]
+    NoProductMask { picture: PathBuf, mask: PathBuf },
+    #[error(
+        "the product's mask '{mask}' is {found} px, its picture {wanted} px: draw it on the picture itself"
+    )]
+    ProductMaskSize {
+        mask: PathBuf,
+        found: String,
+        wanted: String,
+    },
+    #[error(
         "the pictures need more than {limit_mib} MiB of memory ('{path}' is the first beyond it); train \
          on fewer or smaller pictures"
     )]

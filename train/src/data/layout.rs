@@ -1,4 +1,4 @@
-//! Finding pictures: MVTec's layout or a bare folder.
+//! Finding pictures: MVTec's layout, DAGM's, or a bare folder.
 
 use super::DataError;
 use sha2::{Digest, Sha256};
@@ -28,29 +28,34 @@ pub struct Class {
 }
 
 impl Class {
-    /// Finds the pictures of one class: `train/good`, `test/DEFECT` and
-    /// `ground_truth/DEFECT/NAME_mask.png` where `folder` has them, else every picture in and below
-    /// `folder` is taken as good.
+    /// Finds the pictures of one class. In MVTec's layout these are `train/good`, `test/DEFECT` and
+    /// `ground_truth/DEFECT/NAME_mask.png`; in DAGM's `Train`, `Test` and in each `Label/NAME_label.PNG`
+    /// for the defective ones. Of any other folder every picture in and below it is taken as good.
     ///
     /// # Errors
     /// Where the folder cannot be read, holds no good picture, holds whole classes or half of a layout,
     /// or a defective picture has no mask.
     pub fn find(folder: &Path) -> Result<Self, DataError> {
-        let mvtec = folder.join("train").join("good");
-        let (goods, tests) = if mvtec.is_dir() {
-            (pictures_below(&mvtec)?, find_tests(folder)?)
-        } else {
-            refuse_foreign(folder)?;
-            (pictures_below(folder)?, Vec::new())
+        let (goods_folder, goods, tests) = match Layout::of(folder) {
+            Layout::Mvtec => {
+                let goods = folder.join("train").join("good");
+                let found = pictures_below(&goods)?;
+                (goods, found, mvtec_tests(folder)?)
+            }
+            Layout::Dagm => {
+                let goods = folder.join("Train");
+                let found = dagm_pictures(&goods)?;
+                let found = found.into_iter().filter(|test| test.defect.is_none());
+                let found = found.map(|test| test.path).collect();
+                (goods, found, dagm_pictures(&folder.join("Test"))?)
+            }
+            Layout::Bare => {
+                refuse_foreign(folder)?;
+                (folder.to_owned(), pictures_below(folder)?, Vec::new())
+            }
         };
         if goods.is_empty() {
-            return Err(DataError::Empty {
-                path: if mvtec.is_dir() {
-                    mvtec
-                } else {
-                    folder.to_owned()
-                },
-            });
+            return Err(DataError::Empty { path: goods_folder });
         }
         let name = folder
             .canonicalize()
@@ -59,11 +64,7 @@ impl Class {
             .unwrap_or_else(|| "product".to_owned());
         Ok(Class {
             name,
-            folder: if mvtec.is_dir() {
-                mvtec
-            } else {
-                folder.to_owned()
-            },
+            folder: goods_folder,
             goods,
             tests,
         })
@@ -93,6 +94,41 @@ impl Class {
     }
 }
 
+/// How a folder is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Mvtec,
+    Dagm,
+    Bare,
+}
+
+impl Layout {
+    fn of(folder: &Path) -> Self {
+        let has = |parts: &[&str]| folder.join(parts.iter().collect::<PathBuf>()).is_dir();
+        if has(&["train", "good"]) {
+            Layout::Mvtec
+        } else if has(&["Train"]) && (has(&["Test"]) || has(&["Train", "Label"])) {
+            Layout::Dagm
+        } else {
+            Layout::Bare
+        }
+    }
+}
+
+/// The class folders in `folder`, sorted; none where `folder` is a class itself or holds pictures only.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub fn class_folders(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+    if Layout::of(folder) != Layout::Bare {
+        return Ok(Vec::new());
+    }
+    let inside = entries(folder)?.into_iter();
+    Ok(inside
+        .filter(|path| Layout::of(path) != Layout::Bare)
+        .collect())
+}
+
 /// Path of `picture` relative to `folder` with `/` between its parts.
 pub(super) fn name_below(folder: &Path, picture: &Path) -> String {
     let relative = picture.strip_prefix(folder).unwrap_or(picture);
@@ -112,7 +148,7 @@ fn refuse_foreign(folder: &Path) -> Result<(), DataError> {
     }
     let class = entries(folder)?
         .into_iter()
-        .find(|path| path.join("train").join("good").is_dir());
+        .find(|path| Layout::of(path) != Layout::Bare);
     match class {
         Some(class) => Err(DataError::NotAClass {
             path: folder.to_owned(),
@@ -122,7 +158,7 @@ fn refuse_foreign(folder: &Path) -> Result<(), DataError> {
     }
 }
 
-fn find_tests(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
+fn mvtec_tests(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
     let mut tests = Vec::new();
     let test = folder.join("test");
     if !test.is_dir() {
@@ -160,6 +196,30 @@ fn find_tests(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
         }
     }
     Ok(tests)
+}
+
+/// Pictures of DAGM's `Train` or `Test`: those with a label are defective.
+fn dagm_pictures(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let labels = folder.join("Label");
+    let mask_of = |path: &Path| {
+        let stem = path.file_stem()?.to_string_lossy();
+        let ends = ["PNG", "png"].map(|end| labels.join(format!("{stem}_label.{end}")));
+        ends.into_iter().find(|mask| mask.is_file())
+    };
+    let pictures = entries(folder)?.into_iter();
+    let pictures = pictures.filter(|path| path.is_file() && is_picture(path));
+    let test = |path: PathBuf| {
+        let mask = mask_of(&path);
+        TestPicture {
+            defect: mask.is_some().then(|| "defect".to_owned()),
+            mask,
+            path,
+        }
+    };
+    Ok(pictures.map(test).collect())
 }
 
 /// Entries of a folder, sorted, hidden ones left out.
@@ -229,6 +289,43 @@ mod tests {
         assert_eq!(class.goods, [scratch.path("mvtec/train/good/0.png")]);
         assert_eq!(class.tests.len(), 2);
         assert_eq!(class.tests[1].defect.as_deref(), Some("hole"));
+    }
+
+    #[test]
+    fn dagm_is_read_and_its_labelled_training_pictures_are_no_goods() {
+        let scratch = Scratch::new();
+        for picture in [
+            "Train/0576.PNG",
+            "Train/0577.PNG",
+            "Test/0001.PNG",
+            "Test/0002.PNG",
+        ] {
+            scratch.grey(&format!("set/Class1/{picture}"), 4, 4, 1);
+        }
+        scratch.grey("set/Class1/Train/Label/0577_label.PNG", 4, 4, 255);
+        scratch.grey("set/Class1/Test/Label/0002_label.PNG", 4, 4, 255);
+        scratch.text("set/Class1/Test/Label/Labels.txt", "1");
+        scratch.grey("set/mvtec/train/good/0.png", 4, 4, 1);
+        scratch.grey("set/others/0.png", 4, 4, 1);
+        let class = Class::find(&scratch.path("set/Class1")).unwrap();
+        assert_eq!(class.name, "Class1");
+        assert_eq!(class.goods, [scratch.path("set/Class1/Train/0576.PNG")]);
+        let masks: Vec<_> = class.tests.iter().map(|test| test.mask.clone()).collect();
+        let label = scratch.path("set/Class1/Test/Label/0002_label.PNG");
+        assert_eq!(masks, [None, Some(label)]);
+        assert_eq!(class.tests[1].defect.as_deref(), Some("defect"));
+
+        let classes = class_folders(&scratch.path("set")).unwrap();
+        assert_eq!(
+            classes,
+            [scratch.path("set/Class1"), scratch.path("set/mvtec")]
+        );
+        for one in ["set/Class1", "set/mvtec", "set/others"] {
+            assert!(
+                class_folders(&scratch.path(one)).unwrap().is_empty(),
+                "{one}"
+            );
+        }
     }
 
     #[test]

@@ -9,13 +9,15 @@
 mod error;
 mod layout;
 mod pictures;
+mod product;
 mod sampler;
 mod split;
 #[cfg(test)]
 mod tests_support;
 
 pub use error::DataError;
-pub use layout::{Class, TestPicture, pictures_below};
-pub use pictures::{Goods, MEMORY_LIMIT_BYTES, TileSource};
+pub use layout::{Class, TestPicture, class_folders, pictures_below};
+pub use pictures::{Cut, Goods, MEMORY_LIMIT_BYTES, TileSource};
+pub use product::{Product, automatic_mask};
 pub use sampler::{Sampler, load_textures};
 pub use split::hold_out;

@@ -1,12 +1,12 @@
 //! Good pictures in memory and the tiles cut from them.
 
-use super::DataError;
+use super::{DataError, Product};
 use crate::simulate::{Crops, Draws, Rgb8};
 use blemish::geometry::TileSize;
 use blemish::model::ColorOrder;
-use blemish::picture::{Picture, Samples, fill_resized, fill_tile};
+use blemish::picture::{Mask, Picture, Samples, fill_resized, fill_tile};
 use rayon::prelude::*;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Decoded pictures above this are refused.
@@ -93,7 +93,17 @@ fn narrow(picture: Picture) -> Picture {
 /// Tiles of good pictures, cut by the code that the station uses.
 pub struct TileSource {
     pictures: Arc<Vec<Picture>>,
+    /// Where the product is, as pictures; none where it is everywhere.
+    product: Option<Vec<Picture>>,
     tile: TileSize,
+}
+
+/// A tile of a good picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    pub tile: Rgb8,
+    /// White where the product is; absent where it is everywhere.
+    pub product: Option<Rgb8>,
 }
 
 impl TileSource {
@@ -106,7 +116,33 @@ impl TileSource {
         } else {
             Arc::clone(&goods.pictures)
         };
-        TileSource { pictures, tile }
+        TileSource {
+            pictures,
+            product: None,
+            tile,
+        }
+    }
+
+    /// The same tiles with where the product is on them: `paths` are those of `goods`, below `folder`.
+    ///
+    /// # Errors
+    /// A mask is missing, cannot be read, or is not of its picture's size.
+    pub fn on_product(
+        goods: &Goods,
+        tile: TileSize,
+        resize: bool,
+        (product, folder, paths): (&Product, &Path, &[PathBuf]),
+    ) -> Result<Self, DataError> {
+        let masks: Result<Vec<Picture>, DataError> = (goods.pictures.par_iter().zip(paths))
+            .map(|(picture, path)| {
+                let mask = as_picture(&product.mask(folder, path, picture)?);
+                Ok(if resize { resized(&mask, tile) } else { mask })
+            })
+            .collect();
+        Ok(TileSource {
+            product: Some(masks?),
+            ..Self::new(goods, tile, resize)
+        })
     }
 
     /// Sides of the tiles.
@@ -123,33 +159,51 @@ impl TileSource {
     ///
     /// # Panics
     /// If there is no such picture.
-    pub fn cut(&self, number: usize, draws: &mut Draws) -> Rgb8 {
-        let TileSize {
-            width_px,
-            height_px,
-        } = self.tile;
-        self.cut_sized(number, width_px as usize, height_px as usize, draws)
+    pub fn cut(&self, number: usize, draws: &mut Draws) -> Cut {
+        let place = self.draw_place(number, self.tile, draws);
+        let masks = self.product.as_ref();
+        Cut {
+            tile: piece(&self.pictures[number], place, self.tile),
+            product: masks.map(|masks| piece(&masks[number], place, self.tile)),
+        }
     }
 
-    fn cut_sized(&self, number: usize, width: usize, height: usize, draws: &mut Draws) -> Rgb8 {
+    /// Column and line of a tile.
+    fn draw_place(&self, number: usize, tile: TileSize, draws: &mut Draws) -> (i64, i64) {
         let picture = &self.pictures[number];
-        let free = |length: usize, tile: usize| length.saturating_sub(tile) + 1;
-        let column = draws.below(free(picture.width_px, width)) as i64;
-        let line = draws.below(free(picture.height_px, height)) as i64;
-        let tile = TileSize {
-            width_px: width as u32,
-            height_px: height as u32,
-        };
-        let mut planes = vec![0.0; 3 * tile.area()];
-        fill_tile(picture, column, line, tile, ColorOrder::Rgb, &mut planes);
-        from_planes(&planes, tile)
+        let free = |length: usize, tile: u32| length.saturating_sub(tile as usize) + 1;
+        let column = draws.below(free(picture.width_px, tile.width_px)) as i64;
+        let line = draws.below(free(picture.height_px, tile.height_px)) as i64;
+        (column, line)
     }
 }
 
 impl Crops for TileSource {
     fn crop(&self, width_px: usize, height_px: usize, draws: &mut Draws) -> Rgb8 {
         let number = draws.below(self.pictures.len());
-        self.cut_sized(number, width_px, height_px, draws)
+        let tile = TileSize {
+            width_px: width_px as u32,
+            height_px: height_px as u32,
+        };
+        let place = self.draw_place(number, tile, draws);
+        piece(&self.pictures[number], place, tile)
+    }
+}
+
+fn piece(picture: &Picture, (column, line): (i64, i64), tile: TileSize) -> Rgb8 {
+    let mut planes = vec![0.0; 3 * tile.area()];
+    fill_tile(picture, column, line, tile, ColorOrder::Rgb, &mut planes);
+    from_planes(&planes, tile)
+}
+
+/// White where the mask is set.
+fn as_picture(mask: &Mask) -> Picture {
+    let levels = mask.defect.iter().map(|&set| 255 * u8::from(set)).collect();
+    Picture {
+        width_px: mask.width_px,
+        height_px: mask.height_px,
+        channels: 1,
+        samples: Samples::U8(levels),
     }
 }
 
@@ -199,7 +253,7 @@ mod tests {
         scratch.grey("g.png", 32, 32, 0);
         let goods = Goods::open(&[scratch.path("g.png")]).unwrap();
         let source = TileSource::new(&goods, TileSize::square(32), false);
-        let tile = source.cut(0, &mut Draws::of_sample(0, 0));
+        let tile = source.cut(0, &mut Draws::of_sample(0, 0)).tile;
         let expected = goods.pictures()[0].to_rgb8();
         assert_eq!(tile.samples, expected);
     }
@@ -213,7 +267,7 @@ mod tests {
         let rgb = goods.pictures()[0].to_rgb8();
         let mut lines = std::collections::BTreeSet::new();
         for sample in 0..200 {
-            let tile = source.cut(0, &mut Draws::of_sample(0, sample));
+            let tile = source.cut(0, &mut Draws::of_sample(0, sample)).tile;
             let at = |x: usize, y: usize| tile.samples[3 * (y * 32 + x)];
             let line = (0..9).find(|line| (0..20).all(|x| at(x, 0) == rgb[3 * (line * 20 + x)]));
             lines.insert(line);

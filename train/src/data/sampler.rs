@@ -1,6 +1,7 @@
 //! Batches by number.
 
 use super::layout::pictures_below;
+use super::pictures::Cut;
 use super::{DataError, TileSource};
 use crate::backend::Batch;
 use crate::simulate::{Draws, Rgb8, SampleOut, Simulator};
@@ -103,9 +104,9 @@ impl Sampler {
             places.for_each(|(place, ((clean, seen), mask))| {
                 let mut draws = Draws::of_sample(self.seed, first_sample + place as u64);
                 let picture = number(place, &mut draws);
-                let tile = tiles.cut(picture, &mut draws);
-                self.simulator
-                    .paint(tile, &mut draws, SampleOut { clean, seen, mask });
+                let Cut { tile, product } = tiles.cut(picture, &mut draws);
+                let out = SampleOut { clean, seen, mask };
+                self.simulator.paint_on(tile, product, &mut draws, out);
             });
         });
         batch
@@ -146,8 +147,8 @@ pub fn load_textures(folder: &Path, tile: TileSize) -> Result<Vec<Rgb8>, DataErr
 
 #[cfg(test)]
 mod tests {
-    use super::super::Goods;
     use super::super::tests_support::Scratch;
+    use super::super::{Goods, Product};
     use super::*;
     use crate::simulate::{Preset, Recipe, Textures};
 
@@ -223,6 +224,41 @@ mod tests {
         }
         // 47 % of 200 samples carry a defect (draem.md 1.5); four standard errors either way.
         assert!((66..=122).contains(&painted), "{painted} of {samples}");
+    }
+
+    #[test]
+    fn defects_lie_on_the_product_and_are_nearly_as_many() {
+        let scratch = Scratch::new();
+        let (mut sampler, _) = sampler(&scratch, 1, true);
+        // Product on the right, bright; black beside it. Turning a tile turns both alike.
+        let half = |level: u8| {
+            let samples = (0..7000).map(|i| if i % 100 >= 50 { level } else { 0 });
+            Picture::from_grey8(100, 70, samples.collect()).unwrap()
+        };
+        scratch.picture("half.png", &half(200));
+        scratch.picture("mask.png", &half(255));
+        let paths = [scratch.path("half.png")];
+        let goods = Goods::open(&paths).unwrap();
+        let product = Product::Masks(scratch.path("mask.png"));
+        let folder = scratch.path("");
+        let place = (&product, folder.as_path(), &paths[..]);
+        let tiles = TileSource::on_product(&goods, TileSize::square(64), false, place).unwrap();
+        sampler.tiles = Arc::new(tiles);
+        let mut painted = 0;
+        for number in 0..40 {
+            let batch = sampler.batch(number);
+            for (place, mask) in batch.mask.chunks_exact(4096).enumerate() {
+                let clean = &batch.clean[3 * 4096 * place..][..4096];
+                let beside = mask
+                    .iter()
+                    .zip(clean)
+                    .filter(|(mask, v)| **mask > 0.0 && **v < 0.38);
+                assert_eq!(beside.count(), 0, "sample {place} of batch {number}");
+                painted += usize::from(mask.contains(&1.0));
+            }
+        }
+        // Half of 200 stay clean; four standard errors either way, and few tiles without any product.
+        assert!((60..=128).contains(&painted), "{painted} of 200");
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Log {
     out: BufWriter<File>,
     /// Seconds of training before this process.
     pub seconds_before: f64,
+    /// The lines before this process.
+    pub kept: Vec<Record>,
     failed: bool,
 }
 
@@ -88,6 +90,7 @@ impl Log {
             path: path.to_owned(),
             out: BufWriter::new(file.map_err(fail("write"))?),
             seconds_before,
+            kept,
             failed: false,
         })
     }

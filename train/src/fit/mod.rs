@@ -5,6 +5,7 @@
 
 pub mod initial;
 pub mod metrics_log;
+pub mod patience;
 pub mod prepare;
 pub mod progress;
 pub mod schedule;
@@ -16,6 +17,7 @@ use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::config::FitConfig;
 use crate::run_folder::{RunError, RunFolder};
 use metrics_log::{Log, Record, Validation};
+use patience::Patience;
 use progress::Progress;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -83,12 +85,14 @@ pub enum FitError {
 }
 
 impl Fitting<'_> {
-    /// Steps from `done` to the last one, or to a signal. Both ways end with a checkpoint.
+    /// Steps from `done` to the last one, to the end of the recipe's patience, or to a signal. All ways
+    /// end with a checkpoint.
     ///
     /// # Errors
     /// NaN or infinity, a failing device or picture, or a checkpoint at the end that cannot be written.
     pub fn run(&self, backend: &mut dyn Backend, done: u64) -> Result<Outcome, FitError> {
         let mut log = Log::open(&self.folder.metrics_path(), done)?;
+        let patience = Patience::new(self.config.recipe.patience, &log.kept);
         let (send, batches) = sync_channel(BATCHES_AHEAD);
         let numbers = done..self.config.recipe.steps;
         let source = self.source;
@@ -100,7 +104,7 @@ impl Fitting<'_> {
                     }
                 }
             });
-            let outcome = self.steps(backend, done, batches, &mut log);
+            let outcome = self.steps(backend, done, batches, &mut log, patience);
             log.flush();
             outcome
         })
@@ -112,12 +116,23 @@ impl Fitting<'_> {
         first: u64,
         batches: Receiver<Result<Batch, String>>,
         log: &mut Log,
+        mut patience: Patience,
     ) -> Result<Outcome, FitError> {
         let (config, recipe) = (self.config, &self.config.recipe);
         let mut progress = Progress::new(recipe.steps, first, self.quiet);
         let mut saved = (first > 0).then_some(first);
         let mut saved_at = Instant::now();
         for before in first..recipe.steps {
+            if patience.is_over() {
+                progress.say(&format!(
+                    "ends at step {before}: {} validations were no better than the best",
+                    recipe.patience
+                ));
+                if saved != Some(before) {
+                    self.save(backend, before, saved)?;
+                }
+                break;
+            }
             if let Some(signal) = self.stop.asked() {
                 progress.close();
                 if saved != Some(before) {
@@ -160,6 +175,10 @@ impl Fitting<'_> {
                      {:.3}, AP {:.3}, pixel AP {:.3}",
                     figures.tiles, figures.image_auroc, figures.image_ap, figures.pixel_ap
                 ));
+                if patience.is_better(&figures) {
+                    let best = self.checked(backend, step, saved)?;
+                    self.folder.save_best(&best)?;
+                }
             }
             if due(config.checkpoint_every) || saved_at.elapsed() > OLDEST_CHECKPOINT {
                 log.flush();
@@ -180,6 +199,16 @@ impl Fitting<'_> {
     }
 
     fn save(&self, backend: &dyn Backend, step: u64, saved: Option<u64>) -> Result<(), FitError> {
+        Ok(self.folder.save(&self.checked(backend, step, saved)?)?)
+    }
+
+    /// The checkpoint of this step, which is finite.
+    fn checked(
+        &self,
+        backend: &dyn Backend,
+        step: u64,
+        saved: Option<u64>,
+    ) -> Result<Checkpoint, FitError> {
         let checkpoint = self.checkpoint(backend, step)?;
         if let Some(array) = checkpoint.not_finite() {
             return Err(FitError::NotFinite {
@@ -188,7 +217,7 @@ impl Fitting<'_> {
                 kept: kept(saved),
             });
         }
-        Ok(self.folder.save(&checkpoint)?)
+        Ok(checkpoint)
     }
 
     fn checkpoint(&self, backend: &dyn Backend, step: u64) -> Result<Checkpoint, FitError> {

@@ -19,7 +19,7 @@ pub struct Prepared {
     /// Name of the pictures' folder.
     pub name: String,
     /// Good pictures for training.
-    pub pictures: usize,
+    pub trained: Vec<PathBuf>,
     /// Good pictures that training never sees.
     pub held_out: Vec<PathBuf>,
     pub grey: bool,
@@ -46,7 +46,14 @@ impl Prepared {
             hold_out(&class.folder, &class.goods, recipe.hold_out, recipe.seed)?;
         let goods = Goods::open(&train)?;
         let (grey, mean) = (goods.is_grey(), mean(goods.pictures()));
-        let tiles = Arc::new(TileSource::new(&goods, recipe.tile, recipe.resize));
+        let tiles_of = |goods: &Goods, paths: &[PathBuf]| match &recipe.product {
+            None => Ok(TileSource::new(goods, recipe.tile, recipe.resize)),
+            Some(product) => {
+                let place = (product, class.folder.as_path(), paths);
+                TileSource::on_product(goods, recipe.tile, recipe.resize, place)
+            }
+        };
+        let tiles = Arc::new(tiles_of(&goods, &train)?);
         let (textures, source) = match &recipe.textures {
             Some(folder) => {
                 let pictures = load_textures(folder, recipe.tile)?;
@@ -68,13 +75,13 @@ impl Prepared {
             0 => Vec::new(),
             count => {
                 let shown = &held_out[..count.min(VALIDATION_PICTURES)];
-                let tiles = TileSource::new(&Goods::open(shown)?, recipe.tile, recipe.resize);
+                let tiles = tiles_of(&Goods::open(shown)?, shown)?;
                 sampler.validation(&tiles, VALIDATION_TILES.div_ceil(shown.len()))
             }
         };
         Ok(Self {
             name: class.name.clone(),
-            pictures: train.len(),
+            trained: train,
             held_out,
             grey,
             mean,

@@ -77,6 +77,9 @@ pub struct SampleOut<'a> {
     pub mask: &'a mut [f32],
 }
 
+/// Times that a defect is drawn before a tile stays clean because none fell on the product.
+const ATTEMPTS: usize = 8;
+
 /// Makes samples from clean tiles.
 pub struct Simulator {
     pub recipe: Recipe,
@@ -87,25 +90,46 @@ impl Simulator {
     /// One sample of `tile`, all chance from `draws`.
     ///
     /// # Panics
-    /// If `out` does not hold three, three and one planes of the tile's size, or if the tile's sides
-    /// are not multiples of 32.
+    /// As [`Simulator::paint_on`].
     pub fn paint(&self, tile: Rgb8, draws: &mut Draws, out: SampleOut<'_>) {
+        self.paint_on(tile, None, draws, out);
+    }
+
+    /// The same with the defect on the product only: `product` is white where that is. A defect that
+    /// falls beside it is drawn again a few times.
+    ///
+    /// # Panics
+    /// If `out` does not hold three, three and one planes of the tile's size, if the tile's sides are
+    /// not multiples of 32, or if `product` has another size.
+    pub fn paint_on(
+        &self,
+        tile: Rgb8,
+        product: Option<Rgb8>,
+        draws: &mut Draws,
+        out: SampleOut<'_>,
+    ) {
         let recipe = &self.recipe;
         let area = tile.width_px * tile.height_px;
         assert_eq!(out.clean.len(), 3 * area, "planes of the clean picture");
         assert_eq!(out.seen.len(), 3 * area, "planes of the seen picture");
         assert_eq!(out.mask.len(), area, "plane of the mask");
         let mut clean = tile;
+        let mut product = product;
+        if let Some(product) = &product {
+            assert_eq!(product.samples.len(), 3 * area, "the product's mask");
+        }
         if draws.chance(recipe.rotation_share) {
             let limit = recipe.rotation_max_degrees;
-            clean = rotate_rgb8(&clean, draws.between(-limit, limit));
+            let degrees = draws.between(-limit, limit);
+            clean = rotate_rgb8(&clean, degrees);
+            product = product.map(|product| rotate_rgb8(&product, degrees));
         }
         // Presets that mirror nothing must draw nothing for it: their samples are fixed by seed.
         if recipe.mirror_share > 0.0 {
-            clean.mirror(
-                draws.chance(recipe.mirror_share),
-                draws.chance(recipe.mirror_share),
-            );
+            let sides = [(); 2].map(|()| draws.chance(recipe.mirror_share));
+            for picture in [Some(&mut clean), product.as_mut()].into_iter().flatten() {
+                picture.mirror(sides[0], sides[1]);
+            }
         }
         to_planes(&clean.samples, out.clean);
         out.seen.copy_from_slice(out.clean);
@@ -113,27 +137,50 @@ impl Simulator {
         if draws.chance(recipe.clean_share) {
             return;
         }
+        let attempts = if product.is_some() { ATTEMPTS } else { 1 };
+        for _ in 0..attempts {
+            self.defect(&clean, draws, out.seen, out.mask);
+            let Some(product) = &product else { return };
+            let pixels = product.samples.iter().step_by(3);
+            for (pixel, _) in pixels.enumerate().filter(|(_, level)| **level < 128) {
+                out.mask[pixel] = 0.0;
+                for channel in 0..3 {
+                    out.seen[channel * area + pixel] = out.clean[channel * area + pixel];
+                }
+            }
+            if out.mask.contains(&1.0) {
+                return;
+            }
+            out.seen.copy_from_slice(out.clean);
+            out.mask.fill(0.0);
+        }
+    }
+
+    /// Paints one defect onto `seen`, which holds the clean picture, and into the empty `mask`.
+    fn defect(&self, clean: &Rgb8, draws: &mut Draws, seen: &mut [f32], mask: &mut [f32]) {
+        let recipe = &self.recipe;
+        let area = mask.len();
         if recipe.structure_share > 0.0 && draws.chance(recipe.structure_share) {
             let structure = recipe.structures[draws.below(recipe.structures.len())];
-            structure.paint(&clean, recipe.grey_structures, draws, out.seen, out.mask);
+            structure.paint(clean, recipe.grey_structures, draws, seen, mask);
             return;
         }
         let [low, high] = recipe.mask_threshold;
         let threshold = draws.between(low, high);
-        let mask = perlin::draw_mask(clean.width_px, clean.height_px, threshold, draws);
-        if !mask.contains(&true) {
+        let drawn = perlin::draw_mask(clean.width_px, clean.height_px, threshold, draws);
+        if !drawn.contains(&true) {
             return;
         }
-        let texture = self.texture(&clean, draws);
+        let texture = self.texture(clean, draws);
         let weight = draws.between(recipe.texture_weight_min, 1.0) as f32;
-        for (channel, seen) in out.seen.chunks_exact_mut(area).enumerate() {
+        for (channel, seen) in seen.chunks_exact_mut(area).enumerate() {
             let texture = texture.samples[channel..].iter().step_by(3);
-            for ((seen, texture), _) in seen.iter_mut().zip(texture).zip(&mask).filter(|(_, m)| **m)
-            {
+            let pixels = seen.iter_mut().zip(texture).zip(&drawn);
+            for ((seen, texture), _) in pixels.filter(|(_, drawn)| **drawn) {
                 *seen = weight * (f32::from(*texture) / 255.0) + (1.0 - weight) * *seen;
             }
         }
-        for (value, _) in out.mask.iter_mut().zip(&mask).filter(|(_, m)| **m) {
+        for (value, _) in mask.iter_mut().zip(&drawn).filter(|(_, drawn)| **drawn) {
             *value = 1.0;
         }
     }

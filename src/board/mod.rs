@@ -2,6 +2,10 @@
 //!
 //! One TOML each in `boards/`, compiled in.
 
+mod prediction;
+
+pub use prediction::{ASSUMED_SHARE_OF_PEAK, Tiling};
+
 use crate::pins::LineConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -10,19 +14,19 @@ use std::path::PathBuf;
 const FILES: [(&str, &str); 6] = [
     (
         "raspberry-pi-4",
-        include_str!("../boards/raspberry-pi-4.toml"),
+        include_str!("../../boards/raspberry-pi-4.toml"),
     ),
     (
         "raspberry-pi-5",
-        include_str!("../boards/raspberry-pi-5.toml"),
+        include_str!("../../boards/raspberry-pi-5.toml"),
     ),
-    ("zero-2-w", include_str!("../boards/zero-2-w.toml")),
+    ("zero-2-w", include_str!("../../boards/zero-2-w.toml")),
     (
         "jetson-orin-nano",
-        include_str!("../boards/jetson-orin-nano.toml"),
+        include_str!("../../boards/jetson-orin-nano.toml"),
     ),
-    ("jetson-nano", include_str!("../boards/jetson-nano.toml")),
-    ("generic-pc", include_str!("../boards/generic-pc.toml")),
+    ("jetson-nano", include_str!("../../boards/jetson-nano.toml")),
+    ("generic-pc", include_str!("../../boards/generic-pc.toml")),
 ];
 
 /// What is known of a board.
@@ -36,6 +40,8 @@ pub struct Board {
     pub target: String,
     /// Whether the processor has int8 dot products (`sdot`).
     pub int8_dot_product: bool,
+    /// What its speed is predicted from; none where machines of this kind differ.
+    pub processor: Option<Processor>,
     /// Threads for `engine.workers`; 0 for one per core.
     pub workers: u32,
     /// Processors for `realtime.worker_cpus`.
@@ -49,6 +55,19 @@ pub struct Board {
     pub throttles_above_c: u32,
     pub notes: Vec<String>,
     pub gpio: Option<BoardGpio>,
+}
+
+/// Published figures of a processor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Processor {
+    /// Arm's name of the core.
+    pub core: String,
+    /// Greatest clock in the board's data sheet.
+    pub clock_mhz: u32,
+    /// Vector instructions of 128 bits for integers that a core starts in one cycle: its software
+    /// optimization guide, for Cortex-A53, which has none, LLVM's `AArch64SchedA53.td`.
+    pub vector_instructions_per_cycle: u32,
 }
 
 /// The 40-pin header.
@@ -281,6 +300,7 @@ mod tests {
             // DRAEM's kernels use sdot where Armv8.2 has it: Cortex-A76 and A78AE, not A53, A57 and A72.
             let dot = ["raspberry-pi-5", "jetson-orin-nano"].contains(&name);
             assert_eq!(board.int8_dot_product, dot, "{name}");
+            assert_eq!(board.processor.is_none(), name == "generic-pc", "{name}");
             let Some(gpio) = board.gpio else {
                 continue;
             };

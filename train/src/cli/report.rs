@@ -1,0 +1,170 @@
+//! `report`: a run in one HTML file.
+
+use super::{Done, export, tell};
+use crate::data::{Class, pictures_below};
+use crate::fit::metrics_log;
+use crate::report::{
+    Facts, Goods, Look, Subject, entries, extreme, groups, page, scores, warnings,
+};
+use blemish::model::Bundle;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Pictures shown of every sort.
+const SHOWN: usize = 8;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of the run.
+    run: PathBuf,
+    /// Bundle to judge; RUN/model.onnx if left out.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Folder of good pictures from another imaging run.
+    #[arg(long, value_name = "DIR")]
+    good: Option<PathBuf>,
+    /// Folder of pictures with real defects, or a class folder with test/DEFECT.
+    #[arg(long, value_name = "DIR")]
+    defects: Option<PathBuf>,
+    /// Where the run's pictures are now, if they were moved.
+    #[arg(long, value_name = "PATH")]
+    pictures: Option<PathBuf>,
+    /// File to write; RUN/report.html if left out.
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Args {
+    pub fn run(self) -> Done {
+        let model = match &self.model {
+            Some(model) => model.clone(),
+            None => self.run.join("model.onnx"),
+        };
+        if !model.is_file() {
+            return Err(format!(
+                "{} is not there: let 'fit' finish, or write it with 'blemish-train export {}'",
+                model.display(),
+                self.run.display()
+            )
+            .into());
+        }
+        let (config, prepared) = export::open_pictures(&self.run, self.pictures.as_deref())?;
+        let bundle = Bundle::read(&model)?;
+        if bundle.metadata().training.data_fingerprint != prepared.fingerprint {
+            return Err(format!(
+                "the pictures in {} are not those {} was trained on; give theirs with --pictures",
+                config.pictures.display(),
+                model.display()
+            )
+            .into());
+        }
+        let records = metrics_log::read(&self.run.join("metrics.jsonl"))?;
+        let train = Look::at_all(&prepared.trained)?;
+        let held_out = Look::at_all(&prepared.held_out)?;
+        let other_goods = match &self.good {
+            Some(folder) => Class::find(folder)?.goods,
+            None => Vec::new(),
+        };
+        let other = Look::at_all(&other_goods)?;
+        let warnings = warnings(&Goods {
+            train: &train,
+            held_out: &held_out,
+            other: &other,
+        });
+
+        let goods: Vec<Subject> = prepared.held_out.iter().map(|p| Subject::good(p)).collect();
+        let others: Vec<Subject> = other_goods.iter().map(|p| Subject::good(p)).collect();
+        let simulated = Subject::simulated(&prepared.validation);
+        let defects = match &self.defects {
+            Some(folder) => real_defects(folder)?,
+            None => Vec::new(),
+        };
+        let sorts = [
+            (
+                &goods,
+                "held-out goods",
+                "Worst held-out goods",
+                "The good pictures with the greatest scores: what would be rejected first.",
+                true,
+            ),
+            (
+                &others,
+                "other goods",
+                "Worst goods of the other run",
+                "The good pictures with the greatest scores: what would be rejected first.",
+                true,
+            ),
+            (
+                &simulated,
+                "",
+                "Best-hidden simulated defects",
+                "The simulated defects with the lowest scores: what is missed first.",
+                false,
+            ),
+            (
+                &defects,
+                "",
+                "Best-hidden real defects",
+                "The real defects with the lowest scores: what is missed first.",
+                false,
+            ),
+        ];
+        let (mut charted, mut pictures) = (Vec::new(), Vec::new());
+        for (number, (subjects, name, title, how, greatest)) in sorts.into_iter().enumerate() {
+            let scores = scores(&bundle, subjects)?;
+            charted.extend(groups(subjects, &scores, name));
+            let shown = extreme(subjects, &scores, SHOWN, greatest);
+            let anchor = ["g", "o", "s", "d"][number];
+            pictures.push((title, how, entries(&bundle, &shown, anchor)?));
+        }
+        let page = page(&Facts {
+            config: &config.to_toml()?,
+            bundle: &bundle,
+            records: &records,
+            warnings: &warnings,
+            sets: &[
+                ("training", &train),
+                ("held out", &held_out),
+                ("other run", &other),
+            ],
+            groups: &charted,
+            pictures: &pictures,
+            steps: config.recipe.steps,
+        });
+        let out = self.out.unwrap_or_else(|| self.run.join("report.html"));
+        page.write(&out).map_err(|error| {
+            format!(
+                "cannot write {}: {error}; choose another place with --out",
+                out.display()
+            )
+        })?;
+        for warning in &warnings {
+            tell(format_args!("warning     {warning}"));
+        }
+        tell(format_args!("report      {}", out.display()));
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn real_defects(folder: &Path) -> Result<Vec<Subject>, Box<dyn Error>> {
+    let found: Vec<Subject> = match folder.join("test").is_dir() {
+        true => (Class::find(folder)?.tests.into_iter())
+            .filter_map(|test| {
+                let kind = test.defect?;
+                Some(Subject::defect(&test.path, &kind, test.mask))
+            })
+            .collect(),
+        false => (pictures_below(folder)?.iter())
+            .map(|path| Subject::defect(path, "real defects", None))
+            .collect(),
+    };
+    match found.is_empty() {
+        true => Err(format!(
+            "{} holds no picture of a defect; give another folder, or leave --defects out",
+            folder.display()
+        )
+        .into()),
+        false => Ok(found),
+    }
+}

@@ -1,0 +1,159 @@
+//! Settings of a run, as options: those of `fit` and `sweep`.
+
+use super::parse_tile;
+use crate::config::{FitConfig, learning_rate_of};
+use crate::data::Product;
+use crate::simulate::Preset;
+use blemish::draem::Upsampling;
+use blemish::geometry::TileSize;
+use std::path::{Path, PathBuf};
+
+/// Every setting of a run but its pictures and its folder.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Settings {
+    /// What the bundle calls the product; the folder's name if left out.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Channels of the reconstructive network's first block [default: 16; paper: 128].
+    #[arg(long)]
+    pub reconstructive_width: Option<usize>,
+    /// Channels of the discriminative network's first block [default: 8; paper: 64].
+    #[arg(long)]
+    pub discriminative_width: Option<usize>,
+    /// Upsampling in both decoders [default: align-corners].
+    #[arg(long, value_parser = parse_upsampling)]
+    upsampling: Option<Upsampling>,
+    /// Tile side in pixels, or WIDTHxHEIGHT, cut at the pictures' own resolution [default: 128].
+    #[arg(long, value_parser = parse_tile)]
+    tile: Option<TileSize>,
+    /// Resize whole pictures to this side instead of cutting tiles (the paper's protocol with 256).
+    #[arg(long, value_name = "SIDE", value_parser = parse_tile, conflicts_with = "tile")]
+    resize: Option<TileSize>,
+    /// Pixels that neighbouring tiles share at the station [default: 32].
+    #[arg(long, value_name = "PX")]
+    overlap: Option<u32>,
+    /// Pictures per step [default: 8].
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Adam steps; the learning rate falls to a fifth at 80 % and again at 90 % of them
+    /// [default: 5000].
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Adam's learning rate before it falls [default: 0.0128 divided by the reconstructive width].
+    #[arg(long)]
+    learning_rate: Option<f64>,
+    /// Seed of first weights, hold-out and simulation [default: 0].
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Folder of pictures to paint defects from; the product itself and procedural patterns if left
+    /// out.
+    #[arg(long, value_name = "DIR")]
+    textures: Option<PathBuf>,
+    /// Paint defects on the product only: 'auto' finds it in front of an even background; or a folder of
+    /// masks named as the pictures, white where the product is, or one mask for all.
+    #[arg(long, value_name = "auto|MASKS")]
+    product: Option<String>,
+    /// Simulation of defects: structural, official or paper [default: structural].
+    #[arg(long, value_parser = parse_preset)]
+    simulation: Option<Preset>,
+    /// Share of the good pictures kept for validation and threshold [default: 0.1].
+    #[arg(long, value_name = "SHARE")]
+    hold_out: Option<f64>,
+    /// End when so many validations in a row were no better than the best, whose weights are kept; 0 for
+    /// never [default: 0].
+    #[arg(long, value_name = "VALIDATIONS")]
+    patience: Option<u64>,
+    /// The pictures are flat-field corrected, and the station's will be.
+    #[arg(long)]
+    flat_field: bool,
+    /// What computes [default: cpu].
+    #[arg(long)]
+    device: Option<String>,
+    /// Threads of the CPU engine [default: all].
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Steps between checkpoints [default: 100].
+    #[arg(long, value_name = "STEPS")]
+    checkpoint_every: Option<u64>,
+    /// Steps between validations on simulated defects, 0 for none [default: 250].
+    #[arg(long, value_name = "STEPS")]
+    validate_every: Option<u64>,
+}
+
+impl Settings {
+    /// Overrides what the command line names; `fresh` where the run begins with it.
+    pub fn apply(&self, config: &mut FitConfig, fresh: bool) {
+        fn set<T: Clone>(value: &mut T, option: &Option<T>) {
+            if let Some(option) = option {
+                value.clone_from(option);
+            }
+        }
+        let recipe = &mut config.recipe;
+        if let Some(textures) = &self.textures {
+            recipe.textures = Some(absolute(textures));
+        }
+        if let Some(product) = &self.product {
+            recipe.product = Some(match Product::from(product.clone()) {
+                Product::Auto => Product::Auto,
+                Product::Masks(path) => Product::Masks(absolute(&path)),
+            });
+        }
+        if self.resize.is_some() {
+            recipe.resize = true;
+        }
+        let network = &mut recipe.network;
+        set(
+            &mut network.reconstructive_width,
+            &self.reconstructive_width,
+        );
+        set(
+            &mut network.discriminative_width,
+            &self.discriminative_width,
+        );
+        if self.reconstructive_width.is_some() && fresh {
+            recipe.learning_rate = learning_rate_of(network.reconstructive_width);
+        }
+        set(&mut network.upsampling, &self.upsampling);
+        set(&mut recipe.tile, &self.tile);
+        set(&mut recipe.tile, &self.resize);
+        set(&mut recipe.batch, &self.batch);
+        set(&mut recipe.steps, &self.steps);
+        set(&mut recipe.learning_rate, &self.learning_rate);
+        set(&mut recipe.seed, &self.seed);
+        set(&mut recipe.simulation, &self.simulation);
+        set(&mut recipe.hold_out, &self.hold_out);
+        set(&mut recipe.patience, &self.patience);
+        if fresh {
+            // The default overlap suits a tile of 128; smaller tiles share a quarter.
+            let tile = recipe.tile;
+            config.overlap_px = config.overlap_px.min(tile.width_px.min(tile.height_px) / 4);
+        }
+        set(&mut config.overlap_px, &self.overlap);
+        set(&mut config.name, &self.name);
+        set(&mut config.device, &self.device);
+        set(&mut config.threads, &self.threads);
+        set(&mut config.checkpoint_every, &self.checkpoint_every);
+        set(&mut config.validate_every, &self.validate_every);
+        config.flat_field |= self.flat_field;
+    }
+}
+
+/// The path as it stays valid from another folder.
+pub fn absolute(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn parse_upsampling(text: &str) -> Result<Upsampling, String> {
+    match text {
+        "align-corners" => Ok(Upsampling::AlignCorners),
+        "half-pixel" => Ok(Upsampling::HalfPixel),
+        _ => Err("must be align-corners or half-pixel".to_owned()),
+    }
+}
+
+fn parse_preset(text: &str) -> Result<Preset, String> {
+    [Preset::Official, Preset::Paper, Preset::Structural]
+        .into_iter()
+        .find(|preset| preset.name() == text)
+        .ok_or_else(|| "must be official, paper or structural".to_owned())
+}

@@ -1,0 +1,240 @@
+//! `sweep`: several widths on the same pictures, accuracy against cost.
+
+use super::fit::{Ended, RunFigures, Trainer};
+use super::settings::{Settings, absolute};
+use super::{Done, board, grouped, tell};
+use crate::checkpoint::write_atomically;
+use crate::eval::{classes, evaluate};
+use crate::fit::metrics_log::Validation;
+use crate::fit::stop::Stop;
+use crate::run_folder::RunFolder;
+use blemish::draem::Cost;
+use blemish::metrics;
+use blemish::model::Bundle;
+use serde::Serialize;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Settings of every run; --reconstructive-width and --discriminative-width are replaced by --widths.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of good pictures, or a class folder.
+    pictures: PathBuf,
+    /// Pairs of reconstructive and discriminative width.
+    #[arg(long, value_name = "R/D,...", value_delimiter = ',', default_value = "8/8,16/8,16/16,32/16", value_parser = parse_pair)]
+    widths: Vec<Pair>,
+    /// Class folder with real defects, or a folder of class folders, for figures beside the simulated
+    /// ones: never choose by them what is then said to be tested on them.
+    #[arg(long, value_name = "DIR")]
+    test: Option<PathBuf>,
+    /// Folder of the runs and of sweep.json; runs/NAME-sweep if left out. What is done there is kept.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    board: board::Args,
+}
+
+/// Widths of both networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pair {
+    reconstructive: usize,
+    discriminative: usize,
+}
+
+/// What `sweep.json` says of a pair of widths.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Row {
+    reconstructive_width: usize,
+    discriminative_width: usize,
+    parameters: u64,
+    macs_per_tile: u64,
+    /// Steps of the weights that were judged.
+    steps: u64,
+    training_seconds_per_step: f64,
+    /// On held-out goods with simulated defects; absent where none were held out.
+    simulated: Option<Validation>,
+    /// On the real test set: the mean over its classes.
+    real: Option<metrics::Row>,
+    predicted: Option<Predicted>,
+}
+
+/// On the board that was named, int8, from published figures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Predicted {
+    board: String,
+    seconds_per_tile: f64,
+    lines_per_s: f64,
+    keeps_up: bool,
+}
+
+impl Args {
+    pub fn run(self) -> Done {
+        let settings = &self.settings;
+        if settings
+            .reconstructive_width
+            .or(settings.discriminative_width)
+            .is_some()
+        {
+            return Err("the widths of a sweep are given with --widths, such as 8/8,16/8".into());
+        }
+        let stop = Stop::on_signals()?;
+        let out = match &self.out {
+            Some(out) => out.clone(),
+            None => {
+                let pictures = absolute(&self.pictures);
+                let name = pictures.file_name().unwrap_or_default().to_string_lossy();
+                Path::new("runs").join(format!("{name}-sweep"))
+            }
+        };
+        let mut rows = Vec::new();
+        for &pair in &self.widths {
+            let mut settings = self.settings.clone();
+            settings.reconstructive_width = Some(pair.reconstructive);
+            settings.discriminative_width = Some(pair.discriminative);
+            let trainer = Trainer {
+                settings: &settings,
+                board: &self.board,
+                stop: &stop,
+            };
+            let root = out.join(format!("{}-{}", pair.reconstructive, pair.discriminative));
+            tell(format_args!(
+                "widths      {}/{}",
+                pair.reconstructive, pair.discriminative
+            ));
+            let ended = trainer.ensure(&self.pictures, &root)?;
+            if ended != Ended::Finished {
+                tell(format_args!("the same command goes on from here"));
+                return Ok(ended.exit());
+            }
+            rows.push(self.row(&root)?);
+            rows.sort_by_key(|row| row.macs_per_tile);
+            let json = serde_json::to_vec_pretty(&rows)?;
+            write_atomically(&out.join("sweep.json"), |file| file.write_all(&json))?;
+        }
+        self.table(&rows);
+        tell(format_args!(
+            "\nas JSON     {}",
+            out.join("sweep.json").display()
+        ));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn row(&self, root: &Path) -> Result<Row, Box<dyn Error>> {
+        let config = RunFolder::read_config(root)?;
+        let (spec, tile) = (config.recipe.network, config.recipe.tile);
+        let figures = RunFigures::of(root)?;
+        let cost = Cost::of(spec, tile);
+        let real = match &self.test {
+            Some(test) => {
+                let bundle = Arc::new(Bundle::read(root.join("model.onnx"))?);
+                let classes: Vec<_> = (classes(test)?.into_iter())
+                    .map(|class| (class, Arc::clone(&bundle)))
+                    .collect();
+                Some(evaluate(&classes, &|| ())?.mean)
+            }
+            None => None,
+        };
+        let predicted = match self.board.line(tile, config.overlap_px) {
+            Some(line) => {
+                let forecast = line.forecast(spec)?;
+                Some(Predicted {
+                    seconds_per_tile: forecast.seconds_per_tile,
+                    lines_per_s: forecast.lines_per_s,
+                    keeps_up: forecast.lines_per_s >= line.rate_hz,
+                    board: line.board,
+                })
+            }
+            None => None,
+        };
+        Ok(Row {
+            reconstructive_width: spec.reconstructive_width,
+            discriminative_width: spec.discriminative_width,
+            parameters: cost.parameters(),
+            macs_per_tile: cost.macs(),
+            steps: figures.steps,
+            training_seconds_per_step: figures.seconds_per_step,
+            simulated: figures.validation,
+            real,
+            predicted,
+        })
+    }
+
+    fn table(&self, rows: &[Row]) {
+        let mut head = format!(
+            "\n{:<8} {:>11} {:>10} {:>6} {:>7}  simulated: AUROC  pixel AP",
+            "widths", "parameters", "MMAC/tile", "steps", "s/step"
+        );
+        if self.test.is_some() {
+            head.push_str("  real: AUROC  pixel AP  AUPRO");
+        }
+        if rows.iter().any(|row| row.predicted.is_some()) {
+            head.push_str("  predicted: ms/tile  lines/s");
+        }
+        tell(format_args!("{head}"));
+        for row in rows {
+            let widths = format!("{}/{}", row.reconstructive_width, row.discriminative_width);
+            let (auroc, ap) = match &row.simulated {
+                Some(figures) => (
+                    format!("{:.3}", figures.image_auroc),
+                    format!("{:.3}", figures.pixel_ap),
+                ),
+                None => ("-".to_owned(), "-".to_owned()),
+            };
+            let mut line = format!(
+                "{widths:<8} {:>11} {:>10.1} {:>6} {:>7.3} {auroc:>17} {ap:>9}",
+                grouped(row.parameters),
+                row.macs_per_tile as f64 / 1e6,
+                row.steps,
+                row.training_seconds_per_step,
+            );
+            if let Some(real) = &row.real {
+                line.push_str(&format!(
+                    " {:>12.3} {:>9.3} {:>6.3}",
+                    real.image_auroc, real.pixel_ap, real.aupro
+                ));
+            }
+            if let Some(predicted) = &row.predicted {
+                let mark = if predicted.keeps_up { "" } else { "  too slow" };
+                line.push_str(&format!(
+                    " {:>19.1} {:>8.0}{mark}",
+                    1e3 * predicted.seconds_per_tile,
+                    predicted.lines_per_s
+                ));
+            }
+            tell(format_args!("{line}"));
+        }
+    }
+}
+
+fn parse_pair(text: &str) -> Result<Pair, String> {
+    let width = |text: &str| {
+        let width: usize = text.parse().ok()?;
+        (1..=1024).contains(&width).then_some(width)
+    };
+    (text.split_once('/'))
+        .and_then(|(first, second)| {
+            Some(Pair {
+                reconstructive: width(first)?,
+                discriminative: width(second)?,
+            })
+        })
+        .ok_or_else(|| format!("'{text}' is not a pair of widths from 1 to 1024, such as 16/8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_parsed_and_checked() {
+        let pair = parse_pair("16/8").expect("a pair");
+        assert_eq!((pair.reconstructive, pair.discriminative), (16, 8));
+        for bad in ["16", "16/", "0/8", "16/8/4", "a/b", "2048/8"] {
+            assert!(parse_pair(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! Several classes, DAGM's layout, early stopping, defects on the product, costs and sweeps, as a program.
+
+mod program;
+
+use blemish::model::Bundle;
+use blemish::picture::Picture;
+use program::{SMALL, Scene, told};
+use std::process::Output;
+
+fn ok(output: &Output) -> String {
+    let text = told(output);
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+fn refused(output: &Output, parts: &[&str]) {
+    let text = told(output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "'{part}' is missing from: {text}");
+    }
+}
+
+/// A class in MVTec's layout with six goods and two tests.
+fn class(scene: &Scene, name: &str, seed: u32) {
+    for picture in 0..6 {
+        let path = format!("{name}/train/good/{picture}.png");
+        scene.weave(&path, 48, 40, seed + picture);
+    }
+    scene.weave(&format!("{name}/test/good/0.png"), 40, 50, seed + 31);
+    scene.weave(&format!("{name}/test/hole/0.png"), 70, 40, seed + 32);
+    mark(scene, &format!("{name}/ground_truth/hole/0_mask.png"));
+}
+
+/// A mask of 70x40 px with a marked line.
+fn mark(scene: &Scene, path: &str) {
+    let mut mask = vec![0; 70 * 40];
+    mask[1000..1040].fill(255);
+    scene.save(path, &Picture::from_grey8(70, 40, mask).unwrap());
+}
+
+#[test]
+fn several_classes_are_trained_and_judged_each_by_its_own_run() {
+    let scene = Scene::new();
+    class(&scene, "set/a", 0);
+    class(&scene, "set/b", 50);
+    // DAGM's layout beside MVTec's.
+    for picture in 0..6 {
+        scene.weave(
+            &format!("set/Class1/Train/{picture}.PNG"),
+            48,
+            40,
+            90 + picture,
+        );
+    }
+    scene.weave("set/Class1/Train/6.PNG", 70, 40, 96);
+    mark(&scene, "set/Class1/Train/Label/6_label.PNG");
+    scene.weave("set/Class1/Test/0.PNG", 70, 40, 97);
+    scene.weave("set/Class1/Test/1.PNG", 70, 40, 98);
+    mark(&scene, "set/Class1/Test/Label/1_label.PNG");
+
+    let train = |more: &[&str]| {
+        let all = [&["fit", "set", "--out=runs"], &SMALL[..], more].concat();
+        scene.run(&all)
+    };
+    let text = ok(&train(&["--steps=4"]));
+    for part in [
+        "class       Class1",
+        "class       b",
+        "image AUROC  pixel AP",
+    ] {
+        assert!(text.contains(part), "'{part}' is missing from: {text}");
+    }
+    let pictures = |name: &str| {
+        let bundle = Bundle::read(scene.path(&format!("runs/{name}/model.onnx"))).unwrap();
+        bundle.metadata().training.pictures
+    };
+    // One of six goods is held out; the labelled training picture is none.
+    assert_eq!(["a", "b", "Class1"].map(pictures), [5, 5, 5]);
+
+    // A run that was interrupted is taken up, those that are done are left alone.
+    std::fs::remove_file(scene.path("runs/b/model.onnx")).unwrap();
+    let before = std::fs::metadata(scene.path("runs/a/model.onnx")).unwrap();
+    let text = ok(&train(&["--steps=4"]));
+    assert_eq!(text.matches(" is done").count(), 2, "{text}");
+    let after = std::fs::metadata(scene.path("runs/a/model.onnx")).unwrap();
+    assert_eq!(before.modified().unwrap(), after.modified().unwrap());
+    assert!(scene.path("runs/b/model.onnx").is_file());
+    refused(
+        &train(&["--steps=5"]),
+        &["is done, but with other settings: steps is 5, was 4"],
+    );
+
+    let json = scene.run(&["eval", "runs", "set", "--json"]);
+    ok(&json);
+    let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let classes = report["classes"].as_array().unwrap();
+    let names: Vec<&str> = classes
+        .iter()
+        .map(|c| c["class"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["Class1", "a", "b"]);
+    for class in classes {
+        let own = format!("runs/{}/model.onnx", class["class"].as_str().unwrap());
+        let own = Bundle::read(scene.path(&own)).unwrap();
+        assert_eq!(class["bundle_sha256"], own.sha256());
+        assert_eq!(class["verdicts"][1]["pictures"], 1);
+    }
+    std::fs::remove_file(scene.path("runs/a/model.onnx")).unwrap();
+    refused(
+        &scene.run(&["eval", "runs", "set"]),
+        &["nor runs/a/model.onnx for the class 'a'"],
+    );
+}
+
+#[test]
+fn a_run_without_progress_ends_early_with_its_best_weights() {
+    let scene = Scene::new();
+    let early = [
+        "--steps=4000",
+        "--patience=2",
+        "--validate-every=2",
+        "--out=run",
+    ];
+    let small: Vec<&str> = (SMALL.iter().copied())
+        .filter(|option| !option.starts_with("--validate"))
+        .collect();
+    let begin = [&["fit", "goods"], &small[..], &early].concat();
+    let text = ok(&scene.run(&begin));
+    assert!(
+        text.contains("2 validations were no better than the best"),
+        "{text}"
+    );
+    let bytes = std::fs::read(scene.path("run/model.onnx")).unwrap();
+    let steps = Bundle::read(scene.path("run/model.onnx"))
+        .unwrap()
+        .metadata()
+        .training
+        .steps;
+    assert!(
+        text.contains(&format!("best        step {steps}:")),
+        "{text}"
+    );
+    let ended = format!("ends at step {}:", steps + 4);
+    assert!(text.contains(&ended), "'{ended}' is missing from: {text}");
+
+    // Taken up again it ends at once, the same; so it does from the bundle's own command.
+    ok(&scene.run(&["fit", "--resume", "run"]));
+    assert_eq!(std::fs::read(scene.path("run/model.onnx")).unwrap(), bytes);
+    ok(&scene.run(&["export", "run", "-o", "again.onnx"]));
+    assert_eq!(std::fs::read(scene.path("again.onnx")).unwrap(), bytes);
+
+    let blind = ["--patience=2", "--validate-every=0", "--out=blind"];
+    refused(
+        &scene.run(&[&["fit", "goods"], &small[..], &blind].concat()),
+        &["patience = 2", "--validate-every above 0"],
+    );
+}
+
+#[test]
+fn defects_are_kept_to_the_product() {
+    let scene = Scene::new();
+    let text = ok(&scene.fit(&["--steps=2", "--product=auto", "--out=auto"]));
+    assert!(text.contains("on the product only (auto)"), "{text}");
+    let config = std::fs::read_to_string(scene.path("auto/config.toml")).unwrap();
+    assert!(config.contains("product = \"auto\""), "{config}");
+    refused(
+        &scene.fit(&["--steps=2", "--product=goods/nothing", "--out=masks"]),
+        &["nothing"],
+    );
+    let whole = Picture::from_grey8(48, 40, vec![255; 48 * 40]).unwrap();
+    scene.save("mask.png", &whole);
+    ok(&scene.fit(&["--steps=2", "--product=mask.png", "--out=masks"]));
+}
+
+#[test]
+fn costs_are_told_before_anything_is_trained() {
+    let scene = Scene::new();
+    let ask = |more: &[&str]| {
+        let small = [
+            "cost",
+            "--reconstructive-width=8",
+            "--tile=32",
+            "--batch=2",
+            "--threads=1",
+        ];
+        scene.run(&[&small[..], more].concat())
+    };
+    let text = ok(&ask(&["--steps=1000"]));
+    assert!(
+        text.contains("ms a step of 2 tiles on this machine"),
+        "{text}"
+    );
+    assert!(text.contains("for 1000 steps"), "{text}");
+    let slow = [
+        "--board=raspberry-pi-5",
+        "--line-rate=100",
+        "--width-px=512",
+    ];
+    let text = ok(&ask(&slow));
+    assert!(
+        text.contains("raspberry-pi-5 keeps up with 100 lines/s of 512 px"),
+        "{text}"
+    );
+    let fast = ["--board=zero-2-w", "--line-rate=500000", "--width-px=8192"];
+    let text = ok(&ask(&fast));
+    assert!(
+        text.contains("does NOT keep up") && text.contains("no width would"),
+        "{text}"
+    );
+    refused(
+        &ask(&["--board=pi5", "--line-rate=1", "--width-px=9"]),
+        &["there are raspberry-pi-4"],
+    );
+    refused(&ask(&["--board=zero-2-w"]), &["--line-rate"]);
+
+    let fit = [&["--steps=2", "--out=run"], &slow[..]].concat();
+    let text = ok(&scene.fit(&fit));
+    assert!(
+        text.contains("ms a step on this machine") && text.contains("keeps up"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_sweep_weighs_accuracy_against_cost_and_is_taken_up() {
+    let scene = Scene::new();
+    class(&scene, "class", 0);
+    let small: Vec<&str> = (SMALL.iter().copied())
+        .filter(|option| !option.contains("width"))
+        .collect();
+    let sweep = |widths: &str| {
+        let own = [
+            "sweep",
+            "class",
+            "--out=out",
+            "--steps=4",
+            "--test=class",
+            widths,
+        ];
+        let line = [
+            "--board=raspberry-pi-5",
+            "--line-rate=100",
+            "--width-px=512",
+        ];
+        scene.run(&[&own[..], &small, &line].concat())
+    };
+    let text = ok(&sweep("--widths=8/4"));
+    assert!(!text.contains("is done"), "{text}");
+    let text = ok(&sweep("--widths=8/4,4/4"));
+    assert_eq!(text.matches(" is done").count(), 1, "{text}");
+    let json = std::fs::read(scene.path("out/sweep.json")).unwrap();
+    let rows: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let rows = rows.as_array().unwrap();
+    let widths: Vec<u64> = (rows.iter())
+        .map(|row| row["reconstructive_width"].as_u64().unwrap())
+        .collect();
+    assert_eq!(widths, [4, 8], "the cheapest first");
+    for row in rows {
+        assert!(row["macs_per_tile"].as_u64().unwrap() > 0);
+        assert!(row["training_seconds_per_step"].as_f64().unwrap() > 0.0);
+        for (part, figure) in [("simulated", "pixel_ap"), ("real", "image_auroc")] {
+            let value = row[part][figure].as_f64().unwrap();
+            assert!((0.0..=1.0).contains(&value), "{part} {figure} {value}");
+        }
+        assert_eq!(row["predicted"]["keeps_up"], true);
+    }
+    for part in ["8/4", "4/4", "real: AUROC", "ms/tile"] {
+        assert!(text.contains(part), "'{part}' is missing from: {text}");
+    }
+    refused(&sweep("--widths=8"), &["'8' is not a pair of widths"]);
+    let both = scene.run(&["sweep", "class", "--reconstructive-width=4"]);
+    refused(&both, &["given with --widths"]);
+}
