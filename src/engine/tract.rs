@@ -3,7 +3,9 @@
 use super::{EngineError, Inspector, Prediction};
 use crate::geometry::TileSize;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tract_core::internal::*;
+use tract_core::plan::eval;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::InferenceModelExt;
 
@@ -90,7 +92,46 @@ impl std::fmt::Debug for Plan {
 }
 
 impl TractInspector {
-    fn run(&mut self, tile: &[f32], out: &mut Prediction) -> TractResult<()> {
+    /// As [`Inspector::inspect`]; tells the time of every node in the order of [`Plan::nodes`].
+    ///
+    /// # Errors
+    /// As [`Inspector::inspect`].
+    pub fn inspect_timed(
+        &mut self,
+        tile: &[f32],
+        out: &mut Prediction,
+        seen: &mut dyn FnMut(Duration),
+    ) -> Result<(), EngineError> {
+        let outcome = self.run(tile, out, |state, inputs| {
+            state.run_plan_with_eval(inputs, |context, state, node, inputs| {
+                let start = Instant::now();
+                let outputs = eval(context, state, node, inputs);
+                seen(start.elapsed());
+                outputs
+            })
+        });
+        self.judge(outcome, out)
+    }
+
+    fn judge(&mut self, outcome: TractResult<()>, out: &Prediction) -> Result<(), EngineError> {
+        if let Err(error) = outcome {
+            self.state = None;
+            return Err(refusal(error));
+        }
+        let mut values = out.anomaly_map.iter().chain(&out.reconstruction);
+        if values.all(|value| value.is_finite()) {
+            Ok(())
+        } else {
+            Err(EngineError::NotFinite)
+        }
+    }
+
+    fn run(
+        &mut self,
+        tile: &[f32],
+        out: &mut Prediction,
+        turn: impl FnOnce(&mut TypedSimpleState, TVec<TValue>) -> TractResult<TVec<TValue>>,
+    ) -> TractResult<()> {
         let mut shared = match self.input.take() {
             Some(tensor) => tensor,
             None => {
@@ -116,7 +157,7 @@ impl TractInspector {
             Some(state) => state,
             none => none.insert(self.plan.plan.spawn()?),
         };
-        let results = state.run(tvec!(TValue::from_const(shared.clone())))?;
+        let results = turn(state, tvec!(TValue::from_const(shared.clone())))?;
         self.input = Some(shared);
         copy(results.first(), &mut out.anomaly_map)?;
         copy(results.get(1), &mut out.reconstruction)
@@ -135,16 +176,8 @@ impl Inspector for TractInspector {
     }
 
     fn inspect(&mut self, tile: &[f32], out: &mut Prediction) -> Result<(), EngineError> {
-        if let Err(error) = self.run(tile, out) {
-            self.state = None;
-            return Err(refusal(error));
-        }
-        let mut values = out.anomaly_map.iter().chain(&out.reconstruction);
-        if values.all(|value| value.is_finite()) {
-            Ok(())
-        } else {
-            Err(EngineError::NotFinite)
-        }
+        let outcome = self.run(tile, out, SimpleState::run);
+        self.judge(outcome, out)
     }
 }
 

@@ -5,7 +5,7 @@ mod planes;
 mod resample;
 mod vector;
 
-pub use conv::{Activation, Group, Packed, Slot, Start, convolve, groups};
+pub use conv::{Activation, Group, Packed, Slot, Start, convolve, groups, multiply_in_registers};
 pub use planes::{Planes, Sides, from_planar, to_planar};
 pub use resample::{Taps, max_pool, upsample};
 pub use vector::{BLOCK, Lanes, Level, Vector};

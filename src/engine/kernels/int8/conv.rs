@@ -28,6 +28,20 @@ pub(super) trait Dot: Copy {
     unsafe fn add(self, activation: Self::Activation, weight: Self::Weight) -> Self;
     /// Rounds, cuts and stores `LANES` bytes, eight to a block.
     unsafe fn store(self, scale: *const f32, to: Requantize, out: *mut u8, block_stride: usize);
+    /// [`Dot::store`] of four pixels that follow each other.
+    #[inline(always)]
+    unsafe fn store_four(
+        sums: [Self; 4],
+        scale: *const f32,
+        to: Requantize,
+        out: *mut u8,
+        block_stride: usize,
+    ) {
+        for (p, sum) in sums.iter().enumerate() {
+            // SAFETY: passed on.
+            unsafe { sum.store(scale, to, out.add(p * BLOCK), block_stride) };
+        }
+    }
     /// Multiplies and stores `LANES` floats, eight to a block.
     unsafe fn store_floats(self, scale: *const f32, out: *mut f32, block_stride: usize);
 }
@@ -46,6 +60,8 @@ pub(super) trait DotPairs: Copy {
     unsafe fn octet(from: *const u8) -> Self::Activation;
     unsafe fn add(self, activation: Self::Activation, weight: Self::Weight) -> Self;
     unsafe fn store(self, scale: *const f32, to: Requantize, out: *mut u8);
+    /// [`DotPairs::store`] of eight pixels that follow each other.
+    unsafe fn store_eight(sums: [Self; 8], scale: *const f32, to: Requantize, out: *mut u8);
     unsafe fn store_floats(self, scale: *const f32, out: *mut f32);
 }
 
@@ -73,6 +89,19 @@ pub(super) struct Line<'a> {
 pub(super) enum Target {
     Bytes(*mut u8, Requantize),
     Floats(*mut f32),
+}
+
+/// Code once for each number: a loop that the compiler leaves a loop would push the sums out of the
+/// registers.
+macro_rules! unrolled {
+    ($at:ident in [$($number:literal),+] while $more:expr => $body:block) => {
+        $({
+            let $at = $number;
+            if $more {
+                $body
+            }
+        })+
+    };
 }
 
 /// `P` pixels from column `x` on, `K` registers of output channels.
@@ -121,15 +150,25 @@ pub(super) unsafe fn pixels<D: Dot, const P: usize, const K: usize>(line: &Line<
                 }
             }
         }
-        for (p, sums) in sums.iter().enumerate() {
-            for (k, sum) in sums.iter().enumerate() {
-                let scale = line.scale.add(k * D::LANES);
-                let channel = k * D::LANES;
-                let at = (x + p) * BLOCK + channel / BLOCK * line.block_stride + channel % BLOCK;
-                match line.out {
-                    Target::Bytes(out, to) => sum.store(scale, to, out.add(at), line.block_stride),
-                    Target::Floats(out) => {
-                        sum.store_floats(scale, out.add(at), line.block_stride);
+        for k in 0..K {
+            let scale = line.scale.add(k * D::LANES);
+            let channel = k * D::LANES;
+            let at = x * BLOCK + channel / BLOCK * line.block_stride + channel % BLOCK;
+            match line.out {
+                Target::Bytes(out, to) => {
+                    let out = out.add(at);
+                    unrolled!(four in [0, 1, 2, 3] while 4 * four + 4 <= P => {
+                        let p = 4 * four;
+                        let four = [sums[p][k], sums[p + 1][k], sums[p + 2][k], sums[p + 3][k]];
+                        D::store_four(four, scale, to, out.add(p * BLOCK), line.block_stride);
+                    });
+                    for p in P / 4 * 4..P {
+                        sums[p][k].store(scale, to, out.add(p * BLOCK), line.block_stride);
+                    }
+                }
+                Target::Floats(out) => {
+                    for (p, sums) in sums.iter().enumerate() {
+                        sums[k].store_floats(scale, out.add(at + p * BLOCK), line.block_stride);
                     }
                 }
             }
@@ -171,13 +210,58 @@ pub(super) unsafe fn paired_pixels<D: DotPairs, const P: usize>(line: &Line<'_>,
                 }
             }
         }
-        for (p, sum) in sums.iter().enumerate() {
-            match line.out {
-                Target::Bytes(out, to) => sum.store(line.scale, to, out.add((x + p) * BLOCK)),
-                Target::Floats(out) => sum.store_floats(line.scale, out.add((x + p) * BLOCK)),
+        match line.out {
+            Target::Bytes(out, to) => {
+                let out = out.add(x * BLOCK);
+                unrolled!(eight in [0, 1] while 8 * eight + 8 <= P => {
+                    let p = 8 * eight;
+                    let (a, b, c, d) = (sums[p], sums[p + 1], sums[p + 2], sums[p + 3]);
+                    let (e, f, g, h) = (sums[p + 4], sums[p + 5], sums[p + 6], sums[p + 7]);
+                    let eight = [a, b, c, d, e, f, g, h];
+                    D::store_eight(eight, line.scale, to, out.add(p * BLOCK));
+                });
+                for p in P / 8 * 8..P {
+                    sums[p].store(line.scale, to, out.add(p * BLOCK));
+                }
+            }
+            Target::Floats(out) => {
+                for (p, sum) in sums.iter().enumerate() {
+                    sum.store_floats(line.scale, out.add((x + p) * BLOCK));
+                }
             }
         }
     }
+}
+
+/// Sums that [`in_registers`] keeps: four cycles of latency on two ports, and some to spare.
+const SUMS: usize = 12;
+
+/// Multiplies and accumulates in registers alone, `turns` times; gives the number of products.
+///
+/// # Safety
+/// Needs the instruction set of `D`.
+#[inline(always)]
+pub(super) unsafe fn in_registers<D: Dot>(turns: u32) -> u64 {
+    let bytes = std::hint::black_box([3u8; 64]);
+    let starts: [i32; SUMS * 16] = std::hint::black_box(std::array::from_fn(|at| at as i32));
+    let mut out = [0f32; SUMS * 64];
+    // SAFETY: no register is wider than 16 sums or 64 bytes; blocks of eight floats lie next to each
+    // other in `out`.
+    unsafe {
+        let (seen, weight) = (D::quad(bytes.as_ptr()), D::weight(bytes.as_ptr().cast()));
+        let mut sums: [D; SUMS] = std::array::from_fn(|at| D::start(starts[at * 16..].as_ptr()));
+        for _ in 0..turns {
+            for sum in &mut sums {
+                *sum = sum.add(seen, weight);
+            }
+        }
+        let scale = [1f32; 16];
+        for (sum, out) in sums.iter().zip(out.as_chunks_mut::<64>().0) {
+            sum.store_floats(scale.as_ptr(), out.as_mut_ptr(), BLOCK);
+        }
+    }
+    std::hint::black_box(out);
+    u64::from(turns) * (SUMS * D::LANES * 4) as u64
 }
 
 /// A kernel for a line, in strides of the given widths, the widest first; the last must be 1.
@@ -202,6 +286,25 @@ macro_rules! line_of {
 pub(super) use line_of;
 
 pub(super) type LineKernel = unsafe fn(&Line<'_>);
+
+/// Multiplies and accumulates with the best instruction of `level` in registers alone, `turns` times;
+/// gives the number of products.
+pub fn multiply_in_registers(level: Level, turns: u32) -> u64 {
+    // SAFETY (all): `level` is only made for processors that have the instructions.
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512Vnni => unsafe { super::x86::avx512_vnni_in_registers(turns) },
+        #[cfg(target_arch = "x86_64")]
+        Level::AvxVnni => unsafe { super::x86::avx_vnni_in_registers(turns) },
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { super::x86::avx2_in_registers(turns) },
+        #[cfg(target_arch = "aarch64")]
+        Level::DotProduct => unsafe { super::neon::dot_product_in_registers(turns) },
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => unsafe { super::neon::plain_in_registers(turns) },
+        Level::Scalar => scalar::multiply_in_registers(turns),
+    }
+}
 
 /// Convolves ringed planes of `sides`; each input has the blocks that `packed.shape` names, all with
 /// the same scale and zero point, and its ring holds the zero point. The output's ring is not touched.

@@ -16,7 +16,7 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use conv::{Output, convolve};
+pub use conv::{Output, convolve, multiply_in_registers};
 pub use pack::{Level, Packed, Requantize, Shape};
 pub use resample::{Taps, max_pool, upsample};
 

@@ -3,7 +3,7 @@
 //! Both multiply signed by signed, so activations are taken as `value - 128`; `Packed` adds the
 //! difference to the bias.
 
-use super::conv::{Dot, Line, LineKernel, line_of, pixels};
+use super::conv::{Dot, Line, LineKernel, in_registers, line_of, pixels};
 use super::pack::Requantize;
 use std::arch::aarch64::*;
 use std::arch::asm;
@@ -161,4 +161,23 @@ pub(super) fn dot_product(blocks: usize) -> LineKernel {
 
 pub(super) fn plain(blocks: usize) -> LineKernel {
     if blocks == 1 { plain_one } else { plain_two }
+}
+
+/// The most this core can do with `sdot`.
+///
+/// # Safety
+/// Needs dotprod.
+#[target_feature(enable = "neon,dotprod")]
+pub(super) unsafe fn dot_product_in_registers(turns: u32) -> u64 {
+    // SAFETY: as promised.
+    unsafe { in_registers::<DotProduct>(turns) }
+}
+
+/// The most this core can do with products in 16 bits.
+///
+/// # Safety
+/// Every aarch64 has neon.
+pub(super) unsafe fn plain_in_registers(turns: u32) -> u64 {
+    // SAFETY: as promised.
+    unsafe { in_registers::<Plain>(turns) }
 }

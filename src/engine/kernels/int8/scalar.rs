@@ -75,3 +75,18 @@ fn sum(
     }
     sum
 }
+
+/// Multiplies and accumulates in plain Rust, `turns` times; gives the number of products.
+pub fn multiply_in_registers(turns: u32) -> u64 {
+    let [activation, weight] = std::hint::black_box([3u8, 5u8]);
+    let mut sums = std::hint::black_box([0i32; 8]);
+    for _ in 0..turns {
+        for sum in &mut sums {
+            *sum = sum
+                .wrapping_mul(3)
+                .wrapping_add(i32::from(activation) * i32::from(weight as i8));
+        }
+    }
+    std::hint::black_box(sums);
+    u64::from(turns) * 8
+}

@@ -1,6 +1,6 @@
 //! x86-64: VNNI on 512 and 256 bits, and AVX2.
 
-use super::conv::{Dot, DotPairs, Line, LineKernel, line_of, paired_pixels, pixels};
+use super::conv::{Dot, DotPairs, Line, LineKernel, in_registers, line_of, paired_pixels, pixels};
 use super::pack::Requantize;
 use std::arch::x86_64::*;
 
@@ -23,6 +23,36 @@ unsafe fn sixteen_bytes(sums: __m512i, scale: *const f32, to: Requantize) -> __m
         );
         let cut = _mm512_max_epi32(rounded, _mm512_set1_epi32(i32::from(to.least)));
         _mm512_cvtusepi32_epi8(cut)
+    }
+}
+
+/// # Safety
+/// Needs avx512f.
+#[inline(always)]
+unsafe fn scaled(sums: __m512i, scale: __m512) -> __m512i {
+    // SAFETY: as promised.
+    unsafe { _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), scale)) }
+}
+
+/// Four registers of scaled sums as bytes: in each 128-bit lane four bytes of each register.
+///
+/// Saturating to 16 bits before the zero point is added changes nothing: whatever it cuts ends at 0
+/// or 255 all the same.
+///
+/// # Safety
+/// Needs avx512f, avx512bw.
+#[inline(always)]
+unsafe fn sixty_four_bytes(sums: [__m512i; 4], scale: __m512, to: Requantize) -> __m512i {
+    // SAFETY: as promised.
+    unsafe {
+        let [a, b, c, d] = sums;
+        let zero_point = _mm512_set1_epi16(i16::from(to.zero_point));
+        let low = _mm512_packs_epi32(scaled(a, scale), scaled(b, scale));
+        let high = _mm512_packs_epi32(scaled(c, scale), scaled(d, scale));
+        let low = _mm512_adds_epi16(low, zero_point);
+        let high = _mm512_adds_epi16(high, zero_point);
+        let bytes = _mm512_packus_epi16(low, high);
+        _mm512_max_epu8(bytes, _mm512_set1_epi8(to.least as i8))
     }
 }
 
@@ -59,6 +89,27 @@ impl Dot for Zmm {
         }
     }
     #[inline(always)]
+    unsafe fn store_four(
+        sums: [Self; 4],
+        scale: *const f32,
+        to: Requantize,
+        out: *mut u8,
+        block_stride: usize,
+    ) {
+        unsafe {
+            let sums = [sums[0].0, sums[1].0, sums[2].0, sums[3].0];
+            let bytes = sixty_four_bytes(sums, _mm512_loadu_ps(scale), to);
+            // Lane by lane the four pixels' next four channels; wanted are a pixel's first eight.
+            let order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
+            let blocks = _mm512_permutexvar_epi32(order, bytes);
+            _mm256_storeu_si256(out.cast(), _mm512_castsi512_si256(blocks));
+            _mm256_storeu_si256(
+                out.add(block_stride).cast(),
+                _mm512_extracti64x4_epi64::<1>(blocks),
+            );
+        }
+    }
+    #[inline(always)]
     unsafe fn store_floats(self, scale: *const f32, out: *mut f32, block_stride: usize) {
         unsafe {
             let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(self.0), _mm512_loadu_ps(scale));
@@ -69,11 +120,37 @@ impl Dot for Zmm {
     }
 }
 
+/// Where each 16 bits of eight pixels come from, that lie two channels of all pixels after the other.
+const PIXELS_OF_PAIRS: [u16; 32] = {
+    let mut order = [0; 32];
+    let mut at = 0;
+    while at < 32 {
+        order[at] = (at % 4 * 8 + at / 4) as u16;
+        at += 1;
+    }
+    order
+};
+
 /// Eight sums in two parts each: even lanes hold the lower four input channels' part.
 #[derive(Clone, Copy)]
 struct ZmmPairs(__m512i);
 
 impl ZmmPairs {
+    /// Two pixels' sums: in each 128-bit lane two channels of the one, then of the other.
+    ///
+    /// # Safety
+    /// Needs avx512f.
+    #[inline(always)]
+    unsafe fn two_joined(a: Self, b: Self) -> __m512i {
+        // SAFETY: as promised.
+        unsafe {
+            let (a, b) = (_mm512_castsi512_ps(a.0), _mm512_castsi512_ps(b.0));
+            let even = _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(a, b));
+            let odd = _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(a, b));
+            _mm512_add_epi32(even, odd)
+        }
+    }
+
     /// # Safety
     /// Needs avx512f.
     #[inline(always)]
@@ -110,6 +187,24 @@ impl DotPairs for ZmmPairs {
     #[inline(always)]
     unsafe fn store(self, scale: *const f32, to: Requantize, out: *mut u8) {
         unsafe { eight_bytes(self.joined(), scale, to, out) }
+    }
+    #[inline(always)]
+    unsafe fn store_eight(sums: [Self; 8], scale: *const f32, to: Requantize, out: *mut u8) {
+        unsafe {
+            let twos = [
+                Self::two_joined(sums[0], sums[1]),
+                Self::two_joined(sums[2], sums[3]),
+                Self::two_joined(sums[4], sums[5]),
+                Self::two_joined(sums[6], sums[7]),
+            ];
+            let like_lanes = _mm512_setr_epi32(0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7);
+            let scale = _mm512_castps256_ps512(_mm256_loadu_ps(scale));
+            let scale = _mm512_permutexvar_ps(like_lanes, scale);
+            let bytes = sixty_four_bytes(twos, scale, to);
+            // Lane by lane two channels of eight pixels; wanted are a pixel's eight channels.
+            let order = _mm512_loadu_si512(PIXELS_OF_PAIRS.as_ptr().cast());
+            _mm512_storeu_si512(out.cast(), _mm512_permutexvar_epi16(order, bytes));
+        }
     }
     #[inline(always)]
     unsafe fn store_floats(self, scale: *const f32, out: *mut f32) {
@@ -267,9 +362,9 @@ unsafe fn zmm_pairs(line: &Line<'_>) {
     let mut x = 0;
     // SAFETY: every stride ends at or before the line's width.
     unsafe {
-        while x + 12 <= line.width {
-            paired_pixels::<ZmmPairs, 12>(line, x);
-            x += 12;
+        while x + 8 <= line.width {
+            paired_pixels::<ZmmPairs, 8>(line, x);
+            x += 8;
         }
         while x + 4 <= line.width {
             paired_pixels::<ZmmPairs, 4>(line, x);
@@ -299,3 +394,33 @@ level!(
 );
 level!(avx_vnni, "avx2,avxvnni", vnni_one, vnni_two, vnni_four);
 level!(avx2, "avx2", ymm_one, ymm_two, ymm_four);
+
+/// The most this core can do on 512 bits.
+///
+/// # Safety
+/// Needs the instructions named.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512vnni")]
+pub(super) unsafe fn avx512_vnni_in_registers(turns: u32) -> u64 {
+    // SAFETY: as promised.
+    unsafe { in_registers::<Zmm>(turns) }
+}
+
+/// As above, on 256 bits.
+///
+/// # Safety
+/// Needs the instructions named.
+#[target_feature(enable = "avx2,avxvnni")]
+pub(super) unsafe fn avx_vnni_in_registers(turns: u32) -> u64 {
+    // SAFETY: as promised.
+    unsafe { in_registers::<YmmVnni>(turns) }
+}
+
+/// As above, with products in 16 bits.
+///
+/// # Safety
+/// Needs the instructions named.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn avx2_in_registers(turns: u32) -> u64 {
+    // SAFETY: as promised.
+    unsafe { in_registers::<Ymm>(turns) }
+}
