@@ -41,6 +41,8 @@ pub struct Load {
     pub first_verdict_ms: f64,
     /// Most memory this process had in use by then, where the system tells.
     pub peak_memory_kib: Option<u64>,
+    /// What each worker's activations take; absent where tract takes memory as it goes.
+    pub worker_kib: Option<u64>,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -52,7 +54,8 @@ pub struct Tile {
     pub cpu_median_ms: Option<f64>,
     pub cpu_min_ms: Option<f64>,
     pub gmacs_per_s: f64,
-    /// Of the peak of the instruction that the model's convolutions use, by least times.
+    /// Of the peak of the instruction that the model's convolutions use, by the least time of the
+    /// processor.
     pub share_of_peak: f64,
 }
 
@@ -81,10 +84,12 @@ impl Measured {
         let own = bundle.metadata().tile;
         let mut prediction = Prediction::default();
         bundle.inspector().inspect(&picture(own), &mut prediction)?;
+        let worker = bundle.plan().workspace_bytes();
         let load = Load {
             ready_ms: ms(ready),
             first_verdict_ms: ms(start.elapsed()),
             peak_memory_kib: peak_memory_kib(),
+            worker_kib: worker.map(|bytes| bytes as u64 / 1024),
         };
         let size = args.tile.unwrap_or(own);
         let plan = match size == own {
@@ -171,7 +176,9 @@ impl Timed {
         let (median, least) = median_and_least(&self.wall);
         let cpu: Option<Vec<Duration>> = self.cpu.iter().copied().collect();
         let cpu = cpu.map(|cpu| median_and_least(&cpu));
-        let rate = macs as f64 / least.as_secs_f64();
+        // On a busy machine the wall's clock counts other programs' work too.
+        let undisturbed = cpu.map_or(least, |cpu| cpu.1);
+        let rate = macs as f64 / undisturbed.as_secs_f64();
         Tile {
             tiles: self.wall.len() as u32,
             median_ms: ms(median),
@@ -183,18 +190,18 @@ impl Timed {
         }
     }
 
-    fn layers(&self, nodes: Vec<PlanNode>, peak: f64) -> Vec<Layer> {
-        let layer = |(node, samples): (PlanNode, &Vec<Duration>)| {
+    fn layers(&self, nodes: &[PlanNode], peak: f64) -> Vec<Layer> {
+        let layer = |(node, samples): (&PlanNode, &Vec<Duration>)| {
             let (median, least) = median_and_least(samples);
             let share = node.macs as f64 / least.as_secs_f64() / peak;
             Layer {
                 median_us: 1e3 * ms(median),
                 min_us: 1e3 * ms(least),
                 share_of_peak: (node.macs > 0).then_some(share),
-                node,
+                node: node.clone(),
             }
         };
-        nodes.into_iter().zip(&self.by_node).map(layer).collect()
+        nodes.iter().zip(&self.by_node).map(layer).collect()
     }
 }
 

@@ -16,6 +16,10 @@ pub fn report(measured: &Measured) -> String {
         Some(kib) => format!("; {:.1} MB at most until then", kib as f64 / 1024.0),
         None => String::new(),
     };
+    let worker = match load.worker_kib {
+        Some(kib) => format!(", {:.1} MB for each worker", kib as f64 / 1024.0),
+        None => String::new(),
+    };
     let cpu = match (tile.cpu_median_ms, tile.cpu_min_ms) {
         (Some(median), Some(least)) => format!("; CPU {median:.2}, {least:.2}"),
         _ => String::new(),
@@ -37,7 +41,7 @@ pub fn report(measured: &Measured) -> String {
         (
             "load",
             format!(
-                "{:.0} ms, first verdict after {:.0} ms{memory}",
+                "{:.0} ms, first verdict after {:.0} ms{memory}{worker}",
                 load.ready_ms, load.first_verdict_ms
             ),
         ),

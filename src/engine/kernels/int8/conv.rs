@@ -1,12 +1,14 @@
 //! 3x3 convolution, stride 1, zero padding 1, over one or more inputs.
 
-use super::pack::{Level, Packed, Requantize};
+use super::pack::{Form, Level, Packed, Requantize};
 use super::{BLOCK, Sides, scalar};
+use std::ops::Range;
 
-/// Where sums go, in planes with a ring.
+/// Where sums go.
 pub enum Output<'a> {
+    /// Ringed planes.
     Bytes(&'a mut [u8], Requantize),
-    /// Not quantized: sum times scale.
+    /// Not quantized, sum times scale: one plane for each real channel, without a ring.
     Floats(&'a mut [f32]),
 }
 
@@ -69,7 +71,8 @@ pub(super) trait DotPairs: Copy {
 #[derive(Clone, Copy)]
 pub(super) struct Source {
     pub first: *const u8,
-    pub blocks: usize,
+    /// Real channels.
+    pub channels: usize,
 }
 
 /// One line of one group.
@@ -78,6 +81,8 @@ pub(super) struct Line<'a> {
     pub line_stride: usize,
     pub block_stride: usize,
     pub width: usize,
+    /// Output channels of the group in the order of the weights.
+    pub lanes: usize,
     pub weights: *const i8,
     pub bias: *const i32,
     pub scale: *const f32,
@@ -88,7 +93,39 @@ pub(super) struct Line<'a> {
 #[derive(Clone, Copy)]
 pub(super) enum Target {
     Bytes(*mut u8, Requantize),
-    Floats(*mut f32),
+    Floats(Floats),
+}
+
+/// A line of so many planes of floats.
+#[derive(Clone, Copy)]
+pub(super) struct Floats {
+    pub first: *mut f32,
+    pub plane: usize,
+    pub channels: usize,
+}
+
+impl Floats {
+    /// Those of `channels` that exist, of the pixels from column `x` on. Never inlined: its addresses
+    /// would take the registers of the loops around it.
+    ///
+    /// # Safety
+    /// The columns lie within the line.
+    #[cold]
+    #[inline(never)]
+    unsafe fn put<const W: usize>(self, x: usize, channels: Range<usize>, pixels: &[[f32; W]]) {
+        let first_channel = channels.start;
+        let left = channels
+            .end
+            .min(self.channels)
+            .saturating_sub(first_channel);
+        for (p, values) in pixels.iter().enumerate() {
+            for (channel, value) in values.iter().enumerate().take(left) {
+                let at = (first_channel + channel) * self.plane + x + p;
+                // SAFETY: as promised.
+                unsafe { *self.first.add(at) = *value };
+            }
+        }
+    }
 }
 
 /// Code once for each number: a loop that the compiler leaves a loop would push the sums out of the
@@ -104,12 +141,57 @@ macro_rules! unrolled {
     };
 }
 
-/// `P` pixels from column `x` on, `K` registers of output channels.
+/// Adds what the first `Q` quads of one input block give; returns where the next weights are.
 ///
 /// # Safety
-/// `x + P <= line.width`, and `line` describes valid memory.
+/// As [`pixels`]; `above` is the first of three lines of `P + 2` pixels.
 #[inline(always)]
-pub(super) unsafe fn pixels<D: Dot, const P: usize, const K: usize>(line: &Line<'_>, x: usize) {
+unsafe fn taps<D: Dot, const P: usize, const K: usize, const Q: usize>(
+    line: &Line<'_>,
+    sums: &mut [[D; K]; P],
+    above: *const u8,
+    mut next: *const i8,
+) -> *const i8 {
+    // SAFETY: the caller promises the ranges.
+    unsafe {
+        for tap_line in 0..3 {
+            let above = above.add(tap_line * line.line_stride);
+            for quad in 0..Q {
+                let mut weights = [[D::weight(next); K]; 3];
+                for (column, weights) in weights.iter_mut().enumerate() {
+                    for (k, weight) in weights.iter_mut().enumerate() {
+                        *weight = D::weight(next.add((column * K + k) * D::LANES * 4));
+                    }
+                }
+                next = next.add(3 * K * D::LANES * 4);
+                // A pixel serves the three outputs around it.
+                for p in 0..P + 2 {
+                    let seen = D::quad(above.add(p * BLOCK + quad * 4));
+                    for (column, weights) in weights.iter().enumerate() {
+                        if p >= column && p - column < P {
+                            for k in 0..K {
+                                let sum = &mut sums[p - column][k];
+                                *sum = sum.add(seen, weights[k]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        next
+    }
+}
+
+/// `P` pixels from column `x` on, `K` registers of output channels; `HALF` where an input ends in half
+/// a block.
+///
+/// # Safety
+/// `HALF` is right, `x + P <= line.width`, and `line` describes valid memory.
+#[inline(always)]
+pub(super) unsafe fn pixels<D: Dot, const P: usize, const K: usize, const HALF: bool>(
+    line: &Line<'_>,
+    x: usize,
+) {
     // SAFETY: the caller promises the ranges.
     unsafe {
         let mut sums = [[D::start(line.bias); K]; P];
@@ -121,33 +203,15 @@ pub(super) unsafe fn pixels<D: Dot, const P: usize, const K: usize>(line: &Line<
         }
         let mut next = line.weights;
         for source in line.sources {
-            for block in 0..source.blocks {
-                for tap_line in 0..3 {
-                    let above = source
-                        .first
-                        .add(block * line.block_stride + tap_line * line.line_stride + x * BLOCK);
-                    for half in 0..2 {
-                        let mut weights = [[D::weight(next); K]; 3];
-                        for (column, weights) in weights.iter_mut().enumerate() {
-                            for (k, weight) in weights.iter_mut().enumerate() {
-                                *weight = D::weight(next.add((column * K + k) * D::LANES * 4));
-                            }
-                        }
-                        next = next.add(3 * K * D::LANES * 4);
-                        // A pixel serves the three outputs around it.
-                        for p in 0..P + 2 {
-                            let seen = D::quad(above.add(p * BLOCK + half * 4));
-                            for (column, weights) in weights.iter().enumerate() {
-                                if p >= column && p - column < P {
-                                    for k in 0..K {
-                                        let sum = &mut sums[p - column][k];
-                                        *sum = sum.add(seen, weights[k]);
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
+            let first = source.first.add(x * BLOCK);
+            let whole = source.channels.div_ceil(BLOCK / 2) / 2;
+            for block in 0..whole {
+                let block = first.add(block * line.block_stride);
+                next = taps::<D, P, K, 2>(line, &mut sums, block, next);
+            }
+            if HALF && whole * BLOCK < source.channels {
+                let block = first.add(whole * line.block_stride);
+                next = taps::<D, P, K, 1>(line, &mut sums, block, next);
             }
         }
         for k in 0..K {
@@ -167,9 +231,11 @@ pub(super) unsafe fn pixels<D: Dot, const P: usize, const K: usize>(line: &Line<
                     }
                 }
                 Target::Floats(out) => {
-                    for (p, sums) in sums.iter().enumerate() {
-                        sums[k].store_floats(scale, out.add(at + p * BLOCK), line.block_stride);
+                    let mut values = [[0f32; 16]; P];
+                    for (sums, values) in sums.iter().zip(&mut values) {
+                        sums[k].store_floats(scale, values.as_mut_ptr(), BLOCK);
                     }
+                    out.put(x, channel..channel + D::LANES, &values);
                 }
             }
         }
@@ -187,7 +253,7 @@ pub(super) unsafe fn paired_pixels<D: DotPairs, const P: usize>(line: &Line<'_>,
         let mut sums = [D::start(line.bias); P];
         let mut next = line.weights;
         for source in line.sources {
-            for block in 0..source.blocks {
+            for block in 0..source.channels.div_ceil(BLOCK) {
                 for tap_line in 0..3 {
                     let above = source
                         .first
@@ -225,9 +291,11 @@ pub(super) unsafe fn paired_pixels<D: DotPairs, const P: usize>(line: &Line<'_>,
                 }
             }
             Target::Floats(out) => {
-                for (p, sum) in sums.iter().enumerate() {
-                    sum.store_floats(line.scale, out.add((x + p) * BLOCK));
+                let mut values = [[0f32; BLOCK]; P];
+                for (sum, values) in sums.iter().zip(&mut values) {
+                    sum.store_floats(line.scale, values.as_mut_ptr());
                 }
+                out.put(x, 0..BLOCK, &values);
             }
         }
     }
@@ -272,14 +340,24 @@ macro_rules! line_of {
         #[inline(always)]
         #[allow(clippy::int_plus_one)] // The last stride is one pixel wide.
         unsafe fn $name(line: &Line<'_>) {
+            let half = |source: &Source| source.channels.div_ceil(BLOCK / 2) % 2 == 1;
             let mut x = 0;
-            $(
-                while x + $pixels <= line.width {
-                    // SAFETY: the stride ends at or before the line's width.
-                    unsafe { pixels::<$dot, $pixels, $registers>(line, x) };
-                    x += $pixels;
-                }
-            )+
+            // SAFETY (both): every stride ends at or before the line's width.
+            if line.sources.iter().any(half) {
+                $(
+                    while x + $pixels <= line.width {
+                        unsafe { pixels::<$dot, $pixels, $registers, true>(line, x) };
+                        x += $pixels;
+                    }
+                )+
+            } else {
+                $(
+                    while x + $pixels <= line.width {
+                        unsafe { pixels::<$dot, $pixels, $registers, false>(line, x) };
+                        x += $pixels;
+                    }
+                )+
+            }
         }
     };
 }
@@ -307,7 +385,7 @@ pub fn multiply_in_registers(level: Level, turns: u32) -> u64 {
 }
 
 /// Convolves ringed planes of `sides`; each input has the blocks that `packed.shape` names, all with
-/// the same scale and zero point, and its ring holds the zero point. The output's ring is not touched.
+/// the same scale and zero point, and its ring holds the zero point. An output's ring is not touched.
 ///
 /// # Panics
 /// If a slice is not as long as `packed.shape` and `sides` ask for.
@@ -316,12 +394,14 @@ pub fn convolve(packed: &Packed, sides: Sides, inputs: &[&[u8]], output: &mut Ou
     for (input, blocks) in inputs.iter().zip(packed.shape.input_blocks()) {
         assert_eq!(input.len(), blocks * sides.plane());
     }
-    let length = packed.shape.output_blocks() * sides.plane();
+    let area = sides.height * sides.width;
     match output {
-        Output::Bytes(bytes, _) => assert_eq!(bytes.len(), length),
-        Output::Floats(floats) => assert_eq!(floats.len(), length),
+        Output::Bytes(bytes, _) => {
+            assert_eq!(bytes.len(), packed.shape.output_blocks() * sides.plane());
+        }
+        Output::Floats(floats) => assert_eq!(floats.len(), packed.shape.outputs * area),
     }
-    let kernel: fn(usize) -> LineKernel = match packed.level {
+    let kernel: fn(Form, usize) -> LineKernel = match packed.level {
         #[cfg(target_arch = "x86_64")]
         Level::Avx512Vnni => super::x86::avx512_vnni,
         #[cfg(target_arch = "x86_64")]
@@ -334,38 +414,48 @@ pub fn convolve(packed: &Packed, sides: Sides, inputs: &[&[u8]], output: &mut Ou
         Level::Neon => super::neon::plain,
         Level::Scalar => return scalar::convolve(packed, sides, inputs, output),
     };
-    let per_output = packed.shape.all_input_blocks() * BLOCK * 9;
     let mut sources = [Source {
         first: std::ptr::null(),
-        blocks: 0,
+        channels: 0,
     }; 4];
     assert!(inputs.len() <= sources.len());
-    for (first_block, size) in packed.groups() {
-        let first = first_block * BLOCK;
+    for group in &packed.groups {
+        let first = group.first_block * BLOCK;
+        let lanes = match group.form {
+            Form::Quads | Form::Pairs => group.blocks * BLOCK,
+            Form::Pixels => packed.shape.outputs,
+        };
         for y in 0..sides.height {
-            let blocks = packed.shape.input_blocks();
-            for ((source, input), blocks) in sources.iter_mut().zip(inputs).zip(blocks) {
+            let channels = &packed.shape.inputs;
+            for ((source, input), &channels) in sources.iter_mut().zip(inputs).zip(channels) {
                 source.first = input[y * sides.line_stride()..].as_ptr();
-                source.blocks = blocks;
+                source.channels = channels;
             }
-            let at = first_block * sides.plane() + sides.line(y).start;
             let line = Line {
                 sources: &sources[..inputs.len()],
                 line_stride: sides.line_stride(),
                 block_stride: sides.plane(),
                 width: sides.width,
-                weights: packed.weights[first * per_output..].as_ptr(),
+                lanes,
+                weights: packed.weights[group.weights..].as_ptr(),
                 bias: packed.bias[first..].as_ptr(),
                 scale: packed.scale[first..].as_ptr(),
                 out: match output {
-                    Output::Bytes(bytes, to) => Target::Bytes(bytes[at..].as_mut_ptr(), *to),
-                    Output::Floats(floats) => Target::Floats(floats[at..].as_mut_ptr()),
+                    Output::Bytes(bytes, to) => {
+                        let at = group.first_block * sides.plane() + sides.line(y).start;
+                        Target::Bytes(bytes[at..].as_mut_ptr(), *to)
+                    }
+                    Output::Floats(floats) => Target::Floats(Floats {
+                        first: floats[first * area + y * sides.width..].as_mut_ptr(),
+                        plane: area,
+                        channels: packed.shape.outputs - first,
+                    }),
                 },
             };
             // SAFETY: the asserts hold all blocks, lines and columns that a line of a group touches:
             // input lines y..y+3 of every ringed plane, output line y inside the ring; weights,
             // biases and scales are as long as `Packed::new` made them; the level was detected.
-            unsafe { kernel(size)(&line) };
+            unsafe { kernel(group.form, group.blocks)(&line) };
         }
     }
 }

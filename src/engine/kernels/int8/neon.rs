@@ -3,8 +3,9 @@
 //! Both multiply signed by signed, so activations are taken as `value - 128`; `Packed` adds the
 //! difference to the bias.
 
-use super::conv::{Dot, Line, LineKernel, in_registers, line_of, pixels};
-use super::pack::Requantize;
+use super::BLOCK;
+use super::conv::{Dot, Line, LineKernel, Source, in_registers, line_of, pixels};
+use super::pack::{Form, Requantize};
 use std::arch::aarch64::*;
 use std::arch::asm;
 
@@ -146,7 +147,7 @@ line_of!(dot_two, DotProduct, 4, [4, 1]);
 line_of!(plain_one, Plain, 2, [4, 1]);
 line_of!(plain_two, Plain, 4, [2, 1]);
 
-pub(super) fn dot_product(blocks: usize) -> LineKernel {
+pub(super) fn dot_product(_: Form, blocks: usize) -> LineKernel {
     // SAFETY (both): passed on to the caller of the kernel.
     #[target_feature(enable = "neon,dotprod")]
     unsafe fn one(line: &Line<'_>) {
@@ -159,7 +160,7 @@ pub(super) fn dot_product(blocks: usize) -> LineKernel {
     if blocks == 1 { one } else { two }
 }
 
-pub(super) fn plain(blocks: usize) -> LineKernel {
+pub(super) fn plain(_: Form, blocks: usize) -> LineKernel {
     if blocks == 1 { plain_one } else { plain_two }
 }
 

@@ -6,28 +6,30 @@ use crate::multiversion;
 
 /// Share of the second tap in 128ths: exact for half-pixel upsampling (1/4 and 3/4), within 1/256 of
 /// the true share where corners are aligned.
-const UNIT: u16 = 128;
+pub(super) const UNIT: u16 = 128;
 
 /// The two source pixels of every output pixel along one axis and the share of the second.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taps {
-    low: Vec<u32>,
-    high: Vec<u32>,
-    share: Vec<u16>,
+    pub(super) low: Vec<u32>,
+    pub(super) share: Vec<u16>,
+    /// Shares of both in 16 bits each, the first's in the lower.
+    pub(super) shares: Vec<i32>,
 }
 
 impl Taps {
     /// Taps that double `length` pixels.
     pub fn new(length: usize, upsampling: Upsampling) -> Self {
         let float = super::super::float::Taps::new(length, upsampling);
+        let share = float.share.iter();
+        let share: Vec<u16> = share
+            .map(|share| (share * f32::from(UNIT)).round_ties_even() as u16)
+            .collect();
+        let both = |&share: &u16| i32::from(UNIT - share) | i32::from(share) << 16;
         Taps {
-            share: float
-                .share
-                .iter()
-                .map(|share| (share * f32::from(UNIT)).round_ties_even() as u16)
-                .collect(),
             low: float.low,
-            high: float.high,
+            shares: share.iter().map(both).collect(),
+            share,
         }
     }
 }
@@ -80,41 +82,66 @@ multiversion! {
     }
 }
 
-multiversion! {
-    /// [`upsample`] on a chosen level.
-    pub fn upsample_at(
-        sides: Sides,
-        vertical: &Taps,
-        horizontal: &Taps,
-        input: &[u8],
-        output: &mut [u8],
-        line: &mut Vec<u16>,
-    ) {
-        let twice = Sides { height: 2 * sides.height, width: 2 * sides.width };
-        line.resize(sides.width * BLOCK, 0);
-        for (input, output) in
-            input.chunks_exact(sides.plane()).zip(output.chunks_exact_mut(twice.plane()))
-        {
-            for y in 0..twice.height {
-                let share = vertical.share[y];
-                let low = &input[sides.line(vertical.low[y] as usize)];
-                let high = &input[sides.line(vertical.high[y] as usize)];
-                // At most 255 * 128: fits 16 bits.
-                for ((to, &low), &high) in line.iter_mut().zip(low).zip(high) {
-                    *to = u16::from(low) * (UNIT - share) + u16::from(high) * share;
-                }
-                let to = output[twice.line(y)].chunks_exact_mut(BLOCK);
-                for (x, to) in to.enumerate() {
-                    let share = u32::from(horizontal.share[x]);
-                    let low = &line[horizontal.low[x] as usize * BLOCK..][..BLOCK];
-                    let high = &line[horizontal.high[x] as usize * BLOCK..][..BLOCK];
-                    for lane in 0..BLOCK {
-                        let sum = u32::from(low[lane]) * (u32::from(UNIT) - share)
-                            + u32::from(high[lane]) * share;
-                        to[lane] = ((sum + (1 << 13)) >> 14) as u8;
-                    }
-                }
+/// [`upsample`] on a chosen level.
+#[allow(clippy::too_many_arguments)]
+pub fn upsample_at(
+    level: Level,
+    sides: Sides,
+    vertical: &Taps,
+    horizontal: &Taps,
+    input: &[u8],
+    output: &mut [u8],
+    line: &mut Vec<u16>,
+) {
+    let twice = Sides {
+        height: 2 * sides.height,
+        width: 2 * sides.width,
+    };
+    // One pixel more than a line: the last one's neighbour is itself.
+    line.resize((sides.width + 1) * BLOCK, 0);
+    let planes = input.chunks_exact(sides.plane());
+    for (input, output) in planes.zip(output.chunks_exact_mut(twice.plane())) {
+        for y in 0..twice.height {
+            let low = vertical.low[y] as usize;
+            let high = (low + 1).min(sides.height - 1);
+            let (low, high) = (&input[sides.line(low)], &input[sides.line(high)]);
+            between_lines(level, low, high, vertical.share[y], line);
+            let to = &mut output[twice.line(y)];
+            match level {
+                // SAFETY: the level was detected, and `line` has a pixel behind every one that
+                // a tap names.
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512 | Level::Avx2 => unsafe {
+                    super::x86::between_columns(line, horizontal, to);
+                },
+                Level::Portable => between_columns(line, horizontal, 0, to),
             }
+        }
+    }
+}
+
+multiversion! {
+    /// A line between `low` and `high`, `share` of the latter, times 128: at most 255 * 128. The last
+    /// pixel is repeated.
+    pub fn between_lines(low: &[u8], high: &[u8], share: u16, to: &mut [u16]) {
+        for ((to, &low), &high) in to.iter_mut().zip(low).zip(high) {
+            *to = u16::from(low) * (UNIT - share) + u16::from(high) * share;
+        }
+        let end = to.len() - BLOCK;
+        to.copy_within(end - BLOCK..end, end);
+    }
+}
+
+/// Pixels from `first` on between columns of `line`, which is 128 times too great.
+pub(super) fn between_columns(line: &[u16], horizontal: &Taps, first: usize, to: &mut [u8]) {
+    let pixels = to.as_chunks_mut::<BLOCK>().0.iter_mut().enumerate();
+    for (x, to) in pixels.skip(first) {
+        let share = u32::from(horizontal.share[x]);
+        let seen = &line[horizontal.low[x] as usize * BLOCK..][..2 * BLOCK];
+        for (lane, to) in to.iter_mut().enumerate() {
+            let sum = u32::from(seen[lane]) * (u32::from(UNIT) - share)
+                + u32::from(seen[BLOCK + lane]) * share;
+            *to = ((sum + (1 << 13)) >> 14) as u8;
         }
     }
 }

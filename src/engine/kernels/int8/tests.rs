@@ -74,7 +74,7 @@ impl Case {
 
     fn floats(&self, level: Level) -> Vec<f32> {
         let inputs: Vec<&[u8]> = self.inputs.iter().map(Vec::as_slice).collect();
-        let mut output = vec![-1.0; self.shape.output_blocks() * self.sides.plane()];
+        let mut output = vec![-1.0; self.shape.outputs * self.sides.height * self.sides.width];
         convolve(
             &self.packed(level),
             self.sides,
@@ -128,7 +128,8 @@ proptest! {
                     let at = output / BLOCK * sides.plane() + sides.line(line).start
                         + column * BLOCK + output % BLOCK;
                     let scaled = sum as f32 * case.scale[output];
-                    prop_assert_eq!(twin.1[at], scaled);
+                    let plane = output * height * width;
+                    prop_assert_eq!(twin.1[plane + line * width + column], scaled);
                     let wanted = (scaled.round_ties_even() as i64 + i64::from(output_zero))
                         .clamp(i64::from(to.least), 255);
                     prop_assert_eq!(i64::from(twin.0[at]), wanted);

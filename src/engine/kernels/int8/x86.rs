@@ -1,7 +1,11 @@
 //! x86-64: VNNI on 512 and 256 bits, and AVX2.
 
-use super::conv::{Dot, DotPairs, Line, LineKernel, in_registers, line_of, paired_pixels, pixels};
-use super::pack::Requantize;
+use super::BLOCK;
+use super::conv::{
+    Dot, DotPairs, Line, LineKernel, Source, Target, in_registers, line_of, paired_pixels, pixels,
+};
+use super::pack::{Form, NARROW, Requantize};
+use super::resample::{self, Taps};
 use std::arch::x86_64::*;
 
 /// Sixteen sums.
@@ -212,19 +216,31 @@ impl DotPairs for ZmmPairs {
     }
 }
 
+/// Eight sums as numbers from `to.least` to 255.
+///
+/// # Safety
+/// Needs avx2.
+#[inline(always)]
+unsafe fn cut_levels(sums: __m256i, scale: __m256, to: Requantize) -> __m256i {
+    // SAFETY: as promised.
+    unsafe {
+        let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
+        let rounded = _mm256_add_epi32(
+            _mm256_cvtps_epi32(scaled),
+            _mm256_set1_epi32(i32::from(to.zero_point)),
+        );
+        let cut = _mm256_max_epi32(rounded, _mm256_set1_epi32(i32::from(to.least)));
+        _mm256_min_epi32(cut, _mm256_set1_epi32(255))
+    }
+}
+
 /// # Safety
 /// Needs avx2; eight floats at `scale`, eight bytes at `out`.
 #[inline(always)]
 unsafe fn eight_bytes(sums: __m256i, scale: *const f32, to: Requantize, out: *mut u8) {
     // SAFETY: as promised.
     unsafe {
-        let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(scale));
-        let rounded = _mm256_add_epi32(
-            _mm256_cvtps_epi32(scaled),
-            _mm256_set1_epi32(i32::from(to.zero_point)),
-        );
-        let cut = _mm256_max_epi32(rounded, _mm256_set1_epi32(i32::from(to.least)));
-        let cut = _mm256_min_epi32(cut, _mm256_set1_epi32(255));
+        let cut = cut_levels(sums, _mm256_loadu_ps(scale), to);
         let low = _mm256_castsi256_si128(cut);
         let words = _mm_packus_epi32(low, _mm256_extracti128_si256::<1>(cut));
         _mm_storel_epi64(out.cast(), _mm_packus_epi16(words, words));
@@ -329,11 +345,12 @@ impl Dot for Ymm {
     }
 }
 
-/// Kernels for groups of 1, 2 and 4 blocks; the strides measured best on the processors at hand.
+/// Kernels in quads for groups of 1, 2 and 4 blocks; the strides measured best on the processors at
+/// hand.
 macro_rules! level {
-    ($name:ident, $features:literal, $one:expr, $two:expr, $four:expr) => {
-        pub(super) fn $name(blocks: usize) -> LineKernel {
-            // SAFETY (all three): passed on to the caller of the kernel.
+    ($name:ident, $features:literal, $one:expr, $two:expr, $four:expr $(, $form:ident => $other:expr)*) => {
+        pub(super) fn $name(form: Form, blocks: usize) -> LineKernel {
+            // SAFETY (all): passed on to the caller of the kernel.
             #[target_feature(enable = $features)]
             unsafe fn one(line: &Line<'_>) {
                 unsafe { $one(line) }
@@ -346,13 +363,132 @@ macro_rules! level {
             unsafe fn four(line: &Line<'_>) {
                 unsafe { $four(line) }
             }
-            match blocks {
-                1 => one,
-                2 => two,
+            match (form, blocks) {
+                $((Form::$form, _) => {
+                    #[target_feature(enable = $features)]
+                    unsafe fn other(line: &Line<'_>) {
+                        unsafe { $other(line) }
+                    }
+                    other
+                })*
+                (_, 1) => one,
+                (_, 2) => two,
                 _ => four,
             }
         }
     };
+}
+
+/// Few output channels: `S` times eight pixels of `N` outputs, of which only those that `mask` names
+/// are read and written.
+///
+/// # Safety
+/// Needs avx512f, avx512vl, avx512bw, avx512vnni; the pixels lie within the line, and `line` describes
+/// valid memory.
+#[inline(always)]
+unsafe fn strips<const N: usize, const S: usize>(line: &Line<'_>, x: usize, mask: u8) {
+    const STRIP: usize = 8;
+    // SAFETY: the caller promises the ranges.
+    unsafe {
+        let mut sums = [[_mm512_setzero_si512(); N]; S];
+        for n in 0..N {
+            // The bias is in the even lanes, zero in the odd ones.
+            let start = _mm512_set1_epi64(i64::from(*line.bias.add(n) as u32));
+            for sums in &mut sums {
+                sums[n] = start;
+            }
+        }
+        let mut next: *const i64 = line.weights.cast();
+        for source in line.sources {
+            for block in 0..source.channels.div_ceil(BLOCK) {
+                for tap_line in 0..3 {
+                    let above = source
+                        .first
+                        .add(block * line.block_stride + tap_line * line.line_stride + x * BLOCK);
+                    for column in 0..3 {
+                        let mut weights = [_mm512_setzero_si512(); N];
+                        for (n, weight) in weights.iter_mut().enumerate() {
+                            *weight = _mm512_set1_epi64(next.add(n).read_unaligned());
+                        }
+                        next = next.add(N);
+                        for (s, sums) in sums.iter_mut().enumerate() {
+                            let from = above.add((column + s * STRIP) * BLOCK).cast();
+                            let seen = _mm512_maskz_loadu_epi64(mask, from);
+                            for (sum, weight) in sums.iter_mut().zip(&weights) {
+                                *sum = _mm512_dpbusd_epi32(*sum, seen, *weight);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for (s, sums) in sums.iter().enumerate() {
+            let x = x + s * STRIP;
+            match line.out {
+                Target::Bytes(out, to) => {
+                    let filled = u64::from_ne_bytes([to.zero_point.max(to.least); BLOCK]);
+                    let mut pixels = match N {
+                        BLOCK => _mm512_setzero_si512(),
+                        _ => _mm512_set1_epi64((filled << (8 * N)) as i64),
+                    };
+                    for (n, sum) in sums.iter().enumerate() {
+                        let scale = _mm256_set1_ps(*line.scale.add(n));
+                        let levels = cut_levels(ZmmPairs(*sum).joined(), scale, to);
+                        let place = _mm512_set1_epi64(8 * n as i64);
+                        let levels = _mm512_sllv_epi64(_mm512_cvtepu32_epi64(levels), place);
+                        pixels = _mm512_or_si512(pixels, levels);
+                    }
+                    _mm512_mask_storeu_epi64(out.add(x * BLOCK).cast(), mask, pixels);
+                }
+                Target::Floats(out) => {
+                    for (n, sum) in sums.iter().enumerate() {
+                        let sum = _mm256_cvtepi32_ps(ZmmPairs(*sum).joined());
+                        let scaled = _mm256_mul_ps(sum, _mm256_set1_ps(*line.scale.add(n)));
+                        _mm256_mask_storeu_ps(out.first.add(n * out.plane + x), mask, scaled);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A line of `N` outputs.
+///
+/// # Safety
+/// As [`strips`].
+#[inline(always)]
+unsafe fn strip_line<const N: usize, const S: usize>(line: &Line<'_>) {
+    let mut x = 0;
+    // SAFETY: every stride ends at or before the line's width, the last by its mask.
+    unsafe {
+        while x + 8 * S <= line.width {
+            strips::<N, S>(line, x, 0xff);
+            x += 8 * S;
+        }
+        while x + 8 <= line.width {
+            strips::<N, 1>(line, x, 0xff);
+            x += 8;
+        }
+        if x < line.width {
+            strips::<N, 1>(line, x, (1 << (line.width - x)) - 1);
+        }
+    }
+}
+
+/// # Safety
+/// As [`strips`], for the whole line.
+#[inline(always)]
+unsafe fn zmm_strips(line: &Line<'_>) {
+    const { assert!(NARROW == 4) };
+    // SAFETY: passed on.
+    unsafe {
+        match line.lanes {
+            1 => strip_line::<1, 4>(line),
+            2 => strip_line::<2, 4>(line),
+            3 => strip_line::<3, 4>(line),
+            _ => strip_line::<4, 2>(line),
+        }
+    }
 }
 
 /// # Safety
@@ -390,7 +526,8 @@ level!(
     "avx512f,avx512vl,avx512bw,avx512vnni",
     zmm_pairs,
     zmm_one,
-    zmm_two
+    zmm_two,
+    Pixels => zmm_strips
 );
 level!(avx_vnni, "avx2,avxvnni", vnni_one, vnni_two, vnni_four);
 level!(avx2, "avx2", ymm_one, ymm_two, ymm_four);
@@ -423,4 +560,54 @@ pub(super) unsafe fn avx_vnni_in_registers(turns: u32) -> u64 {
 pub(super) unsafe fn avx2_in_registers(turns: u32) -> u64 {
     // SAFETY: as promised.
     unsafe { in_registers::<Ymm>(turns) }
+}
+
+/// [`resample::between_columns`], four pixels at a time.
+///
+/// # Safety
+/// Needs avx2; `line` has a pixel behind every one that a tap names.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn between_columns(line: &[u16], horizontal: &Taps, to: &mut [u8]) {
+    let low = horizontal.low.as_chunks::<4>().0;
+    let shares = horizontal.shares.as_chunks::<4>().0;
+    let fours = to.as_chunks_mut::<{ 4 * BLOCK }>().0;
+    for ((to, low), shares) in fours.iter_mut().zip(low).zip(shares) {
+        // SAFETY: as promised.
+        unsafe {
+            let a = weighted(line, low[0], &shares[0]);
+            let b = weighted(line, low[1], &shares[1]);
+            let c = weighted(line, low[2], &shares[2]);
+            let d = weighted(line, low[3], &shares[3]);
+            let words = (_mm256_packus_epi32(a, b), _mm256_packus_epi32(c, d));
+            let bytes = _mm256_packus_epi16(words.0, words.1);
+            // Each lane holds half of every pixel.
+            let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+            let bytes = _mm256_permutevar8x32_epi32(bytes, order);
+            _mm256_storeu_si256(to.as_mut_ptr().cast(), bytes);
+        }
+    }
+    let done = to.len() / (4 * BLOCK) * 4;
+    resample::between_columns(line, horizontal, done, to);
+}
+
+/// Eight channels between pixel `low` and the next.
+///
+/// # Safety
+/// Needs avx2; `line` holds both pixels.
+#[inline(always)]
+unsafe fn weighted(line: &[u16], low: u32, shares: &i32) -> __m256i {
+    let first = low as usize * BLOCK;
+    debug_assert!(first + 2 * BLOCK <= line.len());
+    // SAFETY: as promised.
+    unsafe {
+        let both = _mm256_loadu_si256(line.as_ptr().add(first).cast());
+        let halves = _mm256_permute4x64_epi64::<0b11_01_10_00>(both);
+        let alternate = _mm256_setr_epi8(
+            0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15, //
+            0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15,
+        );
+        let pairs = _mm256_shuffle_epi8(halves, alternate);
+        let sums = _mm256_madd_epi16(pairs, _mm256_set1_epi32(*shares));
+        _mm256_srli_epi32::<14>(_mm256_add_epi32(sums, _mm256_set1_epi32(1 << 13)))
+    }
 }
