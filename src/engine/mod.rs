@@ -5,6 +5,7 @@
 //! * **program**: a plan of which every node is ours, as steps over one piece of memory; the usual case;
 //! * **crew**: workers in threads, one tile each.
 
+mod constants;
 mod crew;
 pub mod kernels;
 mod program;

@@ -1,5 +1,6 @@
 //! tract as the reader and optimizer: an ONNX graph in, one plan for all workers out.
 
+use super::constants::multiplied_out;
 use super::program::{Program, Workspace};
 use super::{EngineError, Inspector, Prediction};
 use crate::geometry::TileSize;
@@ -56,7 +57,12 @@ impl Plan {
     /// tract's own words where it cannot read, type or optimize the graph.
     pub fn new(model: &ModelProto, tile: TileSize) -> Result<Self, EngineError> {
         let plan = || {
-            let rewritten = super::transform::rewrite(&decluttered(model)?)?;
+            // Each form of the weights is let go before the next is made.
+            let plain = multiplied_out(model);
+            let typed = decluttered(&plain)?;
+            drop(plain);
+            let rewritten = super::transform::rewrite(&typed)?;
+            drop(typed);
             rewritten.into_optimized()?.into_runnable()
         };
         Self::of(plan, tile).map_err(refusal)

@@ -82,12 +82,12 @@ impl Step for FromBytes {
     }
 }
 
-/// Values of few channels side by side in one block.
+/// Two values of few channels side by side in one block.
 #[derive(Debug)]
 pub struct ByteJoin {
     pub level: Level,
     /// Of each value; eight at most together.
-    pub channels: Vec<usize>,
+    pub channels: [usize; 2],
     pub sides: Sides,
     pub zero_point: u8,
 }
@@ -100,12 +100,9 @@ impl Step for ByteJoin {
         bytes_of(1, self.sides)
     }
     fn compute(&self, inputs: &[&[u8]], output: &mut [u8], _: &mut Scratch) {
-        output.fill(self.zero_point);
-        let mut first = 0;
-        for (input, &channels) in inputs.iter().zip(&self.channels) {
-            join(self.level, input, first, channels, output);
-            first += channels;
-        }
+        let [first, second] = self.channels;
+        let (first, second) = ((inputs[0], first), (inputs[1], second));
+        join(self.level, first, second, self.zero_point, output);
     }
 }
 

@@ -238,21 +238,18 @@ impl Rewriter<'_> {
         let Some(mut joined) = self.bytes_in_parts(node, concat) else {
             return Ok(None);
         };
-        let channels: Vec<usize> = joined.parts.iter().map(|part| part.channels).collect();
-        let all: usize = channels.iter().sum();
-        if channels.len() > 1 && all <= BLOCK {
+        if let [first, second] = joined.parts[..]
+            && first.channels + second.channels <= BLOCK
+        {
             let op = ByteJoin {
                 level: self.level,
-                channels,
+                channels: [first.channels, second.channels],
                 sides: joined.sides,
                 zero_point: joined.grid.zero_point,
             };
-            let wires: TVec<OutletId> = joined.parts.iter().map(|part| part.wire).collect();
-            let wire = self.wire(&node.name, op, &wires)?;
-            joined.parts = vec![Part {
-                wire,
-                channels: all,
-            }];
+            let wire = self.wire(&node.name, op, &[first.wire, second.wire])?;
+            let channels = first.channels + second.channels;
+            joined.parts = vec![Part { wire, channels }];
         }
         Ok(Some(joined))
     }

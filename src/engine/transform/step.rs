@@ -33,7 +33,7 @@ impl Format {
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// A line of bytes, 128 times too great.
-    pub words: Vec<u16>,
+    pub words: Vec<i16>,
     /// A line of floats.
     pub floats: Vec<f32>,
 }

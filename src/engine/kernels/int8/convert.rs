@@ -26,22 +26,22 @@ multiversion! {
         let area = sides.height * sides.width;
         for (block, plane) in to.chunks_exact_mut(sides.plane()).enumerate() {
             let channels = (channels - block * BLOCK).min(BLOCK);
+            let real = u64::MAX >> (64 - 8 * channels as u32);
+            let filled = u64::from_le_bytes([grid.zero_point; BLOCK]) & !real;
             let from = &from[block * BLOCK * area..][..channels * area];
             for y in 0..sides.height {
                 let line = plane[sides.line(y)].as_chunks_mut::<BLOCK>().0;
                 for (strip, pixels) in line.chunks_mut(STRIP).enumerate() {
-                    let mut bytes = [[grid.zero_point; STRIP]; BLOCK];
-                    for (channel, bytes) in bytes[..channels].iter_mut().enumerate() {
+                    let mut words = [filled; STRIP];
+                    for channel in 0..channels {
+                        let mut bytes = [0; STRIP];
                         let first = channel * area + y * sides.width + strip * STRIP;
                         let values = &from[first..][..pixels.len()];
                         for (byte, value) in bytes.iter_mut().zip(values) {
                             let cut = (value * inverse).max(least).min(greatest);
                             *byte = ((cut + ROUND).to_bits() as u8).wrapping_add(grid.zero_point);
                         }
-                    }
-                    let mut words = [0u64; STRIP];
-                    for (channel, bytes) in bytes.iter().enumerate() {
-                        for (word, &byte) in words.iter_mut().zip(bytes) {
+                        for (word, &byte) in words.iter_mut().zip(&bytes) {
                             *word |= u64::from(byte) << (8 * channel);
                         }
                     }
@@ -75,16 +75,19 @@ multiversion! {
 }
 
 multiversion! {
-    /// Copies the first `channels` of every pixel of a block into `to`, from its channel `first` on; what
-    /// lies beside them in `to` stays. Eight channels at most.
-    pub fn join(from: &[u8], first: usize, channels: usize, to: &mut [u8]) {
-        let kept = u64::MAX >> (64 - 8 * channels as u32);
-        let place = 8 * first as u32;
-        let pixels = to.as_chunks_mut::<BLOCK>().0.iter_mut();
-        for (to, from) in pixels.zip(from.as_chunks::<BLOCK>().0) {
-            let added = (u64::from_le_bytes(*from) & kept) << place;
-            let beside = u64::from_le_bytes(*to) & !(kept << place);
-            *to = (beside | added).to_le_bytes();
+    /// Two blocks of so many channels as one: those of `second` follow those of `first`, and what is left
+    /// holds the zero point. Eight channels at most, one at least of each.
+    pub fn join(first: (&[u8], usize), second: (&[u8], usize), zero_point: u8, to: &mut [u8]) {
+        let mask = |channels: usize| u64::MAX >> (64 - 8 * channels as u32);
+        let place = 8 * first.1 as u32;
+        let (kept, added) = (mask(first.1), mask(second.1));
+        let filled = u64::from_le_bytes([zero_point; BLOCK]) & !(kept | added << place);
+        let first = first.0.as_chunks::<BLOCK>().0;
+        let second = second.0.as_chunks::<BLOCK>().0;
+        for ((to, first), second) in to.as_chunks_mut::<BLOCK>().0.iter_mut().zip(first).zip(second) {
+            let word = u64::from_le_bytes(*first) & kept;
+            let word = word | (u64::from_le_bytes(*second) & added) << place | filled;
+            *to = word.to_le_bytes();
         }
     }
 }

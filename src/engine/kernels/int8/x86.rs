@@ -5,7 +5,7 @@ use super::conv::{
     Dot, DotPairs, Line, LineKernel, Source, Target, in_registers, line_of, paired_pixels, pixels,
 };
 use super::pack::{Form, NARROW, Requantize};
-use super::resample::{self, Taps};
+use super::resample::{self, Tap};
 use std::arch::x86_64::*;
 
 /// Sixteen sums.
@@ -562,52 +562,38 @@ pub(super) unsafe fn avx2_in_registers(turns: u32) -> u64 {
     unsafe { in_registers::<Ymm>(turns) }
 }
 
-/// [`resample::between_columns`], four pixels at a time.
+/// [`resample::between_columns`], two pixels at a time.
 ///
 /// # Safety
-/// Needs avx2; `line` has a pixel behind every one that a tap names.
+/// Needs avx2; `line` has the pixels that `taps` name, and one behind each.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn between_columns(line: &[u16], horizontal: &Taps, to: &mut [u8]) {
-    let low = horizontal.low.as_chunks::<4>().0;
-    let shares = horizontal.shares.as_chunks::<4>().0;
-    let fours = to.as_chunks_mut::<{ 4 * BLOCK }>().0;
-    for ((to, low), shares) in fours.iter_mut().zip(low).zip(shares) {
-        // SAFETY: as promised.
+pub(super) unsafe fn between_columns(line: &[i16], taps: &[Tap], to: &mut [[u8; BLOCK]]) {
+    let (twos, last) = to.as_chunks_mut::<2>();
+    let (taps, last_taps) = taps.as_chunks::<2>();
+    for (to, [first, second]) in twos.iter_mut().zip(taps) {
+        // SAFETY: as promised; two pixels are sixteen bytes.
         unsafe {
-            let a = weighted(line, low[0], &shares[0]);
-            let b = weighted(line, low[1], &shares[1]);
-            let c = weighted(line, low[2], &shares[2]);
-            let d = weighted(line, low[3], &shares[3]);
-            let words = (_mm256_packus_epi32(a, b), _mm256_packus_epi32(c, d));
-            let bytes = _mm256_packus_epi16(words.0, words.1);
-            // Each lane holds half of every pixel.
-            let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-            let bytes = _mm256_permutevar8x32_epi32(bytes, order);
-            _mm256_storeu_si256(to.as_mut_ptr().cast(), bytes);
+            let first = between_two(line, first);
+            let second = between_two(line, second);
+            let bytes = _mm_packus_epi16(first, second);
+            _mm_storeu_si128(to.as_mut_ptr().cast(), bytes);
         }
     }
-    let done = to.len() / (4 * BLOCK) * 4;
-    resample::between_columns(line, horizontal, done, to);
+    resample::between_columns(line, last_taps, last);
 }
 
-/// Eight channels between pixel `low` and the next.
-///
 /// # Safety
-/// Needs avx2; `line` holds both pixels.
+/// Needs avx2; `line` has the pixels that `tap` names, and one behind.
 #[inline(always)]
-unsafe fn weighted(line: &[u16], low: u32, shares: &i32) -> __m256i {
-    let first = low as usize * BLOCK;
-    debug_assert!(first + 2 * BLOCK <= line.len());
+unsafe fn between_two(line: &[i16], tap: &Tap) -> __m128i {
+    let (near, low) = (tap.near as usize * BLOCK, tap.low as usize * BLOCK);
+    debug_assert!(near + BLOCK <= line.len() && low + 2 * BLOCK <= line.len());
     // SAFETY: as promised.
     unsafe {
-        let both = _mm256_loadu_si256(line.as_ptr().add(first).cast());
-        let halves = _mm256_permute4x64_epi64::<0b11_01_10_00>(both);
-        let alternate = _mm256_setr_epi8(
-            0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15, //
-            0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15,
-        );
-        let pairs = _mm256_shuffle_epi8(halves, alternate);
-        let sums = _mm256_madd_epi16(pairs, _mm256_set1_epi32(*shares));
-        _mm256_srli_epi32::<14>(_mm256_add_epi32(sums, _mm256_set1_epi32(1 << 13)))
+        let near = _mm_loadu_si128(line.as_ptr().add(near).cast());
+        let high = _mm_loadu_si128(line.as_ptr().add(low + BLOCK).cast());
+        let low = _mm_loadu_si128(line.as_ptr().add(low).cast());
+        let part = _mm_mulhi_epi16(_mm_sub_epi16(high, low), _mm_set1_epi16(tap.step));
+        _mm_srli_epi16::<7>(_mm_add_epi16(near, part))
     }
 }
