@@ -3,6 +3,7 @@
 //! Exit codes: 0 the work is done; 1 it is done and what was asked not to happen did (a defect with
 //! `--fail-on-defect`, a red row of `check`); 2 bad usage, input or output, with the reason on stderr.
 
+mod bench;
 #[cfg(target_os = "linux")]
 mod board;
 mod calibrate;
@@ -33,6 +34,8 @@ pub struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Measure what a model costs on this machine: time, share of the processor, memory, throughput
+    Bench(bench::Args),
     /// Show the boards that are known, or look whether this machine is one
     #[cfg(target_os = "linux")]
     Board(board::Args),
@@ -59,6 +62,7 @@ enum Command {
 /// What the subcommand says: what failed, where, and what to do.
 pub fn run(cli: Cli) -> Outcome {
     match cli.command {
+        Some(Command::Bench(args)) => bench::run(&args),
         #[cfg(target_os = "linux")]
         Some(Command::Board(args)) => board::run(&args),
         #[cfg(target_os = "linux")]

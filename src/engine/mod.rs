@@ -2,10 +2,13 @@
 //!
 //! * **plan**: the graph after tract's optimizer, shared by all workers;
 //! * **worker**: an [`Inspector`] with buffers of its own on a shared plan;
+//! * **program**: a plan of which every node is ours, as steps over one piece of memory; the usual case;
 //! * **crew**: workers in threads, one tile each.
 
+mod constants;
 mod crew;
 pub mod kernels;
+mod program;
 mod tract;
 mod transform;
 

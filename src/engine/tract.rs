@@ -1,23 +1,37 @@
-//! tract as the engine: an ONNX graph in, one plan for all workers out.
+//! tract as the reader and optimizer: an ONNX graph in, one plan for all workers out.
 
+use super::constants::multiplied_out;
+use super::program::{Program, Workspace};
 use super::{EngineError, Inspector, Prediction};
 use crate::geometry::TileSize;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tract_core::internal::*;
+use tract_core::plan::eval;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::InferenceModelExt;
 
-/// A graph after tract's optimizer, with its weights; clones share it.
+/// A graph ready to run, with its weights; clones share it.
 #[derive(Clone)]
 pub struct Plan {
-    plan: Arc<TypedSimplePlan>,
+    runs: Runs,
+    nodes: Arc<[PlanNode]>,
     tile: TileSize,
+}
+
+/// Who runs a plan.
+#[derive(Clone)]
+enum Runs {
+    /// We alone: every node is ours.
+    Program(Arc<Program>),
+    Tract(Arc<TypedSimplePlan>),
 }
 
 /// A worker on a plan.
 pub struct TractInspector {
     plan: Plan,
-    /// The input tensor, given back by the plan after every run.
+    workspace: Workspace,
+    /// The input tensor, given back by tract's plan after every run.
     input: Option<Arc<Tensor>>,
     /// Made by the first tile, dropped after a failure.
     state: Option<TypedSimpleState>,
@@ -42,10 +56,16 @@ impl Plan {
     /// # Errors
     /// tract's own words where it cannot read, type or optimize the graph.
     pub fn new(model: &ModelProto, tile: TileSize) -> Result<Self, EngineError> {
-        Ok(Self {
-            plan: optimize(model).map_err(refusal)?,
-            tile,
-        })
+        let plan = || {
+            // Each form of the weights is let go before the next is made.
+            let plain = multiplied_out(model);
+            let typed = decluttered(&plain)?;
+            drop(plain);
+            let rewritten = super::transform::rewrite(&typed)?;
+            drop(typed);
+            rewritten.into_optimized()?.into_runnable()
+        };
+        Self::of(plan, tile).map_err(refusal)
     }
 
     /// The same without our kernels: what theirs are measured against.
@@ -54,29 +74,50 @@ impl Plan {
     /// As [`Plan::new`].
     pub fn of_tract_alone(model: &ModelProto, tile: TileSize) -> Result<Self, EngineError> {
         let plan = || decluttered(model)?.into_optimized()?.into_runnable();
-        Ok(Self {
-            plan: plan().map_err(refusal)?,
-            tile,
-        })
+        Self::of(plan, tile).map_err(refusal)
+    }
+
+    fn of(
+        plan: impl FnOnce() -> TractResult<Arc<TypedSimplePlan>>,
+        tile: TileSize,
+    ) -> TractResult<Self> {
+        let plan = plan()?;
+        let (model, order) = (plan.model(), plan.order_without_consts());
+        let program = Program::of(model, order)?;
+        let is_computed = |id: &&usize| program.is_none() || !model.node(**id).inputs.is_empty();
+        let nodes = order
+            .iter()
+            .filter(is_computed)
+            .map(|&id| describe(model, &model.nodes[id]))
+            .collect();
+        let runs = match program {
+            Some(program) => Runs::Program(Arc::new(program)),
+            None => Runs::Tract(plan),
+        };
+        Ok(Self { runs, nodes, tile })
     }
 
     /// A new worker.
     pub fn worker(&self) -> TractInspector {
         TractInspector {
             plan: self.clone(),
+            workspace: Workspace::default(),
             input: None,
             state: None,
         }
     }
 
-    /// The plan's nodes in order of computation, constants left out.
-    pub fn nodes(&self) -> Vec<PlanNode> {
-        let model = self.plan.model();
-        self.plan
-            .order_without_consts()
-            .iter()
-            .map(|&id| describe(model, &model.nodes[id]))
-            .collect()
+    /// What is computed for a tile, in order; constants left out.
+    pub fn nodes(&self) -> &[PlanNode] {
+        &self.nodes
+    }
+
+    /// Bytes of activations that each worker owns; `None` where tract takes memory as it goes.
+    pub fn workspace_bytes(&self) -> Option<usize> {
+        match &self.runs {
+            Runs::Program(program) => Some(program.workspace_bytes()),
+            Runs::Tract(_) => None,
+        }
     }
 }
 
@@ -84,13 +125,68 @@ impl std::fmt::Debug for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plan")
             .field("tile", &self.tile)
-            .field("nodes", &self.plan.model().nodes.len())
+            .field("nodes", &self.nodes.len())
             .finish_non_exhaustive()
     }
 }
 
 impl TractInspector {
-    fn run(&mut self, tile: &[f32], out: &mut Prediction) -> TractResult<()> {
+    /// As [`Inspector::inspect`]; tells the time of every node in the order of [`Plan::nodes`].
+    ///
+    /// # Errors
+    /// As [`Inspector::inspect`].
+    pub fn inspect_timed(
+        &mut self,
+        tile: &[f32],
+        out: &mut Prediction,
+        seen: &mut dyn FnMut(Duration),
+    ) -> Result<(), EngineError> {
+        self.run(tile, out, Some(seen))
+    }
+
+    fn run(
+        &mut self,
+        tile: &[f32],
+        out: &mut Prediction,
+        seen: Option<&mut dyn FnMut(Duration)>,
+    ) -> Result<(), EngineError> {
+        let needed = 3 * self.plan.tile.area();
+        if tile.len() != needed {
+            let held = tile.len();
+            let reason = format!("a tile has {needed} values and {held} were given");
+            return Err(EngineError::Run(reason));
+        }
+        match &self.plan.runs {
+            Runs::Program(program) => {
+                let (map, reconstruction) = (&mut out.anomaly_map, &mut out.reconstruction);
+                if program.outputs() < 2 {
+                    reconstruction.clear();
+                }
+                let outputs = &mut [map, reconstruction];
+                program.run(tile, outputs, &mut self.workspace, seen);
+            }
+            Runs::Tract(plan) => {
+                let plan = plan.clone();
+                if let Err(error) = self.run_in_tract(&plan, tile, out, seen) {
+                    self.state = None;
+                    return Err(refusal(error));
+                }
+            }
+        }
+        if all_finite(&out.anomaly_map) && all_finite(&out.reconstruction) {
+            Ok(())
+        } else {
+            Err(EngineError::NotFinite)
+        }
+    }
+
+    fn run_in_tract(
+        &mut self,
+        plan: &Arc<TypedSimplePlan>,
+        tile: &[f32],
+        out: &mut Prediction,
+        seen: Option<&mut dyn FnMut(Duration)>,
+    ) -> TractResult<()> {
         let mut shared = match self.input.take() {
             Some(tensor) => tensor,
             None => {
@@ -104,23 +200,31 @@ impl TractInspector {
         };
         let input = Arc::get_mut(&mut shared).context("the input is still in use")?;
         let mut view = input.try_as_plain_ram_mut()?;
-        let pixels = view.as_slice_mut::<f32>()?;
-        ensure!(
-            pixels.len() == tile.len(),
-            "a tile has {} values and {} were given",
-            pixels.len(),
-            tile.len()
-        );
-        pixels.copy_from_slice(tile);
+        view.as_slice_mut::<f32>()?.copy_from_slice(tile);
         let state = match &mut self.state {
             Some(state) => state,
-            none => none.insert(self.plan.plan.spawn()?),
+            none => none.insert(plan.spawn()?),
         };
-        let results = state.run(tvec!(TValue::from_const(shared.clone())))?;
+        let inputs = tvec!(TValue::from_const(shared.clone()));
+        let results = match seen {
+            None => state.run(inputs)?,
+            Some(seen) => state.run_plan_with_eval(inputs, |context, state, node, inputs| {
+                let start = Instant::now();
+                let outputs = eval(context, state, node, inputs);
+                seen(start.elapsed());
+                outputs
+            })?,
+        };
         self.input = Some(shared);
         copy(results.first(), &mut out.anomaly_map)?;
         copy(results.get(1), &mut out.reconstruction)
     }
+}
+
+/// Whether there is neither NaN nor infinity; in strips, which compilers vectorize.
+fn all_finite(values: &[f32]) -> bool {
+    let strip_is_finite = |strip: &[f32]| strip.iter().fold(true, |ok, v| ok & v.is_finite());
+    values.chunks(256).all(strip_is_finite)
 }
 
 impl std::fmt::Debug for TractInspector {
@@ -135,16 +239,7 @@ impl Inspector for TractInspector {
     }
 
     fn inspect(&mut self, tile: &[f32], out: &mut Prediction) -> Result<(), EngineError> {
-        if let Err(error) = self.run(tile, out) {
-            self.state = None;
-            return Err(refusal(error));
-        }
-        let mut values = out.anomaly_map.iter().chain(&out.reconstruction);
-        if values.all(|value| value.is_finite()) {
-            Ok(())
-        } else {
-            Err(EngineError::NotFinite)
-        }
+        self.run(tile, out, None)
     }
 }
 
@@ -153,12 +248,6 @@ fn decluttered(model: &ModelProto) -> TractResult<TypedModel> {
         .model_for_proto_model(model)?
         .into_typed()?
         .into_decluttered()
-}
-
-fn optimize(model: &ModelProto) -> TractResult<Arc<TypedSimplePlan>> {
-    super::transform::rewrite(&decluttered(model)?)?
-        .into_optimized()?
-        .into_runnable()
 }
 
 fn describe(model: &TypedModel, node: &TypedNode) -> PlanNode {

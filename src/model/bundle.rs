@@ -1,9 +1,10 @@
 //! Reading a bundle: nothing of it is used before every check has passed.
 
-use super::graph_check::{check_graph, check_weights, graph};
+use super::graph_check::{check_graph, check_weights, graph, resize};
 use super::seal::{HASH_KEY, content_hash, property, read_metadata};
 use super::{Check, METADATA_KEY, Metadata, ModelError, Problem};
 use crate::engine::{Inspector, Plan, Prediction, TractInspector};
+use crate::geometry::TileSize;
 use prost::Message;
 use std::path::Path;
 use tract_onnx::pb::ModelProto;
@@ -130,6 +131,27 @@ impl Bundle {
             parity,
             plan,
         })
+    }
+
+    /// The graph of a bundle, in a file or the program's own, planned for tiles of another size than it
+    /// was made for: what such tiles would cost. Nothing but the graph is checked.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or the engine cannot plan it.
+    pub fn plan_for(path: Option<&Path>, tile: TileSize) -> Result<Plan, ModelError> {
+        let origin = path.map_or("embedded".to_owned(), |path| path.display().to_string());
+        let plan = || {
+            let read = path.map(std::fs::read).transpose();
+            let bytes = read.map_err(Problem::Unreadable)?;
+            let mut model = ModelProto::decode(bytes.as_deref().unwrap_or(EMBEDDED))
+                .map_err(|error| Problem::NotOnnx(error.to_string()))?;
+            if let Some(graph) = &mut model.graph {
+                resize(graph, tile);
+            }
+            check_graph(&model, tile)?;
+            Plan::new(&model, tile).map_err(Problem::Engine)
+        };
+        plan().map_err(|problem| ModelError { origin, problem })
     }
 
     /// Where the bundle came from: a file, or `embedded`.

@@ -39,6 +39,24 @@ pub(super) fn graph(model: &ModelProto) -> Result<&GraphProto, Problem> {
         .ok_or_else(|| Problem::NotOnnx("it holds no graph".to_owned()))
 }
 
+/// States other sides for the picture that goes in and those that come out.
+pub(super) fn resize(graph: &mut GraphProto, tile: TileSize) {
+    for value in graph.input.iter_mut().chain(&mut graph.output) {
+        let Some(TypeValue::TensorType(tensor)) =
+            value.r#type.as_mut().and_then(|kind| kind.value.as_mut())
+        else {
+            continue;
+        };
+        let sides = tensor
+            .shape
+            .iter_mut()
+            .flat_map(|shape| shape.dim.iter_mut().skip(2));
+        for (dimension, side) in sides.zip([tile.height_px, tile.width_px]) {
+            dimension.value = Some(Dimension::DimValue(i64::from(side)));
+        }
+    }
+}
+
 /// Every array complete, in the file itself, and finite.
 pub(super) fn check_weights(graph: &GraphProto) -> Result<(), Problem> {
     let attached = graph

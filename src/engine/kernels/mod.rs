@@ -2,3 +2,6 @@
 
 pub mod float;
 pub mod int8;
+mod peak;
+
+pub use peak::Peak;

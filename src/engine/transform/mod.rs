@@ -12,20 +12,26 @@
 //! | 2x2 max pooling | `BlockPool` |
 //! | bilinear x2, both kinds of corners | `BlockUpsample` |
 //! | any of these between DequantizeLinear and QuantizeLinear | `ByteConv`, `BytePool`, `ByteUpsample` |
+//! | concatenation of eight channels or less in bytes | `ByteJoin`: one block instead of two half empty ones |
+//! | sigmoid | `Sigmoid` |
 
 mod byte_ops;
 mod ops;
 mod quantized;
+mod step;
 
-use super::kernels::float::{Activation, BLOCK, Level, Packed};
+use super::kernels::float::{Activation, BLOCK, Level, Packed, Sides};
 use crate::draem::Upsampling;
-use ops::{BlockConv, BlockPool, BlockUpsample, FromBlocks, ToBlocks};
+use ops::{BlockConv, BlockPool, BlockUpsample, FromBlocks, Sigmoid, ToBlocks};
 use quantized::{Bytes, Converted};
 use std::collections::HashMap;
+use std::sync::Arc;
+pub use step::{Ours, Scratch, Step};
 use tract_core::internal::*;
 use tract_core::ops::array::TypedConcat;
 use tract_core::ops::binary::TypedBinOp;
 use tract_core::ops::cnn::{Conv, KernelFormat, MaxPool, PaddingSpec, PoolSpec};
+use tract_core::ops::element_wise::ElementWiseOp;
 use tract_core::ops::math::Max;
 use tract_core::ops::nn::DataFormat;
 use tract_core::ops::nn::resize::{CoordTransformer, Interpolator, Resize};
@@ -34,14 +40,15 @@ use tract_core::ops::nn::resize::{CoordTransformer, Interpolator, Resize};
 #[derive(Clone)]
 struct Blocks {
     parts: Vec<Part>,
-    height: usize,
-    width: usize,
+    sides: Sides,
 }
 
 /// A value that tract does not see.
 enum Value {
     Blocks(Blocks),
     Bytes(Bytes),
+    /// In tract's layout after all.
+    Plain(OutletId),
 }
 
 #[derive(Clone, Copy)]
@@ -119,7 +126,9 @@ impl Rewriter<'_> {
         } else if let Some(resize) = node.op_as::<Resize>() {
             self.upsample(node, resize)?
         } else if let Some(concat) = node.op_as::<TypedConcat>() {
-            self.concat(node, concat)
+            self.concat(node, concat)?
+        } else if is_sigmoid(node) {
+            self.sigmoid(node)?
         } else {
             None
         };
@@ -130,9 +139,22 @@ impl Rewriter<'_> {
             Some(Value::Bytes(value)) => {
                 self.bytes.insert(outlet, value);
             }
+            Some(Value::Plain(wire)) => {
+                self.plain.insert(outlet, wire);
+            }
             None => self.copy(node)?,
         }
         Ok(())
+    }
+
+    /// Wires a step of ours.
+    fn wire(
+        &mut self,
+        name: &str,
+        step: impl Step + 'static,
+        inputs: &[OutletId],
+    ) -> TractResult<OutletId> {
+        Ok(self.to.wire_node(name, Ours(Arc::new(step)), inputs)?[0])
     }
 
     /// Wires a node that is not ours.
@@ -176,11 +198,10 @@ impl Rewriter<'_> {
         for (index, part) in value.parts.iter().enumerate() {
             let op = FromBlocks {
                 channels: part.channels,
-                height: value.height,
-                width: value.width,
+                sides: value.sides,
             };
             let name = format!("{name}.{index}");
-            wires.push(self.to.wire_node(name, op, &[part.wire])?[0]);
+            wires.push(self.wire(&name, op, &[part.wire])?);
         }
         let wire = match wires[..] {
             [wire] => wire,
@@ -200,16 +221,11 @@ impl Rewriter<'_> {
         };
         let plain = self.plain(outlet)?;
         let name = format!("{}.blocks", self.from.node(outlet.node).name);
-        let op = ToBlocks {
-            channels,
-            height,
-            width,
-        };
-        let wire = self.to.wire_node(name, op, &[plain])?[0];
+        let sides = Sides { height, width };
+        let wire = self.wire(&name, ToBlocks { channels, sides }, &[plain])?;
         let value = Blocks {
             parts: vec![Part { wire, channels }],
-            height,
-            width,
+            sides,
         };
         self.blocks.insert(outlet, value.clone());
         Ok(Some(value))
@@ -259,13 +275,7 @@ impl Rewriter<'_> {
         let bias = bias.try_as_plain_ram()?.as_slice::<f32>()?.to_vec();
         match self.byte_conv(node, &weights, &bias, outputs)? {
             Some(Converted::Bytes(bytes)) => return Ok(Some(Value::Bytes(bytes))),
-            Some(Converted::Floats(part, sides)) => {
-                return Ok(Some(Value::Blocks(Blocks {
-                    parts: vec![part],
-                    height: sides.height,
-                    width: sides.width,
-                })));
-            }
+            Some(Converted::Floats(wire)) => return Ok(Some(Value::Plain(wire))),
             None => {}
         }
         let Some(input) = self.blocks(node.inputs[0])? else {
@@ -291,19 +301,19 @@ impl Rewriter<'_> {
             packed.push(pack);
         }
         let relu = self.relu_behind(node);
-        let op = BlockConv::new(
-            self.level,
+        let op = BlockConv {
+            level: self.level,
             packed,
-            if relu.is_some() {
+            activation: if relu.is_some() {
                 Activation::Relu
             } else {
                 Activation::None
             },
-            (input.height, input.width),
-            (inputs, outputs),
-        );
+            sides: input.sides,
+            channels: (inputs, outputs),
+        };
         let wires: TVec<OutletId> = input.parts.iter().map(|part| part.wire).collect();
-        let wire = self.to.wire_node(&*node.name, op, &wires)?[0];
+        let wire = self.wire(&node.name, op, &wires)?;
         if let Some(relu) = relu {
             self.swallowed.insert(relu, node.id.into());
         }
@@ -328,23 +338,25 @@ impl Rewriter<'_> {
         let Some(input) = self.blocks(node.inputs[0])? else {
             return Ok(None);
         };
+        let Sides { height, width } = input.sides;
         let ([part], true) = (
             &input.parts[..],
-            input.height.is_multiple_of(2) && input.width.is_multiple_of(2),
+            height.is_multiple_of(2) && width.is_multiple_of(2),
         ) else {
             return Ok(None);
         };
         let op = BlockPool {
             level: self.level,
             blocks: part.channels.div_ceil(BLOCK),
-            height: input.height,
-            width: input.width,
+            sides: input.sides,
         };
-        let wire = self.to.wire_node(&*node.name, op, &[part.wire])?[0];
+        let wire = self.wire(&node.name, op, &[part.wire])?;
         Ok(Some(Value::Blocks(Blocks {
             parts: vec![Part { wire, ..*part }],
-            height: input.height / 2,
-            width: input.width / 2,
+            sides: Sides {
+                height: height / 2,
+                width: width / 2,
+            },
         })))
     }
 
@@ -374,29 +386,33 @@ impl Rewriter<'_> {
         let op = BlockUpsample::new(
             self.level,
             part.channels.div_ceil(BLOCK),
-            (input.height, input.width),
+            input.sides,
             upsampling,
         );
-        let wire = self.to.wire_node(&*node.name, op, &[part.wire])?[0];
+        let wire = self.wire(&node.name, op, &[part.wire])?;
         Ok(Some(Value::Blocks(Blocks {
             parts: vec![Part { wire, ..part }],
-            height: 2 * input.height,
-            width: 2 * input.width,
+            sides: Sides {
+                height: 2 * input.sides.height,
+                width: 2 * input.sides.width,
+            },
         })))
     }
 
     /// A concatenation along the channels whose parts are in blocks already, or pictures that can be:
     /// nothing is computed, the consumers read the parts.
-    fn concat(&mut self, node: &TypedNode, concat: &TypedConcat) -> Option<Value> {
+    fn concat(&mut self, node: &TypedNode, concat: &TypedConcat) -> TractResult<Option<Value>> {
         if concat.axis != 1 {
-            return None;
+            return Ok(None);
         }
-        if let Some(bytes) = self.byte_concat(node, concat) {
-            return Some(Value::Bytes(bytes));
+        if let Some(bytes) = self.byte_concat(node, concat)? {
+            return Ok(Some(Value::Bytes(bytes)));
         }
         let mut joined: Option<Blocks> = None;
         for &input in &node.inputs {
-            let value = self.blocks(input).ok().flatten()?;
+            let Some(value) = self.blocks(input)? else {
+                return Ok(None);
+            };
             joined = Some(match joined {
                 None => value,
                 Some(mut before) => {
@@ -405,8 +421,27 @@ impl Rewriter<'_> {
                 }
             });
         }
-        joined.map(Value::Blocks)
+        Ok(joined.map(Value::Blocks))
     }
+
+    fn sigmoid(&mut self, node: &TypedNode) -> TractResult<Option<Value>> {
+        let fact = self.from.outlet_fact(node.inputs[0])?;
+        let Some(shape) = fact.shape.as_concrete().map(<[usize]>::to_vec) else {
+            return Ok(None);
+        };
+        if fact.datum_type != f32::datum_type() || fact.konst.is_some() {
+            return Ok(None);
+        }
+        let plain = self.plain(node.inputs[0])?;
+        let level = self.level;
+        let wire = self.wire(&node.name, Sigmoid { level, shape }, &[plain])?;
+        Ok(Some(Value::Plain(wire)))
+    }
+}
+
+fn is_sigmoid(node: &TypedNode) -> bool {
+    node.op_as::<ElementWiseOp>()
+        .is_some_and(|op| op.0.is::<tract_core::ops::nn::Sigmoid>())
 }
 
 /// Channels, height and width of a single f32 picture of known size.

@@ -6,11 +6,10 @@
 //! that tract has multiplied out; they are taken back to the grid of their scale, `max |w| / 127` per
 //! output channel, and left in float where they do not lie on it.
 
-use super::byte_ops::{ByteConv, BytePool, ByteUpsample, FromBytes, Grid, ToBytes};
+use super::byte_ops::{ByteConv, ByteJoin, BytePool, ByteUpsample, FromBytes, ToBytes};
 use super::{Part, Rewriter, picture};
 use crate::draem::Upsampling;
-use crate::engine::kernels::int8::{BLOCK, Level, Packed, Requantize, Shape, Sides};
-use std::sync::Arc;
+use crate::engine::kernels::int8::{BLOCK, Grid, Level, Packed, Requantize, Shape, Sides};
 use tract_core::internal::*;
 use tract_core::ops::array::TypedConcat;
 use tract_core::ops::element_wise::ElementWiseOp;
@@ -27,8 +26,8 @@ pub(super) struct Bytes {
 /// What a quantized convolution became.
 pub(super) enum Converted {
     Bytes(Bytes),
-    /// Its output is not quantized: blocks of f32.
-    Floats(Part, Sides),
+    /// Its output is not quantized: floats in tract's layout.
+    Floats(OutletId),
 }
 
 /// How far from an integer a weight may lie after tract multiplied it out.
@@ -73,11 +72,12 @@ impl Rewriter<'_> {
         let sides = Sides { height, width };
         let plain = self.plain(node.inputs[0])?;
         let op = ToBytes {
+            level: self.level,
             channels,
             sides,
             grid,
         };
-        let wire = self.to.wire_node(&*node.name, op, &[plain])?[0];
+        let wire = self.wire(&node.name, op, &[plain])?;
         Ok(Some(Bytes {
             parts: vec![Part { wire, channels }],
             sides,
@@ -143,7 +143,7 @@ impl Rewriter<'_> {
             return Ok(None);
         };
         let op = ByteConv {
-            packed: Arc::new(packed),
+            packed,
             sides: input.sides,
             to: behind.map(|(_, grid)| Requantize {
                 zero_point: grid.zero_point,
@@ -151,13 +151,13 @@ impl Rewriter<'_> {
             }),
         };
         let wires: TVec<OutletId> = input.parts.iter().map(|part| part.wire).collect();
-        let wire = self.to.wire_node(&*node.name, op, &wires)?[0];
+        let wire = self.wire(&node.name, op, &wires)?;
         let part = Part {
             wire,
             channels: outputs,
         };
         Ok(Some(match behind {
-            None => Converted::Floats(part, input.sides),
+            None => Converted::Floats(wire),
             Some((quantize, grid)) => {
                 let bytes = Bytes {
                     parts: vec![part],
@@ -189,7 +189,7 @@ impl Rewriter<'_> {
             sides: input.sides,
             zero_point: input.grid.zero_point,
         };
-        let wire = self.to.wire_node(&*node.name, op, &[part.wire])?[0];
+        let wire = self.wire(&node.name, op, &[part.wire])?;
         Ok(Some(Bytes {
             parts: vec![Part { wire, ..*part }],
             sides: Sides {
@@ -217,7 +217,7 @@ impl Rewriter<'_> {
         };
         let blocks = part.channels.div_ceil(BLOCK);
         let op = ByteUpsample::new(blocks, input.sides, input.grid.zero_point, upsampling);
-        let wire = self.to.wire_node(&*node.name, op, &[part.wire])?[0];
+        let wire = self.wire(&node.name, op, &[part.wire])?;
         Ok(Some(Bytes {
             parts: vec![Part { wire, ..*part }],
             sides: Sides {
@@ -228,8 +228,33 @@ impl Rewriter<'_> {
         }))
     }
 
-    /// Channels of bytes on one grid, one part after the other: nothing is computed.
-    pub(super) fn byte_concat(&self, node: &TypedNode, concat: &TypedConcat) -> Option<Bytes> {
+    /// Channels of bytes on one grid, one part after the other. Nothing is computed, but where all fit
+    /// one block: two blocks that are half empty would cost every consumer more.
+    pub(super) fn byte_concat(
+        &mut self,
+        node: &TypedNode,
+        concat: &TypedConcat,
+    ) -> TractResult<Option<Bytes>> {
+        let Some(mut joined) = self.bytes_in_parts(node, concat) else {
+            return Ok(None);
+        };
+        if let [first, second] = joined.parts[..]
+            && first.channels + second.channels <= BLOCK
+        {
+            let op = ByteJoin {
+                level: self.level,
+                channels: [first.channels, second.channels],
+                sides: joined.sides,
+                zero_point: joined.grid.zero_point,
+            };
+            let wire = self.wire(&node.name, op, &[first.wire, second.wire])?;
+            let channels = first.channels + second.channels;
+            joined.parts = vec![Part { wire, channels }];
+        }
+        Ok(Some(joined))
+    }
+
+    fn bytes_in_parts(&self, node: &TypedNode, concat: &TypedConcat) -> Option<Bytes> {
         let mut inputs = node.inputs.iter().map(|input| self.bytes.get(input));
         let mut joined = inputs.next()??.clone();
         for input in inputs {
@@ -247,12 +272,13 @@ impl Rewriter<'_> {
         let mut wires = TVec::new();
         for (index, part) in value.parts.iter().enumerate() {
             let op = FromBytes {
+                level: self.level,
                 channels: part.channels,
                 sides: value.sides,
                 grid: value.grid,
             };
             let name = format!("{name}.{index}");
-            wires.push(self.to.wire_node(name, op, &[part.wire])?[0]);
+            wires.push(self.wire(&name, op, &[part.wire])?);
         }
         match wires[..] {
             [wire] => Ok(wire),

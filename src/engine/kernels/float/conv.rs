@@ -240,6 +240,58 @@ kernels!(avx512, "avx512f,avx512vl,fma", Ymm: 16/8/1, Zmm: 16/8/1, Zmm: 8/4/2);
 kernels!(avx2, "avx2,fma", Ymm: 8/4/1, Ymm: 6/4/2, Ymm: 3/2/4);
 kernels!(portable, , Lanes: 4/2/1, Lanes: 4/2/2, Lanes: 2/1/4);
 
+/// Sums that hide the latency of a fused multiply-add on two ports.
+const SUMS: usize = 12;
+
+/// # Safety
+/// Needs the instruction set of `V`.
+#[inline(always)]
+unsafe fn in_registers<V: Vector>(turns: u32) -> u64 {
+    let values = std::hint::black_box([1e-3f32; 16]);
+    let starts: [f32; SUMS * 16] = std::hint::black_box(std::array::from_fn(|at| at as f32));
+    let mut out = [0f32; SUMS * 16];
+    // SAFETY: no register is wider than 16 floats.
+    unsafe {
+        let (a, b) = (V::splat(values.as_ptr()), V::load(values.as_ptr()));
+        let mut sums: [V; SUMS] = std::array::from_fn(|at| V::load(starts[at * 16..].as_ptr()));
+        for _ in 0..turns {
+            for sum in &mut sums {
+                *sum = sum.add_product(a, b);
+            }
+        }
+        for (sum, out) in sums.iter().zip(out.as_chunks_mut::<16>().0) {
+            sum.store(out.as_mut_ptr());
+        }
+    }
+    std::hint::black_box(out);
+    u64::from(turns) * (SUMS * V::BLOCKS * BLOCK) as u64
+}
+
+/// Multiplies and accumulates on `level` in registers alone, `turns` times; gives the number of
+/// products.
+pub fn multiply_in_registers(level: Level, turns: u32) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512vl,fma")]
+    unsafe fn avx512(turns: u32) -> u64 {
+        // SAFETY: passed on.
+        unsafe { in_registers::<Zmm>(turns) }
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2(turns: u32) -> u64 {
+        // SAFETY: passed on.
+        unsafe { in_registers::<Ymm>(turns) }
+    }
+    // SAFETY (all): `level` is only made for processors that have the instructions.
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { avx512(turns) },
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { avx2(turns) },
+        Level::Portable => unsafe { in_registers::<Lanes>(turns) },
+    }
+}
+
 /// Where the output of a convolution goes within larger planes.
 #[derive(Debug, Clone, Copy)]
 pub struct Slot {

@@ -69,6 +69,19 @@ impl Sides {
         (self.height + 2) * self.line_stride()
     }
 
+    /// Writes zeros into the ring of every plane.
+    pub fn clear_ring(self, planes: &mut [f32]) {
+        let stride = self.line_stride();
+        for plane in planes.chunks_exact_mut(self.plane()) {
+            plane[..stride].fill(0.0);
+            plane[(self.height + 1) * stride..].fill(0.0);
+            for line in plane[stride..(self.height + 1) * stride].chunks_exact_mut(stride) {
+                line[..BLOCK].fill(0.0);
+                line[stride - BLOCK..].fill(0.0);
+            }
+        }
+    }
+
     /// Where the pixels of `line` lie within a plane, the ring left out.
     pub fn line(self, line: usize) -> std::ops::Range<usize> {
         let first = (line + 1) * self.line_stride() + BLOCK;

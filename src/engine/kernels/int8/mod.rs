@@ -6,6 +6,7 @@
 //! neighbour's by a constant. Every instruction set computes the same bits as [`scalar`].
 
 mod conv;
+mod convert;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;
@@ -16,8 +17,9 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use conv::{Output, convolve};
-pub use pack::{Level, Packed, Requantize, Shape};
+pub use conv::{Output, convolve, multiply_in_registers};
+pub use convert::{Grid, from_bytes, join, to_bytes};
+pub use pack::{Form, Group, Level, Packed, Requantize, Shape};
 pub use resample::{Taps, max_pool, upsample};
 
 /// Channels that lie next to each other.

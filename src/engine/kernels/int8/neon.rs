@@ -3,8 +3,9 @@
 //! Both multiply signed by signed, so activations are taken as `value - 128`; `Packed` adds the
 //! difference to the bias.
 
-use super::conv::{Dot, Line, LineKernel, line_of, pixels};
-use super::pack::Requantize;
+use super::BLOCK;
+use super::conv::{Dot, Line, LineKernel, Source, in_registers, line_of, pixels};
+use super::pack::{Form, Requantize};
 use std::arch::aarch64::*;
 use std::arch::asm;
 
@@ -146,7 +147,7 @@ line_of!(dot_two, DotProduct, 4, [4, 1]);
 line_of!(plain_one, Plain, 2, [4, 1]);
 line_of!(plain_two, Plain, 4, [2, 1]);
 
-pub(super) fn dot_product(blocks: usize) -> LineKernel {
+pub(super) fn dot_product(_: Form, blocks: usize) -> LineKernel {
     // SAFETY (both): passed on to the caller of the kernel.
     #[target_feature(enable = "neon,dotprod")]
     unsafe fn one(line: &Line<'_>) {
@@ -159,6 +160,25 @@ pub(super) fn dot_product(blocks: usize) -> LineKernel {
     if blocks == 1 { one } else { two }
 }
 
-pub(super) fn plain(blocks: usize) -> LineKernel {
+pub(super) fn plain(_: Form, blocks: usize) -> LineKernel {
     if blocks == 1 { plain_one } else { plain_two }
+}
+
+/// The most this core can do with `sdot`.
+///
+/// # Safety
+/// Needs dotprod.
+#[target_feature(enable = "neon,dotprod")]
+pub(super) unsafe fn dot_product_in_registers(turns: u32) -> u64 {
+    // SAFETY: as promised.
+    unsafe { in_registers::<DotProduct>(turns) }
+}
+
+/// The most this core can do with products in 16 bits.
+///
+/// # Safety
+/// Every aarch64 has neon.
+pub(super) unsafe fn plain_in_registers(turns: u32) -> u64 {
+    // SAFETY: as promised.
+    unsafe { in_registers::<Plain>(turns) }
 }

@@ -84,15 +84,41 @@ impl Level {
         }
     }
 
-    /// Whether a group of one block reads eight input channels at a time: two partial sums for each
-    /// output channel fill a register of sixteen.
-    pub fn pairs(self) -> bool {
+    /// How a group of `blocks` is computed, in a layer with `outputs` real output channels.
+    fn form(self, blocks: usize, outputs: usize) -> Form {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512Vnni => true,
-            _ => false,
+            Level::Avx512Vnni if outputs <= NARROW => Form::Pixels,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Vnni if blocks == 1 => Form::Pairs,
+            _ => Form::Quads,
         }
     }
+}
+
+/// Most output channels of [`Form::Pixels`].
+pub const NARROW: usize = 4;
+
+/// What lies side by side in a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Output channels; four input channels of one pixel at a time. Half a block of inputs without a
+    /// real channel is left out.
+    Quads,
+    /// Eight output channels with two partial sums each; eight input channels of one pixel at a time.
+    Pairs,
+    /// Eight pixels with two partial sums each, of one output channel; eight input channels at a time.
+    Pixels,
+}
+
+/// Output blocks that one run of a kernel computes together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    pub first_block: usize,
+    pub blocks: usize,
+    pub form: Form,
+    /// Where its weights begin.
+    pub weights: usize,
 }
 
 /// Real channels of a convolution: one number per input that follows the other, and the output's.
@@ -133,9 +159,12 @@ pub struct Requantize {
 pub struct Packed {
     pub level: Level,
     pub shape: Shape,
-    /// By group: input block, line of the filter, then either `half block, column, output, 4 inputs`
-    /// or, in pairs, `column, output, 8 inputs`.
+    /// By group: input block, line of the filter, then
+    /// in quads: `half block, column, output, 4 inputs`;
+    /// in pairs: `column, output, 8 inputs`;
+    /// in pixels: `column, real output, 8 inputs`.
     pub weights: Vec<i8>,
+    pub groups: Vec<Group>,
     /// Start of every sum: the bias less what the input's zero point adds.
     pub bias: Vec<i32>,
     /// What a sum is multiplied with: scale of input times scale of weight, divided by the scale of
@@ -156,12 +185,12 @@ impl Packed {
         bias: &[i32],
         scale: &[f32],
     ) -> Option<Self> {
-        let blocks = shape.all_input_blocks();
         let outputs = shape.output_blocks() * BLOCK;
         let real = channel_map(&shape);
         let mut packed = Packed {
             level,
-            weights: vec![0; outputs * blocks * BLOCK * 9],
+            weights: Vec::new(),
+            groups: Vec::new(),
             bias: vec![0; outputs],
             scale: vec![0.0; outputs],
             shape,
@@ -189,67 +218,57 @@ impl Packed {
             packed.bias[output] = start as i32;
             packed.scale[output] = scale[output];
         }
-        let mut at = 0;
-        for (first_block, size) in packed.groups() {
-            for block in 0..blocks {
+        let mut first_block = 0;
+        while first_block < packed.shape.output_blocks() {
+            let blocks = level.group(packed.shape.output_blocks() - first_block);
+            let group = Group {
+                first_block,
+                blocks,
+                form: level.form(blocks, packed.shape.outputs),
+                weights: packed.weights.len(),
+            };
+            packed.groups.push(group);
+            for input in real.chunks_exact(BLOCK) {
                 for line in 0..3 {
-                    let row = Row {
-                        first_block,
-                        size,
-                        block,
-                        line,
-                    };
-                    packed.row(row, &real, &weight, &mut at);
+                    packed.row(group, input, line, &weight);
                 }
             }
+            first_block += blocks;
         }
         Some(packed)
     }
 
-    /// First output block and size of every group.
-    pub fn groups(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let (level, blocks) = (self.level, self.shape.output_blocks());
-        let mut first = 0;
-        std::iter::from_fn(move || {
-            (first < blocks).then(|| {
-                let size = level.group(blocks - first);
-                first += size;
-                (first - size, size)
-            })
-        })
-    }
-
+    /// Weights of one line of the filter for the channels of one input block.
     fn row(
         &mut self,
-        row: Row,
-        real: &[Option<usize>],
+        group: Group,
+        inputs: &[Option<usize>],
+        line: usize,
         weight: &impl Fn(usize, usize, usize) -> i8,
-        at: &mut usize,
     ) {
-        let pairs = self.level.pairs() && row.size == 1;
-        let (halves, wide) = if pairs { (1, BLOCK) } else { (2, BLOCK / 2) };
-        for half in 0..halves {
+        let wide = match group.form {
+            Form::Quads => BLOCK / 2,
+            Form::Pairs | Form::Pixels => BLOCK,
+        };
+        let lanes = match group.form {
+            Form::Quads | Form::Pairs => group.blocks * BLOCK,
+            Form::Pixels => self.shape.outputs,
+        };
+        let filled = inputs.chunks(wide).filter(|part| part[0].is_some());
+        for part in filled {
             for column in 0..3 {
-                for lane in 0..row.size * BLOCK {
-                    for channel in 0..wide {
-                        let input = real[row.block * BLOCK + half * wide + channel];
-                        let output = row.first_block * BLOCK + lane;
-                        if let Some(input) = input.filter(|_| output < self.shape.outputs) {
-                            self.weights[*at] = weight(output, input, row.line * 3 + column);
+                for lane in 0..lanes {
+                    let output = group.first_block * BLOCK + lane;
+                    self.weights.extend(part.iter().map(|input| match input {
+                        Some(input) if output < self.shape.outputs => {
+                            weight(output, *input, line * 3 + column)
                         }
-                        *at += 1;
-                    }
+                        _ => 0,
+                    }));
                 }
             }
         }
     }
-}
-
-struct Row {
-    first_block: usize,
-    size: usize,
-    block: usize,
-    line: usize,
 }
 
 /// For every channel in memory the real input channel that it holds.

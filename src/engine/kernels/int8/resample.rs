@@ -4,31 +4,42 @@ use super::{BLOCK, Sides};
 use crate::draem::Upsampling;
 use crate::multiversion;
 
-/// Share of the second tap in 128ths: exact for half-pixel upsampling (1/4 and 3/4), within 1/256 of
-/// the true share where corners are aligned.
-const UNIT: u16 = 128;
+/// Shares are counted in 128ths: exact for half-pixel upsampling (1/4 and 3/4), within 1/256 of the true
+/// share where corners are aligned.
+const UNIT: i16 = 128;
 
-/// The two source pixels of every output pixel along one axis and the share of the second.
+/// The two source pixels of every output pixel along one axis, neighbours, and the second's share.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Taps {
-    low: Vec<u32>,
-    high: Vec<u32>,
-    share: Vec<u16>,
+pub struct Taps(Vec<Tap>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tap {
+    pub(super) low: u32,
+    /// The one of the two with the greater share.
+    pub(super) near: u32,
+    /// What is to be added to the nearer one, as a part of the step from the first to the second: in
+    /// 65536ths, so that the upper half of a product of 16 bits has it.
+    pub(super) step: i16,
+    /// Of the second pixel, in 128ths.
+    share: i16,
 }
 
 impl Taps {
     /// Taps that double `length` pixels.
     pub fn new(length: usize, upsampling: Upsampling) -> Self {
         let float = super::super::float::Taps::new(length, upsampling);
-        Taps {
-            share: float
-                .share
-                .iter()
-                .map(|share| (share * f32::from(UNIT)).round_ties_even() as u16)
-                .collect(),
-            low: float.low,
-            high: float.high,
-        }
+        let tap = |(&low, &share): (&u32, &f32)| {
+            let share = (share * f32::from(UNIT)).round_ties_even() as i16;
+            let second = share >= UNIT / 2;
+            let beyond = if second { share - UNIT } else { share };
+            Tap {
+                low,
+                near: low + u32::from(second),
+                share,
+                step: beyond * (1 << 9),
+            }
+        };
+        Taps(float.low.iter().zip(&float.share).map(tap).collect())
     }
 }
 
@@ -52,7 +63,7 @@ pub fn upsample(
     horizontal: &Taps,
     input: &[u8],
     output: &mut [u8],
-    line: &mut Vec<u16>,
+    line: &mut Vec<i16>,
 ) {
     upsample_at(level(), sides, vertical, horizontal, input, output, line);
 }
@@ -80,41 +91,67 @@ multiversion! {
     }
 }
 
-multiversion! {
-    /// [`upsample`] on a chosen level.
-    pub fn upsample_at(
-        sides: Sides,
-        vertical: &Taps,
-        horizontal: &Taps,
-        input: &[u8],
-        output: &mut [u8],
-        line: &mut Vec<u16>,
-    ) {
-        let twice = Sides { height: 2 * sides.height, width: 2 * sides.width };
-        line.resize(sides.width * BLOCK, 0);
-        for (input, output) in
-            input.chunks_exact(sides.plane()).zip(output.chunks_exact_mut(twice.plane()))
-        {
-            for y in 0..twice.height {
-                let share = vertical.share[y];
-                let low = &input[sides.line(vertical.low[y] as usize)];
-                let high = &input[sides.line(vertical.high[y] as usize)];
-                // At most 255 * 128: fits 16 bits.
-                for ((to, &low), &high) in line.iter_mut().zip(low).zip(high) {
-                    *to = u16::from(low) * (UNIT - share) + u16::from(high) * share;
-                }
-                let to = output[twice.line(y)].chunks_exact_mut(BLOCK);
-                for (x, to) in to.enumerate() {
-                    let share = u32::from(horizontal.share[x]);
-                    let low = &line[horizontal.low[x] as usize * BLOCK..][..BLOCK];
-                    let high = &line[horizontal.high[x] as usize * BLOCK..][..BLOCK];
-                    for lane in 0..BLOCK {
-                        let sum = u32::from(low[lane]) * (u32::from(UNIT) - share)
-                            + u32::from(high[lane]) * share;
-                        to[lane] = ((sum + (1 << 13)) >> 14) as u8;
-                    }
-                }
+/// [`upsample`] on a chosen level.
+///
+/// Between lines in whole numbers, 128 times too great; between columns so that all stays in 16 bits:
+/// with `a` and `b` so great, `(a (128 - s) + b s + 8192) / 16384`, rounded down, is
+/// `(a + 64 + (b - a) s / 128) / 128`, with the inner quotient rounded down too.
+pub fn upsample_at(
+    level: Level,
+    sides: Sides,
+    vertical: &Taps,
+    horizontal: &Taps,
+    input: &[u8],
+    output: &mut [u8],
+    line: &mut Vec<i16>,
+) {
+    let twice = Sides {
+        height: 2 * sides.height,
+        width: 2 * sides.width,
+    };
+    let length = (sides.width + 1) * BLOCK;
+    line.resize(length, 0);
+    let planes = input.chunks_exact(sides.plane());
+    for (input, output) in planes.zip(output.chunks_exact_mut(twice.plane())) {
+        for (y, tap) in vertical.0.iter().enumerate() {
+            let low = tap.low as usize;
+            let high = (low + 1).min(sides.height - 1);
+            let (low, high) = (&input[sides.line(low)], &input[sides.line(high)]);
+            between_lines(level, low, high, tap.share, line);
+            let to = output[twice.line(y)].as_chunks_mut::<BLOCK>().0;
+            match level {
+                // SAFETY: the level was detected; `Taps::new` named pixels of such a line.
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512 | Level::Avx2 => unsafe {
+                    super::x86::between_columns(line, &horizontal.0, to);
+                },
+                Level::Portable => between_columns(line, &horizontal.0, to),
             }
+        }
+    }
+}
+
+multiversion! {
+    /// A line between `low` and `high`, and one pixel more, the last one's neighbour, which is itself; 64
+    /// is added, for rounding: at most 255 * 128 + 64.
+    pub fn between_lines(low: &[u8], high: &[u8], share: i16, values: &mut [i16]) {
+        for ((to, &low), &high) in values.iter_mut().zip(low).zip(high) {
+            *to = i16::from(low) * (UNIT - share) + i16::from(high) * share + 64;
+        }
+        let pixels = low.len();
+        values.copy_within(pixels - BLOCK..pixels, pixels);
+    }
+}
+
+/// Pixels between the columns of a line.
+pub(super) fn between_columns(line: &[i16], taps: &[Tap], to: &mut [[u8; BLOCK]]) {
+    let line = line.as_chunks::<BLOCK>().0;
+    for (to, tap) in to.iter_mut().zip(taps) {
+        let near = &line[tap.near as usize];
+        let (low, high) = (&line[tap.low as usize], &line[tap.low as usize + 1]);
+        for lane in 0..BLOCK {
+            let part = (i32::from(high[lane] - low[lane]) * i32::from(tap.step)) >> 16;
+            to[lane] = (near[lane].wrapping_add(part as i16) as u16 >> 7) as u8;
         }
     }
 }

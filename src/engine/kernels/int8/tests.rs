@@ -74,7 +74,7 @@ impl Case {
 
     fn floats(&self, level: Level) -> Vec<f32> {
         let inputs: Vec<&[u8]> = self.inputs.iter().map(Vec::as_slice).collect();
-        let mut output = vec![-1.0; self.shape.output_blocks() * self.sides.plane()];
+        let mut output = vec![-1.0; self.shape.outputs * self.sides.height * self.sides.width];
         convolve(
             &self.packed(level),
             self.sides,
@@ -128,7 +128,8 @@ proptest! {
                     let at = output / BLOCK * sides.plane() + sides.line(line).start
                         + column * BLOCK + output % BLOCK;
                     let scaled = sum as f32 * case.scale[output];
-                    prop_assert_eq!(twin.1[at], scaled);
+                    let plane = output * height * width;
+                    prop_assert_eq!(twin.1[plane + line * width + column], scaled);
                     let wanted = (scaled.round_ties_even() as i64 + i64::from(output_zero))
                         .clamp(i64::from(to.least), 255);
                     prop_assert_eq!(i64::from(twin.0[at]), wanted);
@@ -138,6 +139,108 @@ proptest! {
         for level in Level::available() {
             prop_assert_eq!(&case.bytes(level, to), &twin.0, "{:?}", level);
             prop_assert_eq!(&case.floats(level), &twin.1, "{:?}", level);
+        }
+    }
+
+    /// What the module promises, in the plainest arithmetic.
+    #[test]
+    fn upsampling_is_exact_on_every_level(height in 1usize..6, width in 1usize..21, seed: u64) {
+        use super::resample::upsample_at;
+        use crate::draem::Upsampling;
+        use crate::engine::kernels::float;
+        let (small, large) = (Sides { height, width }, Sides { height: 2 * height, width: 2 * width });
+        let bytes = planes(2 * BLOCK, small, 3, seed);
+        for upsampling in [Upsampling::AlignCorners, Upsampling::HalfPixel] {
+            let (v, h) = (Taps::new(height, upsampling), Taps::new(width, upsampling));
+            let taps = |n| float::Taps::new(n, upsampling);
+            let (fv, fh) = (taps(height), taps(width));
+            let share = |share: f32| (share * 128.0).round_ties_even() as u32;
+            for level in float::Level::available() {
+                let mut got = vec![0; 2 * large.plane()];
+                upsample_at(level, small, &v, &h, &bytes, &mut got, &mut Vec::new());
+                for (at, got) in got.iter().enumerate() {
+                    let (plane, at) = (at / large.plane(), at % large.plane());
+                    let (y, x) = (at / large.line_stride(), at % large.line_stride() / BLOCK);
+                    if y == 0 || x == 0 || y > 2 * height || x > 2 * width {
+                        continue;
+                    }
+                    let seen = |y: u32, x: u32| {
+                        let line = plane * small.plane() + small.line(y as usize).start;
+                        u32::from(bytes[line + x as usize * BLOCK + at % BLOCK])
+                    };
+                    let (y, x) = (y - 1, x - 1);
+                    let column = |x| {
+                        let s = share(fv.share[y]);
+                        seen(fv.low[y], x) * (128 - s) + seen(fv.high[y], x) * s
+                    };
+                    let s = share(fh.share[x]);
+                    let sum = column(fh.low[x]) * (128 - s) + column(fh.high[x]) * s;
+                    prop_assert_eq!(u32::from(*got), (sum + (1 << 13)) >> 14, "{:?}", level);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_those_of_quantize_linear(
+        channels in 1usize..12, height in 1usize..4, width in 1usize..150,
+        zero_point: u8, scale in 0.001f32..0.1, seed: u64,
+    ) {
+        use crate::engine::kernels::float;
+        let (sides, grid) = (Sides { height, width }, Grid { scale, zero_point });
+        let count = channels * height * width;
+        let floats: Vec<f32> = numbers(count, seed)
+            .map(|byte| (f32::from(byte) - 100.0) * 0.013)
+            .collect();
+        for level in float::Level::available() {
+            let mut bytes = vec![9; channels.div_ceil(BLOCK) * sides.plane()];
+            sides.clear_ring(&mut bytes, 7);
+            let ring = bytes.clone();
+            to_bytes(level, sides, channels, grid, &floats, &mut bytes);
+            let at = |channel: usize, y: usize, x: usize| {
+                channel / BLOCK * sides.plane() + sides.line(y).start + x * BLOCK + channel % BLOCK
+            };
+            for (index, value) in floats.iter().enumerate() {
+                let (channel, y, x) = (index / (height * width), index / width % height, index % width);
+                let wanted = (value * scale.recip()).round_ties_even() + f32::from(zero_point);
+                prop_assert_eq!(bytes[at(channel, y, x)], wanted.clamp(0.0, 255.0) as u8);
+            }
+            for channel in channels..channels.next_multiple_of(BLOCK) {
+                prop_assert_eq!(bytes[at(channel, height - 1, width - 1)], zero_point);
+            }
+            prop_assert_eq!(&bytes[..sides.line_stride()], &ring[..sides.line_stride()]);
+            let mut back = vec![-1.0; count];
+            from_bytes(level, sides, channels, grid, &bytes, &mut back);
+            for (index, value) in back.iter().enumerate() {
+                let (channel, y, x) = (index / (height * width), index / width % height, index % width);
+                let byte = i32::from(bytes[at(channel, y, x)]);
+                prop_assert_eq!(*value, (byte - i32::from(zero_point)) as f32 * scale);
+            }
+        }
+    }
+
+    #[test]
+    fn joined_channels_lie_side_by_side(
+        first in 1usize..8, second in 1usize..8, pixels in 1usize..40, zero_point: u8, seed: u64,
+    ) {
+        use crate::engine::kernels::float;
+        let second = second.min(BLOCK - first);
+        let a: Vec<u8> = numbers(pixels * BLOCK, seed).collect();
+        let b: Vec<u8> = numbers(pixels * BLOCK, seed ^ 5).collect();
+        for level in float::Level::available() {
+            let mut to = vec![1; pixels * BLOCK];
+            join(level, (&a, first), (&b, second), zero_point, &mut to);
+            for (at, got) in to.iter().enumerate() {
+                let (pixel, lane) = (at / BLOCK * BLOCK, at % BLOCK);
+                let wanted = if lane < first {
+                    a[pixel + lane]
+                } else if lane < first + second {
+                    b[pixel + lane - first]
+                } else {
+                    zero_point
+                };
+                prop_assert_eq!(*got, wanted);
+            }
         }
     }
 

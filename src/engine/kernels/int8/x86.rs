@@ -1,7 +1,11 @@
 //! x86-64: VNNI on 512 and 256 bits, and AVX2.
 
-use super::conv::{Dot, DotPairs, Line, LineKernel, line_of, paired_pixels, pixels};
-use super::pack::Requantize;
+use super::BLOCK;
+use super::conv::{
+    Dot, DotPairs, Line, LineKernel, Source, Target, in_registers, line_of, paired_pixels, pixels,
+};
+use super::pack::{Form, NARROW, Requantize};
+use super::resample::{self, Tap};
 use std::arch::x86_64::*;
 
 /// Sixteen sums.
@@ -23,6 +27,36 @@ unsafe fn sixteen_bytes(sums: __m512i, scale: *const f32, to: Requantize) -> __m
         );
         let cut = _mm512_max_epi32(rounded, _mm512_set1_epi32(i32::from(to.least)));
         _mm512_cvtusepi32_epi8(cut)
+    }
+}
+
+/// # Safety
+/// Needs avx512f.
+#[inline(always)]
+unsafe fn scaled(sums: __m512i, scale: __m512) -> __m512i {
+    // SAFETY: as promised.
+    unsafe { _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), scale)) }
+}
+
+/// Four registers of scaled sums as bytes: in each 128-bit lane four bytes of each register.
+///
+/// Saturating to 16 bits before the zero point is added changes nothing: whatever it cuts ends at 0
+/// or 255 all the same.
+///
+/// # Safety
+/// Needs avx512f, avx512bw.
+#[inline(always)]
+unsafe fn sixty_four_bytes(sums: [__m512i; 4], scale: __m512, to: Requantize) -> __m512i {
+    // SAFETY: as promised.
+    unsafe {
+        let [a, b, c, d] = sums;
+        let zero_point = _mm512_set1_epi16(i16::from(to.zero_point));
+        let low = _mm512_packs_epi32(scaled(a, scale), scaled(b, scale));
+        let high = _mm512_packs_epi32(scaled(c, scale), scaled(d, scale));
+        let low = _mm512_adds_epi16(low, zero_point);
+        let high = _mm512_adds_epi16(high, zero_point);
+        let bytes = _mm512_packus_epi16(low, high);
+        _mm512_max_epu8(bytes, _mm512_set1_epi8(to.least as i8))
     }
 }
 
@@ -59,6 +93,27 @@ impl Dot for Zmm {
         }
     }
     #[inline(always)]
+    unsafe fn store_four(
+        sums: [Self; 4],
+        scale: *const f32,
+        to: Requantize,
+        out: *mut u8,
+        block_stride: usize,
+    ) {
+        unsafe {
+            let sums = [sums[0].0, sums[1].0, sums[2].0, sums[3].0];
+            let bytes = sixty_four_bytes(sums, _mm512_loadu_ps(scale), to);
+            // Lane by lane the four pixels' next four channels; wanted are a pixel's first eight.
+            let order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
+            let blocks = _mm512_permutexvar_epi32(order, bytes);
+            _mm256_storeu_si256(out.cast(), _mm512_castsi512_si256(blocks));
+            _mm256_storeu_si256(
+                out.add(block_stride).cast(),
+                _mm512_extracti64x4_epi64::<1>(blocks),
+            );
+        }
+    }
+    #[inline(always)]
     unsafe fn store_floats(self, scale: *const f32, out: *mut f32, block_stride: usize) {
         unsafe {
             let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(self.0), _mm512_loadu_ps(scale));
@@ -69,11 +124,37 @@ impl Dot for Zmm {
     }
 }
 
+/// Where each 16 bits of eight pixels come from, that lie two channels of all pixels after the other.
+const PIXELS_OF_PAIRS: [u16; 32] = {
+    let mut order = [0; 32];
+    let mut at = 0;
+    while at < 32 {
+        order[at] = (at % 4 * 8 + at / 4) as u16;
+        at += 1;
+    }
+    order
+};
+
 /// Eight sums in two parts each: even lanes hold the lower four input channels' part.
 #[derive(Clone, Copy)]
 struct ZmmPairs(__m512i);
 
 impl ZmmPairs {
+    /// Two pixels' sums: in each 128-bit lane two channels of the one, then of the other.
+    ///
+    /// # Safety
+    /// Needs avx512f.
+    #[inline(always)]
+    unsafe fn two_joined(a: Self, b: Self) -> __m512i {
+        // SAFETY: as promised.
+        unsafe {
+            let (a, b) = (_mm512_castsi512_ps(a.0), _mm512_castsi512_ps(b.0));
+            let even = _mm512_castps_si512(_mm512_shuffle_ps::<0b10_00_10_00>(a, b));
+            let odd = _mm512_castps_si512(_mm512_shuffle_ps::<0b11_01_11_01>(a, b));
+            _mm512_add_epi32(even, odd)
+        }
+    }
+
     /// # Safety
     /// Needs avx512f.
     #[inline(always)]
@@ -112,8 +193,44 @@ impl DotPairs for ZmmPairs {
         unsafe { eight_bytes(self.joined(), scale, to, out) }
     }
     #[inline(always)]
+    unsafe fn store_eight(sums: [Self; 8], scale: *const f32, to: Requantize, out: *mut u8) {
+        unsafe {
+            let twos = [
+                Self::two_joined(sums[0], sums[1]),
+                Self::two_joined(sums[2], sums[3]),
+                Self::two_joined(sums[4], sums[5]),
+                Self::two_joined(sums[6], sums[7]),
+            ];
+            let like_lanes = _mm512_setr_epi32(0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7);
+            let scale = _mm512_castps256_ps512(_mm256_loadu_ps(scale));
+            let scale = _mm512_permutexvar_ps(like_lanes, scale);
+            let bytes = sixty_four_bytes(twos, scale, to);
+            // Lane by lane two channels of eight pixels; wanted are a pixel's eight channels.
+            let order = _mm512_loadu_si512(PIXELS_OF_PAIRS.as_ptr().cast());
+            _mm512_storeu_si512(out.cast(), _mm512_permutexvar_epi16(order, bytes));
+        }
+    }
+    #[inline(always)]
     unsafe fn store_floats(self, scale: *const f32, out: *mut f32) {
         unsafe { eight_floats(self.joined(), scale, out) }
+    }
+}
+
+/// Eight sums as numbers from `to.least` to 255.
+///
+/// # Safety
+/// Needs avx2.
+#[inline(always)]
+unsafe fn cut_levels(sums: __m256i, scale: __m256, to: Requantize) -> __m256i {
+    // SAFETY: as promised.
+    unsafe {
+        let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
+        let rounded = _mm256_add_epi32(
+            _mm256_cvtps_epi32(scaled),
+            _mm256_set1_epi32(i32::from(to.zero_point)),
+        );
+        let cut = _mm256_max_epi32(rounded, _mm256_set1_epi32(i32::from(to.least)));
+        _mm256_min_epi32(cut, _mm256_set1_epi32(255))
     }
 }
 
@@ -123,13 +240,7 @@ impl DotPairs for ZmmPairs {
 unsafe fn eight_bytes(sums: __m256i, scale: *const f32, to: Requantize, out: *mut u8) {
     // SAFETY: as promised.
     unsafe {
-        let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(scale));
-        let rounded = _mm256_add_epi32(
-            _mm256_cvtps_epi32(scaled),
-            _mm256_set1_epi32(i32::from(to.zero_point)),
-        );
-        let cut = _mm256_max_epi32(rounded, _mm256_set1_epi32(i32::from(to.least)));
-        let cut = _mm256_min_epi32(cut, _mm256_set1_epi32(255));
+        let cut = cut_levels(sums, _mm256_loadu_ps(scale), to);
         let low = _mm256_castsi256_si128(cut);
         let words = _mm_packus_epi32(low, _mm256_extracti128_si256::<1>(cut));
         _mm_storel_epi64(out.cast(), _mm_packus_epi16(words, words));
@@ -234,11 +345,12 @@ impl Dot for Ymm {
     }
 }
 
-/// Kernels for groups of 1, 2 and 4 blocks; the strides measured best on the processors at hand.
+/// Kernels in quads for groups of 1, 2 and 4 blocks; the strides measured best on the processors at
+/// hand.
 macro_rules! level {
-    ($name:ident, $features:literal, $one:expr, $two:expr, $four:expr) => {
-        pub(super) fn $name(blocks: usize) -> LineKernel {
-            // SAFETY (all three): passed on to the caller of the kernel.
+    ($name:ident, $features:literal, $one:expr, $two:expr, $four:expr $(, $form:ident => $other:expr)*) => {
+        pub(super) fn $name(form: Form, blocks: usize) -> LineKernel {
+            // SAFETY (all): passed on to the caller of the kernel.
             #[target_feature(enable = $features)]
             unsafe fn one(line: &Line<'_>) {
                 unsafe { $one(line) }
@@ -251,13 +363,132 @@ macro_rules! level {
             unsafe fn four(line: &Line<'_>) {
                 unsafe { $four(line) }
             }
-            match blocks {
-                1 => one,
-                2 => two,
+            match (form, blocks) {
+                $((Form::$form, _) => {
+                    #[target_feature(enable = $features)]
+                    unsafe fn other(line: &Line<'_>) {
+                        unsafe { $other(line) }
+                    }
+                    other
+                })*
+                (_, 1) => one,
+                (_, 2) => two,
                 _ => four,
             }
         }
     };
+}
+
+/// Few output channels: `S` times eight pixels of `N` outputs, of which only those that `mask` names
+/// are read and written.
+///
+/// # Safety
+/// Needs avx512f, avx512vl, avx512bw, avx512vnni; the pixels lie within the line, and `line` describes
+/// valid memory.
+#[inline(always)]
+unsafe fn strips<const N: usize, const S: usize>(line: &Line<'_>, x: usize, mask: u8) {
+    const STRIP: usize = 8;
+    // SAFETY: the caller promises the ranges.
+    unsafe {
+        let mut sums = [[_mm512_setzero_si512(); N]; S];
+        for n in 0..N {
+            // The bias is in the even lanes, zero in the odd ones.
+            let start = _mm512_set1_epi64(i64::from(*line.bias.add(n) as u32));
+            for sums in &mut sums {
+                sums[n] = start;
+            }
+        }
+        let mut next: *const i64 = line.weights.cast();
+        for source in line.sources {
+            for block in 0..source.channels.div_ceil(BLOCK) {
+                for tap_line in 0..3 {
+                    let above = source
+                        .first
+                        .add(block * line.block_stride + tap_line * line.line_stride + x * BLOCK);
+                    for column in 0..3 {
+                        let mut weights = [_mm512_setzero_si512(); N];
+                        for (n, weight) in weights.iter_mut().enumerate() {
+                            *weight = _mm512_set1_epi64(next.add(n).read_unaligned());
+                        }
+                        next = next.add(N);
+                        for (s, sums) in sums.iter_mut().enumerate() {
+                            let from = above.add((column + s * STRIP) * BLOCK).cast();
+                            let seen = _mm512_maskz_loadu_epi64(mask, from);
+                            for (sum, weight) in sums.iter_mut().zip(&weights) {
+                                *sum = _mm512_dpbusd_epi32(*sum, seen, *weight);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for (s, sums) in sums.iter().enumerate() {
+            let x = x + s * STRIP;
+            match line.out {
+                Target::Bytes(out, to) => {
+                    let filled = u64::from_ne_bytes([to.zero_point.max(to.least); BLOCK]);
+                    let mut pixels = match N {
+                        BLOCK => _mm512_setzero_si512(),
+                        _ => _mm512_set1_epi64((filled << (8 * N)) as i64),
+                    };
+                    for (n, sum) in sums.iter().enumerate() {
+                        let scale = _mm256_set1_ps(*line.scale.add(n));
+                        let levels = cut_levels(ZmmPairs(*sum).joined(), scale, to);
+                        let place = _mm512_set1_epi64(8 * n as i64);
+                        let levels = _mm512_sllv_epi64(_mm512_cvtepu32_epi64(levels), place);
+                        pixels = _mm512_or_si512(pixels, levels);
+                    }
+                    _mm512_mask_storeu_epi64(out.add(x * BLOCK).cast(), mask, pixels);
+                }
+                Target::Floats(out) => {
+                    for (n, sum) in sums.iter().enumerate() {
+                        let sum = _mm256_cvtepi32_ps(ZmmPairs(*sum).joined());
+                        let scaled = _mm256_mul_ps(sum, _mm256_set1_ps(*line.scale.add(n)));
+                        _mm256_mask_storeu_ps(out.first.add(n * out.plane + x), mask, scaled);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A line of `N` outputs.
+///
+/// # Safety
+/// As [`strips`].
+#[inline(always)]
+unsafe fn strip_line<const N: usize, const S: usize>(line: &Line<'_>) {
+    let mut x = 0;
+    // SAFETY: every stride ends at or before the line's width, the last by its mask.
+    unsafe {
+        while x + 8 * S <= line.width {
+            strips::<N, S>(line, x, 0xff);
+            x += 8 * S;
+        }
+        while x + 8 <= line.width {
+            strips::<N, 1>(line, x, 0xff);
+            x += 8;
+        }
+        if x < line.width {
+            strips::<N, 1>(line, x, (1 << (line.width - x)) - 1);
+        }
+    }
+}
+
+/// # Safety
+/// As [`strips`], for the whole line.
+#[inline(always)]
+unsafe fn zmm_strips(line: &Line<'_>) {
+    const { assert!(NARROW == 4) };
+    // SAFETY: passed on.
+    unsafe {
+        match line.lanes {
+            1 => strip_line::<1, 4>(line),
+            2 => strip_line::<2, 4>(line),
+            3 => strip_line::<3, 4>(line),
+            _ => strip_line::<4, 2>(line),
+        }
+    }
 }
 
 /// # Safety
@@ -267,9 +498,9 @@ unsafe fn zmm_pairs(line: &Line<'_>) {
     let mut x = 0;
     // SAFETY: every stride ends at or before the line's width.
     unsafe {
-        while x + 12 <= line.width {
-            paired_pixels::<ZmmPairs, 12>(line, x);
-            x += 12;
+        while x + 8 <= line.width {
+            paired_pixels::<ZmmPairs, 8>(line, x);
+            x += 8;
         }
         while x + 4 <= line.width {
             paired_pixels::<ZmmPairs, 4>(line, x);
@@ -295,7 +526,74 @@ level!(
     "avx512f,avx512vl,avx512bw,avx512vnni",
     zmm_pairs,
     zmm_one,
-    zmm_two
+    zmm_two,
+    Pixels => zmm_strips
 );
 level!(avx_vnni, "avx2,avxvnni", vnni_one, vnni_two, vnni_four);
 level!(avx2, "avx2", ymm_one, ymm_two, ymm_four);
+
+/// The most this core can do on 512 bits.
+///
+/// # Safety
+/// Needs the instructions named.
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512vnni")]
+pub(super) unsafe fn avx512_vnni_in_registers(turns: u32) -> u64 {
+    // SAFETY: as promised.
+    unsafe { in_registers::<Zmm>(turns) }
+}
+
+/// As above, on 256 bits.
+///
+/// # Safety
+/// Needs the instructions named.
+#[target_feature(enable = "avx2,avxvnni")]
+pub(super) unsafe fn avx_vnni_in_registers(turns: u32) -> u64 {
+    // SAFETY: as promised.
+    unsafe { in_registers::<YmmVnni>(turns) }
+}
+
+/// As above, with products in 16 bits.
+///
+/// # Safety
+/// Needs the instructions named.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn avx2_in_registers(turns: u32) -> u64 {
+    // SAFETY: as promised.
+    unsafe { in_registers::<Ymm>(turns) }
+}
+
+/// [`resample::between_columns`], two pixels at a time.
+///
+/// # Safety
+/// Needs avx2; `line` has the pixels that `taps` name, and one behind each.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn between_columns(line: &[i16], taps: &[Tap], to: &mut [[u8; BLOCK]]) {
+    let (twos, last) = to.as_chunks_mut::<2>();
+    let (taps, last_taps) = taps.as_chunks::<2>();
+    for (to, [first, second]) in twos.iter_mut().zip(taps) {
+        // SAFETY: as promised; two pixels are sixteen bytes.
+        unsafe {
+            let first = between_two(line, first);
+            let second = between_two(line, second);
+            let bytes = _mm_packus_epi16(first, second);
+            _mm_storeu_si128(to.as_mut_ptr().cast(), bytes);
+        }
+    }
+    resample::between_columns(line, last_taps, last);
+}
+
+/// # Safety
+/// Needs avx2; `line` has the pixels that `tap` names, and one behind.
+#[inline(always)]
+unsafe fn between_two(line: &[i16], tap: &Tap) -> __m128i {
+    let (near, low) = (tap.near as usize * BLOCK, tap.low as usize * BLOCK);
+    debug_assert!(near + BLOCK <= line.len() && low + 2 * BLOCK <= line.len());
+    // SAFETY: as promised.
+    unsafe {
+        let near = _mm_loadu_si128(line.as_ptr().add(near).cast());
+        let high = _mm_loadu_si128(line.as_ptr().add(low + BLOCK).cast());
+        let low = _mm_loadu_si128(line.as_ptr().add(low).cast());
+        let part = _mm_mulhi_epi16(_mm_sub_epi16(high, low), _mm_set1_epi16(tap.step));
+        _mm_srli_epi16::<7>(_mm_add_epi16(near, part))
+    }
+}

@@ -1,0 +1,75 @@
+//! `blemish bench`: what a model costs on this machine, and what part of the processor it uses.
+
+mod measure;
+mod print;
+
+use super::Outcome;
+use blemish::geometry::TileSize;
+use blemish::model::Bundle;
+use measure::Measured;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Time of a tile and of each layer, share of this core's peak, memory and throughput. Without an
+/// option: the program's own model. Speed needs a quiet machine; least times bear a busy one best.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Bundle; without it, the one that comes with the program
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Tile, WIDTHxHEIGHT or one side for both, multiples of 32; without it, the bundle's own
+    #[arg(long, value_name = "PX", value_parser = parse_tile)]
+    tile: Option<TileSize>,
+    /// Numbers of workers to measure, one tile each; without it, 1 and all threads
+    #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Vec<u16>,
+    /// Tiles of each measurement
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(2..=100_000))]
+    tiles: u32,
+    /// Write the tile and its map there as bare little-endian f32, for comparison with other engines
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// Where the bundle is refused, a tile fails or a file cannot be written.
+pub fn run(args: &Args) -> Outcome {
+    let mut workers: Vec<usize> = args.threads.iter().map(|&n| n.into()).collect();
+    if workers.is_empty() {
+        let all = std::thread::available_parallelism().map_or(1, usize::from);
+        workers = if all > 1 { vec![1, all] } else { vec![1] };
+    }
+    let measured = Measured::take(args, &workers)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&measured)?);
+    } else {
+        print!("{}", print::report(&measured));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read(args: &Args) -> Result<Bundle, blemish::model::ModelError> {
+    match &args.model {
+        Some(path) => Bundle::read(path),
+        None => Bundle::embedded(),
+    }
+}
+
+fn parse_tile(text: &str) -> Result<TileSize, String> {
+    let (width, height) = text.split_once('x').unwrap_or((text, text));
+    let side = |text: &str| text.parse().map_err(|_| format!("'{text}' is no number"));
+    let tile = TileSize {
+        width_px: side(width)?,
+        height_px: side(height)?,
+    };
+    if tile.is_valid() && tile.area() <= 1 << 24 {
+        Ok(tile)
+    } else {
+        Err("both sides must be multiples of 32, at most 4096x4096 px together".to_owned())
+    }
+}

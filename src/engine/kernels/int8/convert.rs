@@ -1,0 +1,93 @@
+//! Between planes of f32, channel after channel, and ringed blocks of bytes.
+
+use super::{BLOCK, Sides};
+use crate::multiversion;
+
+/// Pixels that go through registers together.
+const STRIP: usize = 64;
+
+/// A float so great that adding it rounds to whole numbers, half to even, which then are the lowest
+/// bits of the sum: what compilers vectorize, other than rounding.
+const ROUND: f32 = 12_582_912.0;
+
+/// How bytes stand for numbers: `scale * (byte - zero_point)`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Grid {
+    pub scale: f32,
+    pub zero_point: u8,
+}
+
+multiversion! {
+    /// `channels` planes of floats to bytes as QuantizeLinear does, with a multiplication by the scale's
+    /// inverse; channels that fill up the last block hold the zero point. The ring is not touched.
+    pub fn to_bytes(sides: Sides, channels: usize, grid: Grid, from: &[f32], to: &mut [u8]) {
+        let inverse = grid.scale.recip();
+        let (least, greatest) = (-f32::from(grid.zero_point), 255.0 - f32::from(grid.zero_point));
+        let area = sides.height * sides.width;
+        for (block, plane) in to.chunks_exact_mut(sides.plane()).enumerate() {
+            let channels = (channels - block * BLOCK).min(BLOCK);
+            let real = u64::MAX >> (64 - 8 * channels as u32);
+            let filled = u64::from_le_bytes([grid.zero_point; BLOCK]) & !real;
+            let from = &from[block * BLOCK * area..][..channels * area];
+            for y in 0..sides.height {
+                let line = plane[sides.line(y)].as_chunks_mut::<BLOCK>().0;
+                for (strip, pixels) in line.chunks_mut(STRIP).enumerate() {
+                    let mut words = [filled; STRIP];
+                    for channel in 0..channels {
+                        let mut bytes = [0; STRIP];
+                        let first = channel * area + y * sides.width + strip * STRIP;
+                        let values = &from[first..][..pixels.len()];
+                        for (byte, value) in bytes.iter_mut().zip(values) {
+                            let cut = (value * inverse).max(least).min(greatest);
+                            *byte = ((cut + ROUND).to_bits() as u8).wrapping_add(grid.zero_point);
+                        }
+                        for (word, &byte) in words.iter_mut().zip(&bytes) {
+                            *word |= u64::from(byte) << (8 * channel);
+                        }
+                    }
+                    for (pixel, word) in pixels.iter_mut().zip(&words) {
+                        *pixel = word.to_le_bytes();
+                    }
+                }
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Bytes to `channels` planes of the floats that they stand for.
+    pub fn from_bytes(sides: Sides, channels: usize, grid: Grid, from: &[u8], to: &mut [f32]) {
+        let zero_point = i32::from(grid.zero_point);
+        for (index, line) in to.chunks_exact_mut(sides.width).enumerate() {
+            let (channel, y) = (index / sides.height, index % sides.height);
+            if channel >= channels {
+                return;
+            }
+            let plane = &from[channel / BLOCK * sides.plane()..][..sides.plane()];
+            let pixels = plane[sides.line(y)].as_chunks::<BLOCK>().0;
+            let place = 8 * (channel % BLOCK) as u32;
+            for (value, pixel) in line.iter_mut().zip(pixels) {
+                let byte = (u64::from_le_bytes(*pixel) >> place) as u8;
+                *value = (i32::from(byte) - zero_point) as f32 * grid.scale;
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// Two blocks of so many channels as one: those of `second` follow those of `first`, and what is left
+    /// holds the zero point. Eight channels at most, one at least of each.
+    pub fn join(first: (&[u8], usize), second: (&[u8], usize), zero_point: u8, to: &mut [u8]) {
+        let mask = |channels: usize| u64::MAX >> (64 - 8 * channels as u32);
+        let place = 8 * first.1 as u32;
+        let (kept, added) = (mask(first.1), mask(second.1));
+        let filled = u64::from_le_bytes([zero_point; BLOCK]) & !(kept | added << place);
+        let first = first.0.as_chunks::<BLOCK>().0;
+        let second = second.0.as_chunks::<BLOCK>().0;
+        for ((to, first), second) in to.as_chunks_mut::<BLOCK>().0.iter_mut().zip(first).zip(second) {
+            let word = u64::from_le_bytes(*first) & kept;
+            let word = word | (u64::from_le_bytes(*second) & added) << place | filled;
+            *to = word.to_le_bytes();
+        }
+    }
+}
