@@ -29,9 +29,12 @@ pub enum WhenFull {
     Refuse,
 }
 
+/// Makes a picture, on the thread that keeps it.
+type Draw = Box<dyn FnOnce() -> Option<Picture> + Send>;
+
 enum Item {
     Record(Box<Record>),
-    Picture(String, Box<Picture>),
+    Picture(String, Draw),
 }
 
 /// What was kept and what was not.
@@ -104,8 +107,12 @@ impl Keeper {
         }
     }
 
-    /// Gives a picture to the thread, or drops it where too many wait.
-    pub fn picture(&mut self, name: String, picture: Picture) {
+    /// Gives a picture to the thread, which draws it, or drops it where too many wait.
+    pub fn picture(
+        &mut self,
+        name: String,
+        draw: impl FnOnce() -> Option<Picture> + Send + 'static,
+    ) {
         if self.waiting_pictures.load(Ordering::Acquire) >= PICTURE_PLACES {
             self.refused_pictures += 1;
             return;
@@ -113,7 +120,7 @@ impl Keeper {
         self.waiting_pictures.fetch_add(1, Ordering::AcqRel);
         if self
             .items
-            .try_send(Item::Picture(name, Box::new(picture)))
+            .try_send(Item::Picture(name, Box::new(draw)))
             .is_err()
         {
             self.waiting_pictures.fetch_sub(1, Ordering::AcqRel);
@@ -159,9 +166,12 @@ impl Desk {
                     dirty = true;
                     self.write(*record);
                 }
-                Ok(Item::Picture(name, picture)) => {
+                Ok(Item::Picture(name, draw)) => {
+                    match draw() {
+                        Some(picture) => self.keep(&name, &picture),
+                        None => self.report.pictures_lost += 1,
+                    }
                     waiting_pictures.fetch_sub(1, Ordering::AcqRel);
-                    self.keep(&name, &picture);
                 }
                 Err(RecvTimeoutError::Timeout) => idle = true,
                 Err(RecvTimeoutError::Disconnected) => {
@@ -244,7 +254,8 @@ mod tests {
         for number in 0..1000 {
             assert!(keeper.record(record(number)));
             if number % 100 == 0 {
-                keeper.picture(format!("{number:04}"), picture.clone());
+                let picture = picture.clone();
+                keeper.picture(format!("{number:04}"), move || Some(picture));
             }
         }
         let report = keeper.finish().unwrap();

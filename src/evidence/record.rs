@@ -2,8 +2,8 @@
 
 use super::State;
 use crate::geometry::Count;
-use crate::pins::Moment;
-use crate::reject::{Accounting, RejectEvent, VerdictUse};
+use crate::pins::{Jitter, Moment};
+use crate::reject::{Accounting, ConfirmSums, RejectEvent, VerdictUse};
 use crate::verdict::{Reason, Span, Verdict};
 use crate::web::Region;
 use serde::{Deserialize, Serialize};
@@ -61,6 +61,12 @@ pub enum Fault {
     Encoder { message: String },
     /// An output cannot be driven.
     Pins { message: String },
+    /// A pulse was not confirmed by the ejector.
+    Ejector { message: String },
+    /// The ejector's confirmation cannot be read.
+    Confirm { message: String },
+    /// The station did not run for a while.
+    Stalled { message: String },
     /// The board is so hot, or its supply so weak, that it has slowed itself down.
     Throttled { message: String },
     /// Records that were lost because the disk did not take them.
@@ -135,6 +141,12 @@ pub enum Event {
     Stop {
         why: String,
         accounting: Box<Accounting>,
+        /// Absent in journals of older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        jitter: Option<Box<Jitter>>,
+        /// Where the ejector confirms its pulses.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        confirmations: Option<ConfirmSums>,
     },
 }
 

@@ -3,6 +3,7 @@
 use super::Row;
 use crate::evidence::WallQuality;
 use crate::station::{Clock, RealClock, RealtimeConfig, rights};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// What does not depend on the configuration but for what it asks of the system.
@@ -74,6 +75,26 @@ fn memory_row(realtime: &RealtimeConfig) -> Row {
         (false, false) => Row::amber(ITEM, "not permitted", FIX),
         (false, true) => Row::red(ITEM, "not permitted", FIX),
     }
+}
+
+/// The hardware watchdog that the station itself feeds. Not opened: that would start it.
+pub fn own_watchdog_row(device: &Path) -> Row {
+    const ITEM: &str = "supervision.watchdog";
+    let shown = device.display();
+    let path = std::ffi::CString::new(device.as_os_str().as_bytes()).unwrap_or_default();
+    // SAFETY: `path` ends with a zero byte.
+    let may_write = unsafe { libc::access(path.as_ptr(), libc::W_OK) } == 0;
+    if may_write {
+        return Row::green(ITEM, format!("{shown} may be written"));
+    }
+    let error = std::io::Error::last_os_error();
+    let fix = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "give the service's user the right to write to it by a udev rule"
+        }
+        _ => "load the board's watchdog module; 'ls /dev/watchdog*' shows what is there",
+    };
+    Row::red(ITEM, format!("{shown}: {error}"), fix)
 }
 
 /// The hardware watchdog, which `RuntimeWatchdogSec` of systemd feeds.

@@ -7,7 +7,7 @@ mod machine;
 mod station;
 mod thermal;
 
-pub use machine::{machine_rows, watchdog_row};
+pub use machine::{machine_rows, own_watchdog_row, watchdog_row};
 pub use station::{board_rows, station_rows};
 pub use thermal::{Heat, ThermalWatch, Zone, thermal_row};
 

@@ -1,6 +1,6 @@
 //! What a station's configuration depends on.
 
-use super::{Row, machine_rows, red_error, thermal_row, watchdog_row};
+use super::{Row, machine_rows, own_watchdog_row, red_error, thermal_row, watchdog_row};
 use crate::board::Board;
 use crate::model::{Bundle, ModelError};
 use crate::pins::{LineConfig, SeenLine, find_line, seen_lines};
@@ -25,6 +25,7 @@ pub fn station_rows(config: &StationConfig, bundle: Result<&Bundle, &ModelError>
     ));
     rows.push(evidence_row(config));
     rows.extend(machine_rows(&config.realtime));
+    rows.extend(config.supervision.watchdog.as_deref().map(own_watchdog_row));
     let board =
         Board::here().map_or_else(|| Board::named("generic-pc").ok(), |(_, board)| Some(board));
     rows.extend(board.iter().flat_map(supply_rows));

@@ -4,6 +4,7 @@ use super::{Dark, Drift, Watched, White};
 use crate::block::Block;
 use crate::camera::{BlockEvent, Camera, CameraError, LineFormat};
 use crate::picture::Samples;
+use crate::verdict::Reason;
 use std::time::Duration;
 
 /// Any camera, with its lines made even before anybody sees them.
@@ -68,10 +69,13 @@ impl<C: Camera> Camera for Corrected<C> {
         let event = self.camera.next_block(patience, into)?;
         if event == BlockEvent::Filled {
             self.correct(into);
-            if into.fault.is_none()
-                && let Some(watched) = self.drift.watch(&into.picture)
-            {
-                tell(watched);
+            if into.fault.is_none() {
+                if let Some(watched) = self.drift.watch(&into.picture) {
+                    tell(watched);
+                }
+                if self.drift.is_beyond(&into.picture) {
+                    into.fault = Some(Reason::Light);
+                }
             }
         }
         Ok(event)

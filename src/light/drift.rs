@@ -4,7 +4,7 @@ use super::LightError;
 use crate::camera::LineFormat;
 use crate::picture::{LineSamples, Picture};
 
-/// Lines over which the level is averaged.
+/// Lines over which the level is averaged for a warning.
 const LINES: u64 = 4096;
 
 /// What the watch says when it changes its mind.
@@ -61,6 +61,8 @@ pub struct Drift {
     of: Baseline,
     /// 0 for no watch.
     most_percent: u32,
+    /// 0 for no limit.
+    reject_percent: u32,
     sum: u64,
     lines: u64,
     drifted: bool,
@@ -99,6 +101,7 @@ impl Drift {
             baseline,
             of,
             most_percent,
+            reject_percent: 0,
             sum: 0,
             lines: 0,
             drifted: false,
@@ -112,22 +115,53 @@ impl Drift {
             baseline: None,
             of: Baseline::RunStart,
             most_percent: 0,
+            reject_percent: 0,
             sum: 0,
             lines: 0,
             drifted: false,
         }
     }
 
+    /// Lines whose level is farther off than `percent` may not be judged; 0 for no limit.
+    #[must_use]
+    pub fn rejecting(mut self, percent: u32) -> Self {
+        self.reject_percent = percent;
+        self
+    }
+
+    /// Whether this block alone is so dark or bright that its lines may not be judged. Until there is
+    /// something to compare with, every block may.
+    pub fn is_beyond(&self, picture: &Picture) -> bool {
+        let Some(baseline) = self.baseline.filter(|_| self.reject_percent > 0) else {
+            return false;
+        };
+        let sum: Option<u64> = (0..picture.height_px)
+            .map(|row| self.line_sum(picture, row))
+            .sum();
+        let samples = picture.height_px * self.samples.len();
+        let Some(level) = sum
+            .filter(|_| samples > 0)
+            .map(|sum| sum as f64 / samples as f64)
+        else {
+            return false;
+        };
+        (100.0 * level / baseline.max(1e-9) - 100.0).abs() > f64::from(self.reject_percent)
+    }
+
+    fn line_sum(&self, picture: &Picture, row: usize) -> Option<u64> {
+        match picture.line(row).samples {
+            LineSamples::U8(line) => line.get(self.samples.clone()).map(sum),
+            LineSamples::U16(line) => line.get(self.samples.clone()).map(sum),
+        }
+    }
+
     /// Looks at a block; says something where the light has drifted, or has come back.
     pub fn watch(&mut self, picture: &Picture) -> Option<Watched> {
-        if self.most_percent == 0 {
+        if self.most_percent == 0 && self.reject_percent == 0 {
             return None;
         }
         for row in 0..picture.height_px {
-            self.sum += match picture.line(row).samples {
-                LineSamples::U8(line) => sum(line.get(self.samples.clone())?),
-                LineSamples::U16(line) => sum(line.get(self.samples.clone())?),
-            };
+            self.sum += self.line_sum(picture, row)?;
         }
         self.lines += picture.height_px as u64;
         if self.lines < LINES {
@@ -137,6 +171,9 @@ impl Drift {
         (self.sum, self.lines) = (0, 0);
         let baseline = *self.baseline.get_or_insert(level);
         let percent = 100.0 * level / baseline.max(1e-9);
+        if self.most_percent == 0 {
+            return None;
+        }
         let drifted = (percent - 100.0).abs() > f64::from(self.most_percent);
         let news = drifted != self.drifted;
         self.drifted = drifted;
@@ -193,6 +230,35 @@ mod tests {
                 .to_string()
                 .contains("risen to 120 % of what it was when white")
         );
+    }
+
+    #[test]
+    fn a_block_beyond_the_limit_is_told_at_once_and_for_itself() {
+        let drift = Drift::new(FORMAT, Some([2, 4]), 200.0, 10).unwrap();
+        assert!(!drift.is_beyond(&block([0, 0, 20, 20])), "no limit is set");
+        let drift = drift.rejecting(40);
+        for (level, beyond) in [
+            (200, false),
+            (121, false),
+            (119, true),
+            (0, true),
+            (255, false),
+        ] {
+            assert_eq!(
+                drift.is_beyond(&block([7, 7, level, level])),
+                beyond,
+                "{level}"
+            );
+        }
+        let mut by_start = Drift::new(FORMAT, None, 200.0, 0).unwrap().rejecting(40);
+        assert!(
+            !by_start.is_beyond(&block([0; 4])),
+            "nothing to compare with"
+        );
+        assert_eq!(by_start.watch(&block([100; 4])), None);
+        assert_eq!(by_start.watch(&block([100; 4])), None);
+        assert!(by_start.is_beyond(&block([50; 4])));
+        assert!(!by_start.is_beyond(&block([70; 4])));
     }
 
     #[test]

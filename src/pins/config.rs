@@ -17,6 +17,9 @@ pub struct PinsConfig {
     /// Changes with every verdict.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<OutputConfig>,
+    /// Rises when the ejector has rejected; `reject.confirm` says by when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<ConfirmPin>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub encoder: Option<EncoderConfig>,
 }
@@ -39,6 +42,7 @@ impl PinsConfig {
             .outputs()
             .map(|(output, config)| (output.word(), config.at()))
             .collect();
+        lines.extend(self.confirm.iter().map(|pin| ("confirm", pin.at())));
         if let Some(EncoderConfig::Gpio { a, b, .. }) = &self.encoder {
             lines.push(("encoder.a", a.clone()));
             lines.extend(b.iter().map(|b| ("encoder.b", b.clone())));
@@ -51,9 +55,11 @@ impl PinsConfig {
     /// # Errors
     /// The first of them.
     pub fn validate(&self) -> Result<(), String> {
-        if self.reject.is_none() && (self.ready.is_some() || self.heartbeat.is_some()) {
+        if self.reject.is_none()
+            && (self.ready.is_some() || self.heartbeat.is_some() || self.confirm.is_some())
+        {
             return Err(
-                "pins.ready and pins.heartbeat need pins.reject; name the line of the ejector"
+                "pins.ready, pins.heartbeat and pins.confirm need pins.reject; name the line of the ejector"
                     .to_owned(),
             );
         }
@@ -144,6 +150,34 @@ pub struct OutputConfig {
 }
 
 impl OutputConfig {
+    /// Which line it is.
+    pub fn at(&self) -> LineConfig {
+        LineConfig {
+            line: self.line.clone(),
+            chip: self.chip.clone(),
+            offset: self.offset,
+        }
+    }
+}
+
+/// The ejector's confirmation; its first three keys are those of [`LineConfig`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ConfirmPin {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u32>,
+    /// It falls when the ejector has rejected.
+    pub active_low: bool,
+    pub bias: Bias,
+    /// A level counts once it has lasted so long; 0 for none.
+    pub debounce_us: u32,
+}
+
+impl ConfirmPin {
     /// Which line it is.
     pub fn at(&self) -> LineConfig {
         LineConfig {
@@ -254,6 +288,11 @@ mod tests {
     fn what_cannot_work_is_refused_with_what_to_do() {
         for (text, word) in [
             ("ready = { line = \"R\" }", "need pins.reject"),
+            ("confirm = { line = \"C\" }", "need pins.reject"),
+            (
+                "reject = { line = \"A\" }\nconfirm = { line = \"A\" }",
+                "pins.confirm and pins.reject are the same",
+            ),
             ("reject = { chip = \"gpiochip0\" }", "offset = N"),
             ("reject = { line = \"A\", offset = 3 }", "offset = N"),
             (

@@ -4,23 +4,26 @@
 //!   process, a cut wire or an unpowered board means reject;
 //! * **ready**: energised while the station is able to inspect;
 //! * **heartbeat**: changes its level with every verdict, never by a timer, so that a hung station has
-//!   no pulse.
+//!   no pulse;
+//! * **confirm**: the ejector, or a sensor behind it, says that a reject happened.
 
 mod both;
 mod config;
 mod counting;
 #[cfg(target_os = "linux")]
 mod gpio;
+mod jitter;
 mod line_encoder;
 mod recorded;
 
 pub use both::WatchedOutputs;
-pub use config::{Bias, Drive, EncoderConfig, LineConfig, OutputConfig, PinsConfig};
+pub use config::{Bias, ConfirmPin, Drive, EncoderConfig, LineConfig, OutputConfig, PinsConfig};
 pub use counting::{
     BeltEncoder, Channel, ChannelEdge, CountedEdges, Decoding, EdgeCounter, TimeEncoder, Track,
 };
 #[cfg(target_os = "linux")]
-pub use gpio::{GpioEncoder, GpioOutputs, SeenLine, find_line, seen_lines};
+pub use gpio::{GpioConfirm, GpioEncoder, GpioOutputs, SeenLine, find_line, seen_lines};
+pub use jitter::Jitter;
 pub use line_encoder::CameraLineEncoder;
 pub use recorded::{Edge, RecordedOutputs};
 
@@ -126,6 +129,23 @@ pub trait Encoder: Send {
 
     /// The camera is lost, and with it the place of an encoder that counts by its lines.
     fn camera_lost(&mut self) {}
+}
+
+/// What the ejector's confirmation says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfirmEvent {
+    /// It rose so often since the last event, the last time at `ns`.
+    Rose { ns: u64, edges: u64 },
+    /// It cannot be read, for this reason, until it is [`Back`](Self::Back).
+    Gone(String),
+    /// It can be read again.
+    Back,
+}
+
+/// Whether the ejector did what it was told.
+pub trait ConfirmInput: Send {
+    /// What has happened up to `until_ns` and was not told yet; `None` where nothing has.
+    fn next_event(&mut self, until_ns: u64) -> Option<ConfirmEvent>;
 }
 
 /// Why a wire does not do what it should.

@@ -1,5 +1,6 @@
 //! What an integrator tells the ledger about the machine.
 
+use super::ConfirmConfig;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -61,6 +62,8 @@ pub struct RejectConfig {
     pub accept_startup_web: bool,
     /// Ask for a line stop when a reject was missed, until it is acknowledged.
     pub line_stop_on_missed: bool,
+    /// When a pulse must be confirmed, where `pins.confirm` is wired.
+    pub confirm: ConfirmConfig,
 }
 
 impl Default for RejectConfig {
@@ -84,6 +87,7 @@ impl Default for RejectConfig {
             reverse_keep_counts: 2_000,
             accept_startup_web: false,
             line_stop_on_missed: false,
+            confirm: ConfirmConfig::default(),
         }
     }
 }
@@ -134,6 +138,11 @@ pub enum RejectConfigError {
         stationary_after_ms: u32,
         speed_window_ms: u32,
     },
+    #[error(
+        "confirm.within_ms and confirm.within_counts are both 0; set the time for a switch at the ejector, or the counts for a \
+         sensor behind it"
+    )]
+    NoConfirmLimit,
     #[error("{key} {value} is above {limit}; {hint}")]
     TooLarge {
         key: &'static str,
@@ -239,6 +248,9 @@ impl RejectConfig {
                 max_counts_per_line: self.max_counts_per_line,
             });
         }
+        if (self.confirm.within_ms, self.confirm.within_counts) == (0, 0) {
+            return Err(RejectConfigError::NoConfirmLimit);
+        }
         let needed_counts = self.needed_distance_counts();
         if u64::from(self.distance_counts) < needed_counts {
             return Err(RejectConfigError::TooClose {
@@ -302,6 +314,7 @@ mod tests {
         );
         assert!(refusal(|c| c.stationary_after_ms = 99).contains("twice speed_window_ms 50"));
         assert!(refusal(|c| c.span_lines = 8).contains("raise span_lines"));
+        assert!(refusal(|c| c.confirm.within_ms = 0).contains("are both 0; set the time"));
     }
 
     #[test]

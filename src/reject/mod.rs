@@ -21,6 +21,7 @@
 
 mod accounting;
 mod config;
+mod confirm;
 mod event;
 mod exposure;
 mod ledger;
@@ -35,6 +36,7 @@ mod verdicts;
 
 pub use accounting::{Accounting, IdentityError, Tally};
 pub use config::{RejectConfig, RejectConfigError, ReversePolicy};
+pub use confirm::{ConfirmConfig, ConfirmSums, Confirmations, OnMissing, Unconfirmed};
 pub use event::{HoldCause, RejectEvent};
 pub use exposure::{Exposure, Exposures};
 pub use ledger::{Alarms, Ledger, Outputs};

@@ -15,8 +15,8 @@ use crate::health::{ThermalWatch, Zone};
 use crate::light::{Corrected, Drift, FlatFieldFile, LightError};
 use crate::model::{Bundle, Metadata, Preparation};
 use crate::pins::{
-    BeltEncoder, CameraLineEncoder, Encoder, EncoderConfig, EncoderEvent, Outputs, PinError,
-    PinsConfig, TimeEncoder,
+    BeltEncoder, CameraLineEncoder, ConfirmInput, ConfirmPin, Encoder, EncoderConfig, EncoderEvent,
+    Outputs, PinError, PinsConfig, TimeEncoder,
 };
 use crate::reject::RejectConfig;
 use crate::web::WebConfig;
@@ -142,6 +142,10 @@ pub fn assemble(
         Some(_) => Box::new(NoEncoder),
         None => open_encoder(config, &clock)?,
     };
+    let confirm = match (&config.pins.confirm, &sources.replay) {
+        (Some(pin), None) => Some(open_confirm(pin, &clock)?),
+        _ => None,
+    };
     let line_counts = match &config.pins.encoder {
         None => LineCounts::Camera,
         Some(_) => LineCounts::Encoder,
@@ -169,6 +173,8 @@ pub fn assemble(
         camera,
         encoder,
         line_counts,
+        is_confirmed: config.pins.confirm.is_some(),
+        confirm,
         clock,
         interrupted: Arc::default(),
         realtime: config.realtime.clone(),
@@ -199,6 +205,12 @@ fn corrected(
 ) -> Result<Box<dyn Camera>, StationError> {
     let light = &config.light;
     let Some(path) = &light.flat_field else {
+        if light.reject_drift_percent > 0 {
+            return Err(StationError::Contradiction(
+                "light.reject_drift_percent needs a calibrated camera; set light.flat_field, which 'blemish calibrate' writes"
+                    .to_owned(),
+            ));
+        }
         return Ok(camera);
     };
     let file = FlatFieldFile::read(path)?;
@@ -212,7 +224,8 @@ fn corrected(
         light.reference_columns,
         f64::from(white.level),
         light.max_drift_percent,
-    )?;
+    )?
+    .rejecting(light.reject_drift_percent);
     Ok(Box::new(Corrected::new(camera, &file.dark, white, drift)))
 }
 
@@ -338,6 +351,22 @@ fn open_gpio(config: &EncoderConfig, clock: &RealClock) -> Result<Box<dyn Encode
 #[cfg(not(target_os = "linux"))]
 fn open_gpio(_: &EncoderConfig, _: &RealClock) -> Result<Box<dyn Encoder>, PinError> {
     Err(PinError::Encoder("GPIO lines need Linux".to_owned()))
+}
+
+#[cfg(target_os = "linux")]
+fn open_confirm(pin: &ConfirmPin, clock: &RealClock) -> Result<Box<dyn ConfirmInput>, PinError> {
+    let confirm = crate::pins::GpioConfirm::open(pin, clock.zero_monotonic_ns())?;
+    Ok(Box::new(confirm))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_confirm(pin: &ConfirmPin, _: &RealClock) -> Result<Box<dyn ConfirmInput>, PinError> {
+    Err(PinError::Line {
+        role: "confirm",
+        line: pin.at().to_string(),
+        reason: "GPIO lines need Linux".to_owned(),
+        remedy: "leave pins.confirm out".to_owned(),
+    })
 }
 
 /// Where the web is by the camera's own lines: known to within two blocks, which the ledger's margin

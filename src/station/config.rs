@@ -33,6 +33,7 @@ pub struct StationConfig {
     /// Which lines drive what; without them, outputs are recorded and the web is `belt`.
     pub pins: PinsConfig,
     pub realtime: RealtimeConfig,
+    pub supervision: SupervisionConfig,
 }
 
 impl Default for StationConfig {
@@ -51,6 +52,7 @@ impl Default for StationConfig {
             evidence: EvidenceConfig::default(),
             pins: PinsConfig::default(),
             realtime: RealtimeConfig::default(),
+            supervision: SupervisionConfig::default(),
         }
     }
 }
@@ -150,6 +152,8 @@ pub struct LightConfig {
     pub reference_columns: Option<[u32; 2]>,
     /// A change of level that is warned of; 0 for none.
     pub max_drift_percent: u32,
+    /// A change of level beyond which lines are not inspected, for `light`; 0 for none.
+    pub reject_drift_percent: u32,
 }
 
 impl Default for LightConfig {
@@ -158,6 +162,7 @@ impl Default for LightConfig {
             flat_field: None,
             reference_columns: None,
             max_drift_percent: 15,
+            reject_drift_percent: 0,
         }
     }
 }
@@ -280,6 +285,29 @@ pub struct RealtimeConfig {
     pub worker_cpus: Vec<usize>,
 }
 
+/// Who restarts what, in real time only. The service manager's watchdog needs no setting here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SupervisionConfig {
+    /// The board's hardware watchdog, such as `/dev/watchdog0`; none where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watchdog: Option<PathBuf>,
+    /// Time without a sign of life after which it resets the machine; its driver must take exactly this.
+    pub watchdog_timeout_s: u32,
+    /// A station that is held by a fault gives no sign of life, so that the machine is reset.
+    pub reset_when_held: bool,
+}
+
+impl Default for SupervisionConfig {
+    fn default() -> Self {
+        Self {
+            watchdog: None,
+            watchdog_timeout_s: 10,
+            reset_when_held: false,
+        }
+    }
+}
+
 impl StationConfig {
     /// Reads a station's TOML.
     ///
@@ -350,6 +378,10 @@ mod tests {
             shown.light.max_drift_percent,
             default.light.max_drift_percent
         );
+        assert_eq!(
+            shown.light.reject_drift_percent,
+            default.light.reject_drift_percent
+        );
         let web = WebLimits {
             columns: shown.web.columns,
             ..default.web
@@ -361,8 +393,13 @@ mod tests {
         assert_eq!(shown.evidence.journal, default.evidence.journal);
         assert_eq!(shown.realtime.line_cpus, default.realtime.line_cpus);
         assert_eq!(shown.realtime.worker_cpus, default.realtime.worker_cpus);
+        assert_eq!(
+            shown.supervision.watchdog_timeout_s,
+            default.supervision.watchdog_timeout_s
+        );
+        assert!(shown.supervision.watchdog.is_some());
         assert_eq!(shown.pins.validate(), Ok(()));
-        assert_eq!(shown.pins.lines().len(), 5, "all of them are shown");
+        assert_eq!(shown.pins.lines().len(), 6, "all of them are shown");
         assert_eq!(shown.belt.moves.len(), 3);
         // The other kind of source is shown behind comment signs.
         let other = text.lines().filter_map(|line| line.strip_prefix("# "));

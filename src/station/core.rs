@@ -1,15 +1,18 @@
 //! Web and ledger joined: inputs in, decisions out. No thread, clock or file.
 
+mod wires;
+
+use super::standing::{Part, Standing};
 use super::{State, StationError, Summary, Witness};
 use crate::block::Block;
 use crate::engine::{EngineError, Prediction};
 use crate::evidence::Fault;
 use crate::geometry::{Count, LineNumber};
-use crate::histogram::Histogram;
-use crate::pins::{Moment, Output, Outputs, Track};
-use crate::reject::{Ledger, RejectConfig, RejectEvent};
+use crate::pins::{Jitter, Moment, Output, Outputs, Track};
+use crate::reject::{Confirmations, Ledger, RejectConfig, RejectEvent};
 use crate::verdict::{Reason, Span, SpanVerdict, Verdict};
 use crate::web::{MapRow, Region, Sink, TileId, TileJob, Web, WebConfig};
+use wires::CatchingUp;
 
 /// Spans that the ledger holds.
 pub const SPANS: usize = 512;
@@ -45,15 +48,18 @@ pub(super) struct Core {
     ended: bool,
     line_counts: LineCounts,
     track: Track,
-    camera_fault: Option<Fault>,
-    encoder_fault: Option<Fault>,
-    pins_fault: Option<Fault>,
+    standing: Standing,
+    /// Where the ejector confirms its pulses.
+    confirmations: Option<Confirmations>,
     /// Why an output could not be driven, until it comes back as an input.
     undriven: Option<String>,
     /// A verdict was given since the last sign of life.
     gave_verdict: bool,
-    /// How far the web ran on between the count where a pulse was due and its command.
-    pulse_delay_counts: Histogram,
+    /// The way of the web while nobody looked, until it is accounted for.
+    catching_up: Option<CatchingUp>,
+    jitter: Jitter,
+    /// Where the web was when the ledger was asked last.
+    looked: Moment,
     heartbeat: bool,
     last_line: Option<(u64, Count)>,
     tiles: u64,
@@ -69,8 +75,10 @@ impl Core {
         web: WebConfig,
         reject: RejectConfig,
         line_counts: LineCounts,
+        is_confirmed: bool,
     ) -> Result<Self, StationError> {
         let now = Moment::default();
+        let reject_confirm = reject.confirm;
         Ok(Self {
             web: Web::new(web)?,
             ledger: Box::new(Ledger::new(reject.clone(), now.ns, now.count)?),
@@ -85,12 +93,13 @@ impl Core {
                 LineCounts::Encoder => POSITIONS,
                 LineCounts::Camera => 1,
             }),
-            camera_fault: None,
-            encoder_fault: None,
-            pins_fault: None,
+            standing: Standing::default(),
+            confirmations: is_confirmed.then(|| Confirmations::new(reject_confirm)),
             undriven: None,
             gave_verdict: false,
-            pulse_delay_counts: Histogram::default(),
+            catching_up: None,
+            jitter: Jitter::default(),
+            looked: now,
             heartbeat: false,
             last_line: None,
             tiles: 0,
@@ -111,90 +120,22 @@ impl Core {
     }
 
     /// The self-test has passed: what comes now is inspected.
-    pub fn operate(&mut self, out: &mut Surroundings<'_>) -> Result<(), StationError> {
-        self.enter(State::Idle, out)?;
-        self.refresh(self.now.ns, self.now.count, out)
+    pub fn operate(&mut self, out: &mut Surroundings<'_>) {
+        self.enter(State::Idle, out);
+        self.refresh(self.now.ns, self.now.count, out);
     }
 
-    pub fn position(&mut self, at: Moment, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+    pub fn position(&mut self, at: Moment, out: &mut Surroundings<'_>) {
         self.track.push(at);
+        if let Some(stall) = &mut self.catching_up
+            && at.ns <= stall.until_ns
+        {
+            stall.count = at.count;
+            return;
+        }
+        self.catch_up(out);
         // An edge is stamped by the kernel, and may be read after something later.
-        self.refresh(at.ns.max(self.now.ns), at.count, out)
-    }
-
-    /// Edges of the encoder were lost: which web is where is no longer known.
-    pub fn edges_lost(
-        &mut self,
-        at: Moment,
-        edges: u64,
-        out: &mut Surroundings<'_>,
-    ) -> Result<(), StationError> {
-        self.now.ns = self.now.ns.max(at.ns);
-        self.track.push(at);
-        let message = format!(
-            "{edges} edges of the encoder were lost; web between camera and ejector is rejected; give pins.encoder.debounce_us where it bounces, or fewer edges per second"
-        );
-        self.fault(Fault::Encoder { message }, out);
-        self.ledger.reset(Reason::Stale, self.now.ns, at.count);
-        self.refresh(self.now.ns, at.count, out)
-    }
-
-    /// The encoder cannot be read: everything is rejected until it can.
-    pub fn encoder_gone(
-        &mut self,
-        ns: u64,
-        message: String,
-        out: &mut Surroundings<'_>,
-    ) -> Result<(), StationError> {
-        self.now.ns = self.now.ns.max(ns);
-        let fault = Fault::Encoder { message };
-        self.fault(fault.clone(), out);
-        self.encoder_fault.get_or_insert(fault);
-        self.hold_if_blind();
-        self.refresh(ns, self.now.count, out)
-    }
-
-    pub fn encoder_back(
-        &mut self,
-        ns: u64,
-        out: &mut Surroundings<'_>,
-    ) -> Result<(), StationError> {
-        self.now.ns = self.now.ns.max(ns);
-        if let Some(fault) = self.encoder_fault.take() {
-            out.witness.recovered(self.now, &fault);
-        }
-        self.ledger
-            .reset(Reason::Stale, self.now.ns, self.now.count);
-        self.hold_if_blind();
-        self.refresh(ns, self.now.count, out)
-    }
-
-    /// An output cannot be driven. The hardware rejects, and so does the account until it is back.
-    pub fn pins_lost(
-        &mut self,
-        ns: u64,
-        message: String,
-        out: &mut Surroundings<'_>,
-    ) -> Result<(), StationError> {
-        self.now.ns = self.now.ns.max(ns);
-        self.undriven = None;
-        if self.pins_fault.is_none() {
-            let fault = Fault::Pins { message };
-            self.fault(fault.clone(), out);
-            self.pins_fault = Some(fault);
-            self.hold_if_blind();
-        }
-        self.refresh(ns, self.now.count, out)
-    }
-
-    pub fn pins_back(&mut self, ns: u64, out: &mut Surroundings<'_>) -> Result<(), StationError> {
-        self.now.ns = self.now.ns.max(ns);
-        self.undriven = None;
-        if let Some(fault) = self.pins_fault.take() {
-            out.witness.recovered(self.now, &fault);
-        }
-        self.hold_if_blind();
-        self.refresh(ns, self.now.count, out)
+        self.refresh(at.ns.max(self.now.ns), at.count, out);
     }
 
     /// The board slows itself down, for this reason, or does no longer.
@@ -209,24 +150,8 @@ impl Core {
         }
     }
 
-    /// Why an output could not be driven, if that is news.
-    pub fn undriven(&mut self) -> Option<String> {
-        let message = self.undriven.take();
-        message.filter(|_| self.pins_fault.is_none())
-    }
-
-    pub fn pins_are_lost(&self) -> bool {
-        self.pins_fault.is_some()
-    }
-
-    /// Neither a position that is not known nor an output that is not held may accept web.
-    fn hold_if_blind(&mut self) {
-        self.ledger
-            .hold(self.encoder_fault.is_some() || self.pins_fault.is_some());
-    }
-
-    pub fn tick(&mut self, ns: u64, out: &mut Surroundings<'_>) -> Result<(), StationError> {
-        self.refresh(ns, self.now.count, out)
+    pub fn tick(&mut self, ns: u64, out: &mut Surroundings<'_>) {
+        self.refresh(ns, self.now.count, out);
     }
 
     fn stamp(&self, block: &mut Block) {
@@ -238,12 +163,7 @@ impl Core {
         }
     }
 
-    pub fn block(
-        &mut self,
-        ns: u64,
-        block: &mut Block,
-        out: &mut Surroundings<'_>,
-    ) -> Result<(), StationError> {
+    pub fn block(&mut self, ns: u64, block: &mut Block, out: &mut Surroundings<'_>) {
         self.now.ns = self.now.ns.max(ns);
         self.stamp(block);
         let block = &*block;
@@ -256,7 +176,8 @@ impl Core {
                     },
                     out,
                 );
-                return self.refresh(ns, self.now.count, out);
+                self.refresh(ns, self.now.count, out);
+                return;
             }
         }
         out.witness.block(self.now, block);
@@ -275,9 +196,7 @@ impl Core {
                 self.fault(Fault::Lines { span, reason }, out);
             }
             None => {
-                if let Some(fault) = self.camera_fault.take() {
-                    out.witness.recovered(self.now, &fault);
-                }
+                self.end_fault(Part::Camera, out);
                 self.seen_lines = true;
             }
         }
@@ -292,21 +211,16 @@ impl Core {
                 out,
             );
         }
-        self.beat(verdicts, out)?;
-        self.refresh(ns, self.now.count, out)
+        self.beat(verdicts, out);
+        self.refresh(ns, self.now.count, out);
     }
 
-    pub fn lost(
-        &mut self,
-        ns: u64,
-        message: String,
-        out: &mut Surroundings<'_>,
-    ) -> Result<(), StationError> {
+    pub fn lost(&mut self, ns: u64, message: String, out: &mut Surroundings<'_>) {
         self.now.ns = self.now.ns.max(ns);
         let fault = Fault::Camera { message };
         self.fault(fault.clone(), out);
-        self.camera_fault.get_or_insert(fault);
-        self.refresh(ns, self.now.count, out)
+        self.standing.begin(Part::Camera, fault);
+        self.refresh(ns, self.now.count, out);
     }
 
     /// Cuts the next tile, if there is one.
@@ -320,7 +234,7 @@ impl Core {
         job: &TileJob,
         outcome: Result<&Prediction, EngineError>,
         out: &mut Surroundings<'_>,
-    ) -> Result<(), StationError> {
+    ) {
         self.now.ns = self.now.ns.max(ns);
         self.tiles += 1;
         let outcome = match outcome {
@@ -335,8 +249,8 @@ impl Core {
                 Err(Reason::Engine)
             }
         };
-        self.finish_tile(job.id, outcome, out)?;
-        self.refresh(ns, self.now.count, out)
+        self.finish_tile(job.id, outcome, out);
+        self.refresh(ns, self.now.count, out);
     }
 
     fn finish_tile(
@@ -344,22 +258,22 @@ impl Core {
         id: TileId,
         outcome: Result<&Prediction, Reason>,
         out: &mut Surroundings<'_>,
-    ) -> Result<(), StationError> {
+    ) {
         let (web, mut relay) = self.relay(out);
         web.finish_tile(id, outcome, &mut relay);
         let verdicts = relay.verdicts;
-        self.beat(verdicts, out)
+        self.beat(verdicts, out);
     }
 
     /// No more lines: the web's last lines are inspected as an edge is.
-    pub fn end(&mut self, ns: u64, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+    pub fn end(&mut self, ns: u64, out: &mut Surroundings<'_>) {
         self.now.ns = self.now.ns.max(ns);
         self.ended = true;
         let (web, mut relay) = self.relay(out);
         web.end(&mut relay);
         let verdicts = relay.verdicts;
-        self.beat(verdicts, out)?;
-        self.refresh(ns, self.now.count, out)
+        self.beat(verdicts, out);
+        self.refresh(ns, self.now.count, out);
     }
 
     /// Whether all web that was ever seen has passed the ejector, or never will.
@@ -385,8 +299,8 @@ impl Core {
         let (web, mut relay) = self.relay(out);
         web.abort(Reason::Shutdown, &mut relay);
         let verdicts = relay.verdicts;
-        self.beat(verdicts, out)?;
-        self.refresh(ns, self.now.count, out)?;
+        self.beat(verdicts, out);
+        self.refresh(ns, self.now.count, out);
         self.ledger
             .reset(Reason::Shutdown, self.now.ns, self.now.count);
         self.drain(out);
@@ -395,7 +309,10 @@ impl Core {
             let message = error.to_string();
             self.fault(Fault::Pins { message }, out);
         }
-        self.enter(State::Stopped, out)?;
+        if let Some(confirmations) = &mut self.confirmations {
+            confirmations.forget();
+        }
+        self.enter(State::Stopped, out);
         self.ledger.accounting().identity()?;
         Ok(())
     }
@@ -410,7 +327,8 @@ impl Core {
             faults: self.faults,
             regions: self.regions,
             defect_spans: self.defect_spans,
-            pulse_delay_counts: self.pulse_delay_counts,
+            jitter: self.jitter,
+            confirmations: self.confirmations.as_ref().map(Confirmations::sums),
         }
     }
 
@@ -432,19 +350,18 @@ impl Core {
     }
 
     /// The heartbeat lives on verdicts alone.
-    fn beat(&mut self, verdicts: u64, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+    fn beat(&mut self, verdicts: u64, out: &mut Surroundings<'_>) {
         if verdicts > 0 {
             self.gave_verdict = true;
             self.heartbeat = !self.heartbeat;
             self.drive(Output::Heartbeat, self.heartbeat, out);
         }
-        Ok(())
     }
 
     /// An output that refuses is no reason to stop looking: it comes back as an input. Until then the
     /// others may only lose their current: one line can be gone while `reject` is still held.
     fn drive(&mut self, output: Output, energised: bool, out: &mut Surroundings<'_>) {
-        let lost = self.pins_fault.is_some();
+        let lost = self.pins_are_lost();
         if lost && energised {
             return;
         }
@@ -457,12 +374,8 @@ impl Core {
     }
 
     /// Moves the ledger on and shows on the pins what it says.
-    fn refresh(
-        &mut self,
-        ns: u64,
-        count: Count,
-        out: &mut Surroundings<'_>,
-    ) -> Result<(), StationError> {
+    fn refresh(&mut self, ns: u64, count: Count, out: &mut Surroundings<'_>) {
+        self.looked = self.now;
         let shown = self.ledger.advance(ns, count);
         self.now = Moment {
             ns: self.now.ns.max(ns),
@@ -471,11 +384,11 @@ impl Core {
         self.drive(Output::Reject, !shown.reject, out);
         self.stationary = shown.stationary;
         self.drain(out);
-        self.enter(self.present_state(), out)?;
+        self.look_for_unconfirmed(self.now.ns, out);
+        self.enter(self.present_state(), out);
         if std::mem::take(&mut self.gave_verdict) || self.owes_nothing() {
             out.witness.alive(self.now);
         }
-        Ok(())
     }
 
     /// Whether no verdict is to be expected at present: the web stands, all lines have theirs, or what
@@ -483,8 +396,8 @@ impl Core {
     fn owes_nothing(&self) -> bool {
         self.stationary
             || self.ledger.accounting().lines_pending == 0
-            || self.camera_fault.is_some()
-            || self.encoder_fault.is_some()
+            || self.standing.has(Part::Camera)
+            || self.standing.has(Part::Encoder)
     }
 
     fn drain(&mut self, out: &mut Surroundings<'_>) {
@@ -493,13 +406,14 @@ impl Core {
                 self.faults += 1;
             }
             if let RejectEvent::Fired {
+                at_ns,
                 commanded_count,
                 fired_count,
                 ..
             } = event
             {
-                self.pulse_delay_counts
-                    .add(fired_count.0.abs_diff(commanded_count.0));
+                self.add_delay(at_ns, commanded_count, fired_count);
+                self.expect_confirmation(at_ns, fired_count, out);
             }
             out.witness.ledger(self.now, event);
         }
@@ -509,9 +423,10 @@ impl Core {
         match self.state {
             State::Starting | State::Stopped | State::Aborted => self.state,
             _ if self.ended => State::Stopping,
-            _ if self.camera_fault.is_some()
-                || self.encoder_fault.is_some()
-                || self.pins_fault.is_some() =>
+            _ if self.standing.has(Part::Camera)
+                || self.standing.has(Part::Encoder)
+                || self.standing.has(Part::Pins)
+                || self.is_stopped_by_ejector() =>
             {
                 State::Held
             }
@@ -521,13 +436,12 @@ impl Core {
         }
     }
 
-    fn enter(&mut self, state: State, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+    fn enter(&mut self, state: State, out: &mut Surroundings<'_>) {
         if state != self.state {
             self.state = state;
             self.drive(Output::Ready, state.is_ready(), out);
             out.witness.state(self.now, state);
         }
-        Ok(())
     }
 }
 

@@ -37,6 +37,9 @@ pub enum StationError {
     /// A recording's order of inputs.
     #[error("cannot use the recording's '{path}': {reason}; record the run again")]
     Inputs { path: PathBuf, reason: String },
+    /// The hardware watchdog.
+    #[error("the watchdog '{path}' of supervision.watchdog {reason}")]
+    Watchdog { path: PathBuf, reason: String },
     /// No more threads.
     #[error("the system gives no more threads: {0}")]
     Threads(std::io::Error),

@@ -1,10 +1,10 @@
-//! The core's suppliers: blocks from the capture thread, finished tiles, the encoder.
+//! The core's suppliers: blocks from the capture thread, finished tiles, encoder and confirmation.
 
 use super::StationError;
 use super::capture::Captured;
 use crate::block::Block;
 use crate::engine::{Crew, EngineError, Job, Refused};
-use crate::pins::{Encoder, EncoderEvent};
+use crate::pins::{ConfirmEvent, ConfirmInput, Encoder, EncoderEvent};
 use crate::web::TileJob;
 use heapless::spsc::{Consumer, Producer};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +25,7 @@ pub(super) struct Feed<'q> {
     capture_gone: &'q AtomicBool,
     next: Option<Captured>,
     encoder: Box<dyn Encoder>,
+    confirm: Option<Box<dyn ConfirmInput>>,
     crew: Crew<Ticket>,
     finished: Vec<Finished>,
     spare: Vec<Job<Ticket>>,
@@ -38,6 +39,7 @@ impl<'q> Feed<'q> {
         emptied: Producer<'q, Block>,
         capture_gone: &'q AtomicBool,
         encoder: Box<dyn Encoder>,
+        confirm: Option<Box<dyn ConfirmInput>>,
         crew: Crew<Ticket>,
     ) -> Self {
         Self {
@@ -46,6 +48,7 @@ impl<'q> Feed<'q> {
             capture_gone,
             next: None,
             encoder,
+            confirm,
             crew,
             finished: Vec::new(),
             spare: Vec::new(),
@@ -93,6 +96,11 @@ impl<'q> Feed<'q> {
     /// What the encoder says next.
     pub fn encoder(&mut self, until_ns: u64) -> Result<Option<EncoderEvent>, StationError> {
         Ok(self.encoder.next_event(until_ns)?)
+    }
+
+    /// What the ejector's confirmation says next.
+    pub fn confirm(&mut self, until_ns: u64) -> Option<ConfirmEvent> {
+        self.confirm.as_mut()?.next_event(until_ns)
     }
 
     /// Tells the encoder which lines have come.

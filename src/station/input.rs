@@ -1,7 +1,7 @@
 //! What reaches the core, and the file that keeps its order.
 
 use super::StationError;
-use crate::pins::{EncoderEvent, Moment};
+use crate::pins::{ConfirmEvent, EncoderEvent, Moment};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -22,10 +22,18 @@ pub(super) enum Input {
     EncoderGone { ns: u64, message: String },
     /// It can be read again.
     EncoderBack { ns: u64 },
+    /// The ejector's confirmation rose so often, the last time then.
+    Confirmed { ns: u64, edges: u64 },
+    /// The confirmation cannot be read.
+    ConfirmGone { ns: u64, message: String },
+    /// It can be read again.
+    ConfirmBack { ns: u64 },
     /// An output cannot be driven.
     PinsLost { ns: u64, message: String },
     /// All outputs can be driven again.
     PinsBack { ns: u64 },
+    /// Nobody looked at encoder and pins for so long.
+    Stalled { ns: u64, stalled_ns: u64 },
     /// Time has passed.
     Tick { ns: u64 },
     /// The block from this line on has arrived.
@@ -51,14 +59,27 @@ impl Input {
         }
     }
 
+    /// What the ejector's confirmation says, at `ns`.
+    pub fn of_confirm(event: ConfirmEvent, ns: u64) -> Self {
+        match event {
+            ConfirmEvent::Rose { ns, edges } => Self::Confirmed { ns, edges },
+            ConfirmEvent::Gone(message) => Self::ConfirmGone { ns, message },
+            ConfirmEvent::Back => Self::ConfirmBack { ns },
+        }
+    }
+
     /// When it happened.
     pub fn ns(&self) -> u64 {
         match *self {
             Self::Position(at) | Self::EdgesLost { at, .. } => at.ns,
             Self::EncoderGone { ns, .. }
             | Self::EncoderBack { ns }
+            | Self::Confirmed { ns, .. }
+            | Self::ConfirmGone { ns, .. }
+            | Self::ConfirmBack { ns }
             | Self::PinsLost { ns, .. }
             | Self::PinsBack { ns }
+            | Self::Stalled { ns, .. }
             | Self::Tick { ns }
             | Self::Block { ns, .. }
             | Self::Lost { ns }

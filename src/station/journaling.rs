@@ -133,6 +133,8 @@ impl Witness for Journaling<'_> {
             Event::Stop {
                 why: "the source has ended and its web has passed".to_owned(),
                 accounting: Box::new(summary.accounting),
+                jitter: Some(Box::new(summary.jitter)),
+                confirmations: summary.confirmations,
             },
         );
     }

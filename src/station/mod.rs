@@ -30,10 +30,13 @@ mod reel;
 pub mod rights;
 mod run;
 mod simulation;
+mod standing;
 #[cfg(target_os = "linux")]
 mod supervision;
 #[cfg(test)]
 mod tests;
+#[cfg(target_os = "linux")]
+mod watchdog;
 mod witness;
 
 pub use self::core::{LineCounts, SPANS};
@@ -42,7 +45,7 @@ pub use assemble::{Sources, assemble, open_outputs, open_source, web_config};
 pub use clock::{Clock, RealClock, SimulatedClock};
 pub use config::{
     EngineConfig, EvidenceConfig, LightConfig, ModelConfig, Pace, RealtimeConfig, SimulatedPace,
-    Source, StationConfig, WebLimits,
+    Source, StationConfig, SupervisionConfig, WebLimits,
 };
 pub use error::StationError;
 pub use journaling::Journaling;
@@ -50,4 +53,6 @@ pub use reel::{Cutter, Piece};
 pub use run::{Setup, Summary, run};
 #[cfg(target_os = "linux")]
 pub use supervision::Supervision;
+#[cfg(target_os = "linux")]
+pub use watchdog::Watchdog;
 pub use witness::{Witness, Witnesses};

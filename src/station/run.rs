@@ -10,9 +10,8 @@ use super::{Clock, Pace, RealClock, RealtimeConfig, StationError, Witness};
 use crate::block::Block;
 use crate::camera::Camera;
 use crate::engine::{Crew, Inspector};
-use crate::histogram::Histogram;
-use crate::pins::{Encoder, Moment, Outputs};
-use crate::reject::{Accounting, RejectConfig};
+use crate::pins::{ConfirmInput, Encoder, Jitter, Moment, Outputs};
+use crate::reject::{Accounting, ConfirmSums, RejectConfig};
 use crate::web::WebConfig;
 use heapless::spsc::Queue;
 use std::path::PathBuf;
@@ -27,6 +26,9 @@ pub struct Setup<I> {
     pub camera: Box<dyn Camera>,
     pub encoder: Box<dyn Encoder>,
     pub line_counts: LineCounts,
+    /// Whether the ejector confirms its pulses, by `confirm` or by the inputs of a replay.
+    pub is_confirmed: bool,
+    pub confirm: Option<Box<dyn ConfirmInput>>,
     /// For a run in real time; its 0 is that of all moments.
     pub clock: RealClock,
     /// Ends the run in order once it is set.
@@ -56,8 +58,9 @@ pub struct Summary {
     pub faults: u64,
     pub regions: u64,
     pub defect_spans: u64,
-    /// Counts from where a pulse was due to where it was commanded.
-    pub pulse_delay_counts: Histogram,
+    pub jitter: Jitter,
+    /// Where the ejector confirms its pulses.
+    pub confirmations: Option<ConfirmSums>,
 }
 
 /// Time between two looks at the outputs.
@@ -80,7 +83,12 @@ pub fn run<I: Inspector + 'static>(
     outputs: &mut dyn Outputs,
     witness: &mut dyn Witness,
 ) -> Result<Summary, StationError> {
-    let mut core = Core::new(setup.web.clone(), setup.reject.clone(), setup.line_counts)?;
+    let mut core = Core::new(
+        setup.web.clone(),
+        setup.reject.clone(),
+        setup.line_counts,
+        setup.is_confirmed,
+    )?;
     let mut out = Surroundings { outputs, witness };
     let result = run_core(setup, &mut core, &mut out);
     if result.is_err() {
@@ -137,7 +145,14 @@ fn run_core<I: Inspector + 'static>(
         clock: paced,
     };
     let mut shell = Shell {
-        feed: Feed::new(filled_out, emptied_in, &gone, setup.encoder, crew),
+        feed: Feed::new(
+            filled_out,
+            emptied_in,
+            &gone,
+            setup.encoder,
+            setup.confirm,
+            crew,
+        ),
         schedule,
         recorder,
         in_flight,
@@ -184,7 +199,7 @@ impl Shell<'_> {
         core: &mut Core,
         out: &mut Surroundings<'_>,
     ) -> Result<Summary, StationError> {
-        core.operate(out)?;
+        core.operate(out);
         loop {
             let pins = self.pins_input(core, out);
             let input = match (&mut self.schedule, pins) {
@@ -194,20 +209,21 @@ impl Shell<'_> {
                 (Schedule::Simulated(simulation), None) => simulation.next(&mut self.feed, core)?,
                 (Schedule::Real(clock), None) => clock.next(&mut self.feed, core)?,
             };
-            if let Some(recorder) = &mut self.recorder {
-                recorder.write(&input)?;
-            }
             let is_last = matches!(input, Input::Stop { .. });
-            self.handle(input, core, out)?;
+            self.take(input, core, out)?;
             if is_last {
                 break;
             }
-            self.hand_out_tiles(core)?;
+            self.hand_out_tiles(core, out)?;
         }
         if let Some(recorder) = self.recorder.take() {
             recorder.finish()?;
         }
-        let summary = core.summary();
+        let mut summary = core.summary();
+        summary.jitter.decided_to_driven_us = out.outputs.pulse_delays_us().copied();
+        if let Schedule::Real(clock) = &self.schedule {
+            summary.jitter.between_looks_us = Some(*clock.looks_us());
+        }
         out.witness.ended(core.now(), &summary);
         self.failed.take().map_or(Ok(summary), Err)
     }
@@ -248,13 +264,20 @@ impl Shell<'_> {
         core: &mut Core,
         out: &mut Surroundings<'_>,
     ) -> Result<(), StationError> {
+        if !matches!(input, Input::Position(_)) {
+            core.catch_up(out);
+        }
         match input {
             Input::Position(at) => core.position(at, out),
             Input::EdgesLost { at, edges } => core.edges_lost(at, edges, out),
             Input::EncoderGone { ns, message } => core.encoder_gone(ns, message, out),
             Input::EncoderBack { ns } => core.encoder_back(ns, out),
+            Input::Confirmed { ns, edges } => core.confirmed(ns, edges, out),
+            Input::ConfirmGone { ns, message } => core.confirm_gone(ns, message, out),
+            Input::ConfirmBack { ns } => core.confirm_back(ns, out),
             Input::PinsLost { ns, message } => core.pins_lost(ns, message, out),
             Input::PinsBack { ns } => core.pins_back(ns, out),
+            Input::Stalled { ns, stalled_ns } => core.stalled(ns, stalled_ns),
             Input::Tick { ns } => core.tick(ns, out),
             Input::Block { ns, first_line } => loop {
                 let Captured::Block(mut block) = self.feed.take()? else {
@@ -262,45 +285,49 @@ impl Shell<'_> {
                 };
                 // Blocks that found the queue full were recorded, but never reached the core.
                 let wanted = block.first_line.0 >= first_line;
-                let done = if wanted {
-                    core.block(ns, &mut block, out)
-                } else {
-                    Ok(())
-                };
+                if wanted {
+                    core.block(ns, &mut block, out);
+                }
                 self.feed.lines(&block);
                 self.feed.give_back(block);
                 if wanted {
-                    return done;
+                    break;
                 }
             },
             Input::Lost { ns } => match self.feed.take()? {
                 Captured::Lost(message) => {
                     self.feed.camera_lost();
-                    core.lost(ns, message, out)
+                    core.lost(ns, message, out);
                 }
-                _ => Err(StationError::ThreadLost("capture")),
+                _ => return Err(StationError::ThreadLost("capture")),
             },
             Input::Tile { ns, number } => {
                 let (job, outcome) = self.feed.take_back(number)?;
                 let outcome = outcome.map(|()| &job.prediction);
-                core.tile(ns, &job.tag.job, outcome, out)?;
+                core.tile(ns, &job.tag.job, outcome, out);
                 self.feed.keep_spare(job);
-                Ok(())
             }
             Input::End { ns } => {
                 if let Captured::Failed(error) = self.feed.take()? {
                     let error = StationError::from(error);
-                    core.lost(ns, error.to_string(), out)?;
+                    core.lost(ns, error.to_string(), out);
                     self.failed = Some(error);
                 }
-                core.end(ns, out)
+                core.end(ns, out);
             }
-            Input::Stop { ns } => core.stop(ns, out),
+            Input::Stop { ns } => core.stop(ns, out)?,
         }
+        Ok(())
     }
 
-    /// Hands out what can be cut while fewer tiles are under way than may be.
-    fn hand_out_tiles(&mut self, core: &mut Core) -> Result<(), StationError> {
+    /// Hands out what can be cut while fewer tiles are under way than may be. Cutting takes time, so
+    /// encoder and pins are looked at after each tile; what they say changes nothing about the tiles, so
+    /// a replay may hand out all of them at once.
+    fn hand_out_tiles(
+        &mut self,
+        core: &mut Core,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
         while self.feed.outstanding() < self.in_flight {
             let mut job = self.feed.spare();
             let Some(tile) = core.next_tile(&mut job.tile) else {
@@ -309,10 +336,35 @@ impl Shell<'_> {
             };
             job.tag.job = tile;
             let number = self.feed.hand_out(job)?;
-            if let Schedule::Simulated(simulation) = &mut self.schedule {
-                simulation.handed_out(number, core.now().ns);
+            match &mut self.schedule {
+                Schedule::Simulated(simulation) => simulation.handed_out(number, core.now().ns),
+                Schedule::Real(_) => self.look(core, out)?,
+                Schedule::Replayed(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// Takes what encoder and confirmation have, and asks the ledger if it is time.
+    fn look(&mut self, core: &mut Core, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+        while let Schedule::Real(clock) = &mut self.schedule
+            && let Some(input) = clock.look(&mut self.feed, core)?
+        {
+            self.take(input, core, out)?;
+        }
+        Ok(())
+    }
+
+    /// Writes an input down, where a recording is made, and hands it to the core.
+    fn take(
+        &mut self,
+        input: Input,
+        core: &mut Core,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.write(&input)?;
+        }
+        self.handle(input, core, out)
     }
 }

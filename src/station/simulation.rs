@@ -75,6 +75,9 @@ impl Simulation {
         }
         let due_ns = due.as_ref().map_or(u64::MAX, Input::ns);
         let tick_ns = now_ns + core.call_period_ns();
+        if let Some(event) = feed.confirm(now_ns) {
+            return Ok(Input::of_confirm(event, now_ns));
+        }
         if let Some(event) = feed.encoder(due_ns.min(tick_ns))? {
             return Ok(Input::of_encoder(event, now_ns));
         }

@@ -136,15 +136,30 @@ fn every_fault_of_a_camera_is_named_and_passes() {
     program.wait_record("the error flag", MINUTE, |record| {
         record["fault"]["reason"] == "error_flag"
     });
+    let ok_after = |what, after: &Value, program: &mut Program| {
+        program.wait_record(what, MINUTE, |record| {
+            record["verdict"] == "ok" && record["ns"].as_u64() > after["ns"].as_u64()
+        });
+    };
+    // A buffer that is refused once, a stream that fails, and its next begin that fails too.
+    camera.set("Inject VIDIOC_QBUF Error", 1);
+    camera.set("Inject VIDIOC_STREAMON Error", 1);
+    camera.set("Inject Fatal Streaming Error", 1);
+    let failed = program.wait_record("the stream's failure", MINUTE, |record| {
+        record["fault"]["cause"] == "camera"
+    });
+    ok_after(
+        "web that is ok after the stream's failure",
+        &failed,
+        &mut program,
+    );
     camera.unplug();
     let gone = program.wait_record("the loss", MINUTE, |record| {
-        record["fault"]["cause"] == "camera"
+        record["fault"]["cause"] == "camera" && record["ns"].as_u64() > failed["ns"].as_u64()
     });
     assert!(!chip.is_high(REJECT), "web is accepted without a camera");
     camera.plug();
-    program.wait_record("web that is ok again", MINUTE, |record| {
-        record["verdict"] == "ok" && record["ns"].as_u64() > gone["ns"].as_u64()
-    });
+    ok_after("web that is ok again", &gone, &mut program);
     stopped(&mut program);
     assert!(!chip.is_high(REJECT));
 }

@@ -12,11 +12,17 @@ const TRACING: &str = "/sys/kernel/tracing";
 pub const REJECT: u32 = 17;
 pub const READY: u32 = 18;
 pub const HEARTBEAT: u32 = 19;
+pub const CONFIRM: u32 = 20;
+pub const ENCODER_A: u32 = 23;
+pub const ENCODER_B: u32 = 24;
 
-const NAMES: [(u32, &str); 3] = [
+const NAMES: [(u32, &str); 6] = [
     (REJECT, "REJECT"),
     (READY, "READY"),
     (HEARTBEAT, "HEARTBEAT"),
+    (CONFIRM, "CONFIRM"),
+    (ENCODER_A, "ENCODER_A"),
+    (ENCODER_B, "ENCODER_B"),
 ];
 
 /// A chip of 32 lines; removed with the test.
@@ -63,8 +69,34 @@ impl Chip {
 
     /// What another device on the wire would see.
     pub fn is_high(&self, line: u32) -> bool {
+        self.wires().is_high(line)
+    }
+
+    /// The far ends of the lines, for another thread.
+    pub fn wires(&self) -> Wires {
+        Wires {
+            lines: self.lines.clone(),
+        }
+    }
+}
+
+/// What is wired to the chip.
+#[derive(Clone)]
+pub struct Wires {
+    lines: PathBuf,
+}
+
+impl Wires {
+    pub fn is_high(&self, line: u32) -> bool {
         let path = self.lines.join(format!("sim_gpio{line}/value"));
         fs::read_to_string(path).unwrap().trim() == "1"
+    }
+
+    /// Drives an input. The simulated chip loses an edge that comes before its interrupt thread has seen the
+    /// one before: leave some milliseconds between two.
+    pub fn set(&self, line: u32, high: bool) {
+        let path = self.lines.join(format!("sim_gpio{line}/pull"));
+        fs::write(path, if high { "pull-up" } else { "pull-down" }).unwrap();
     }
 }
 
@@ -90,6 +122,27 @@ pub struct Edge {
 pub struct Trace;
 
 impl Trace {
+    /// Traces the ends of threads as well.
+    pub fn start_with_exits() -> Self {
+        let trace = Self::start();
+        fs::write(
+            Path::new(TRACING).join("events/sched/sched_process_exit/enable"),
+            "1",
+        )
+        .unwrap();
+        trace
+    }
+
+    /// When the last thread has ended so far; by then the kernel has freed its memory, and its files are next.
+    pub fn last_exit(&self) -> Option<f64> {
+        let text = fs::read_to_string(Path::new(TRACING).join("trace")).unwrap();
+        let exit = text
+            .lines()
+            .rfind(|line| line.contains(": sched_process_exit: "))?;
+        let (before, _) = exit.split_once(": sched_process_exit: ")?;
+        before.split_whitespace().last()?.parse().ok()
+    }
+
     pub fn start() -> Self {
         for (file, value) in [
             ("tracing_on", "0"),
@@ -132,7 +185,9 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        let _ = fs::write(Path::new(TRACING).join("tracing_on"), "0");
+        for file in ["tracing_on", "events/sched/sched_process_exit/enable"] {
+            let _ = fs::write(Path::new(TRACING).join(file), "0");
+        }
     }
 }
 

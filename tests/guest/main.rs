@@ -6,7 +6,10 @@
 mod brightness_model;
 mod camera;
 mod cameras;
+mod ejector;
+mod encoder;
 mod gpio_sim;
 mod pins;
 mod process;
 mod station;
+mod stops;

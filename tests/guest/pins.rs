@@ -3,7 +3,7 @@
 use crate::gpio_sim::{Chip, READY, REJECT, Trace};
 use crate::process::{Place, wait_for};
 use blemish::picture::{Picture, Samples};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const WIDTH_PX: usize = 128;
@@ -13,7 +13,7 @@ const DEFECT: u8 = 255;
 const DEFECT_PX: usize = 40;
 
 /// Grey web of `lines` with a square defect from each of `defects` on.
-fn strip(place: &Place, lines: usize, defects: &[usize]) {
+pub fn strip(place: &Place, lines: usize, defects: &[usize]) {
     let mut samples = vec![GOOD; WIDTH_PX * lines];
     for &first in defects {
         for line in first..first + DEFECT_PX {
@@ -29,7 +29,7 @@ fn strip(place: &Place, lines: usize, defects: &[usize]) {
 }
 
 /// A station of 500 lines and 1000 counts per second; the ejector is 2.5 s of web away.
-const STATION: &str = r#"
+pub const STATION: &str = r#"
     [model]
     path = "brightness.onnx"
     [source]
@@ -103,41 +103,6 @@ fn a_line_that_another_process_holds_is_refused_by_the_holders_name() {
     let words = second.words();
     assert_eq!(status.code(), Some(2), "{words}");
     assert!(words.contains("held by \"blemish\""), "{words}");
-}
-
-#[test]
-#[ignore = "needs the guest: tests/guest/run-all.sh"]
-fn sigkill_leaves_reject_on_the_line() {
-    let chip = Chip::new();
-    let place = Place::new("sigkill");
-    strip(&place, 60_000, &[]);
-    place.station(STATION);
-    let mut took = Vec::new();
-    for round in 0..20u64 {
-        let mut program = place.start(&["run", "--config", "station.toml", "--quiet"]);
-        wait_for("accepted web", MINUTE, || {
-            chip.is_high(REJECT).then_some(())
-        });
-        // Moments spread over a block's period of 64 ms.
-        std::thread::sleep(Duration::from_millis(round * 37 % 64));
-        let killed = Instant::now();
-        program.kill();
-        while chip.is_high(REJECT) {
-            assert!(killed.elapsed() < MINUTE);
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        took.push(killed.elapsed());
-        assert!(!chip.is_high(READY));
-    }
-    took.sort();
-    println!("from SIGKILL to reject on the line: {took:?}");
-    // The kernel frees the process's memory before its lines, which costs an emulated CPU on a busy host tens of
-    // milliseconds.
-    assert!(took[took.len() / 2] < Duration::from_millis(50), "{took:?}");
-    assert!(
-        took[took.len() - 1] < Duration::from_millis(250),
-        "{took:?}"
-    );
 }
 
 #[test]

@@ -35,4 +35,6 @@ tests=$(nice -n 5 cargo test --release "${packages[@]}" --test guest --no-run --
 [ -x "$tests" ] || { echo "run-all.sh: cargo built no test program 'guest'" >&2; exit 1; }
 ln -sf "$tests" target/guest/tests
 
-"$here/run.sh" --timeout 420 --put target/release/blemish amd64 target/guest/tests --ignored --test-threads=1 "$@"
+# Two hundred kills take about a quarter of an hour.
+timeout_s=$((420 + 5 * ${BLEMISH_GUEST_KILLS:-0}))
+"$here/run.sh" --timeout $timeout_s --put target/release/blemish amd64 target/guest/tests --ignored --test-threads=1 "$@"

@@ -3,7 +3,7 @@
 use crate::model::World;
 use blemish::block::LineStamp;
 use blemish::geometry::Count;
-use blemish::reject::{RejectConfig, ReversePolicy};
+use blemish::reject::{ConfirmConfig, RejectConfig, ReversePolicy};
 use blemish::verdict::{Reason, Verdict};
 use proptest::prelude::*;
 
@@ -129,6 +129,7 @@ fn config() -> impl Strategy<Value = RejectConfig> {
                 reverse_keep_counts,
                 accept_startup_web: false,
                 line_stop_on_missed: false,
+                confirm: ConfirmConfig::default(),
             },
         )
 }

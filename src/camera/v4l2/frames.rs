@@ -83,6 +83,8 @@ impl Run {
 pub struct Judged {
     /// Lines that never came, to be told before the buffer's own.
     pub missing: Run,
+    /// Why they did not: `stale` behind a buffer from before the stream began, `dropped` otherwise.
+    pub missing_for: Reason,
     pub own: Run,
     /// Why the buffer's lines may not count as inspected.
     pub fault: Option<Reason>,
@@ -104,6 +106,7 @@ pub struct FrameCounts {
 struct Last {
     sequence: u32,
     stamp_ns: u64,
+    before_stream: bool,
 }
 
 /// Judges buffer after buffer.
@@ -117,6 +120,8 @@ pub struct Frames {
     web_lines: u64,
     /// No line may be earlier.
     told_ns: u64,
+    /// What a driver kept from before has an earlier time.
+    began_ns: u64,
     /// Since the stream began.
     last: Option<Last>,
     pub counts: FrameCounts,
@@ -133,13 +138,16 @@ impl Frames {
             next_line: 0,
             web_lines: 0,
             told_ns: 0,
+            began_ns: 0,
             last: None,
             counts: FrameCounts::default(),
         }
     }
 
-    /// The stream begins, or begins again: the driver's sequence has no past.
-    pub fn stream_begins(&mut self) {
+    /// The stream begins, or begins again, at this time: the driver's sequence has no past, and what was
+    /// exposed earlier is old.
+    pub fn stream_begins(&mut self, ns: u64) {
+        self.began_ns = ns;
         self.last = None;
         self.line_ns = self.nominal_line_ns;
     }
@@ -156,7 +164,9 @@ impl Frames {
         let from_driver = facts.stamp_ns.filter(|&stamp_ns| stamp_ns <= latest_ns);
         let stamp_ns = from_driver.unwrap_or(facts.arrival_ns);
         let at_start = from_driver.is_some() && facts.stamped_at_start;
-        let mut stale = facts.stamp_ns.is_some() && from_driver.is_none();
+        let before_stream = stamp_ns < self.began_ns;
+        let mut stale = before_stream || (facts.stamp_ns.is_some() && from_driver.is_none());
+        let mut missing_for = Reason::Dropped;
         let (mut missing_frames, mut place_lost, mut new_web) = (0, false, true);
         if let Some(last) = self.last {
             let later = stamp_ns > last.stamp_ns;
@@ -167,7 +177,12 @@ impl Frames {
                     stale = true;
                     new_web = later;
                 }
-                ahead if ahead <= MOST_MISSING_FRAMES => missing_frames = ahead - 1,
+                ahead if ahead <= MOST_MISSING_FRAMES => {
+                    missing_frames = ahead - 1;
+                    if last.before_stream {
+                        missing_for = Reason::Stale;
+                    }
+                }
                 _ => {
                     stale = true;
                     place_lost = true;
@@ -178,9 +193,13 @@ impl Frames {
                 self.line_ns = (stamp_ns - last.stamp_ns) as f64 / lines;
             }
         }
-        self.counts.missing_frames += u64::from(missing_frames);
+        match missing_for {
+            Reason::Stale => self.counts.stale += u64::from(missing_frames),
+            _ => self.counts.missing_frames += u64::from(missing_frames),
+        }
         self.last = Some(Last {
             sequence: facts.sequence,
+            before_stream,
             stamp_ns: self.last.map_or(0, |last| last.stamp_ns).max(stamp_ns),
         });
 
@@ -202,6 +221,7 @@ impl Frames {
         let fault = self.fault(&facts, stale);
         Judged {
             missing,
+            missing_for,
             own,
             fault,
             place_lost,
@@ -399,10 +419,36 @@ mod tests {
     fn a_new_stream_has_no_gap_and_lines_go_on() {
         let mut frames = frames();
         frames.judge(good(500, 100));
-        frames.stream_begins();
+        frames.stream_begins(0);
         let judged = frames.judge(good(0, 5000));
         assert_eq!((judged.missing.lines, judged.fault), (0, None));
         assert_eq!(judged.own.first_line, 10);
+    }
+
+    /// v4l2loopback hands a reader what its writer wrote before, then what is written now.
+    #[test]
+    fn what_the_driver_kept_from_before_the_stream_is_stale_and_no_loss() {
+        let mut frames = frames();
+        frames.stream_begins(205 * MS);
+        let kept = frames.judge(good(10, 180));
+        assert_eq!(kept.fault, Some(Reason::Stale));
+        let kept = frames.judge(good(12, 200));
+        assert_eq!(
+            (kept.fault, kept.missing.lines, kept.missing_for),
+            (Some(Reason::Stale), 10, Reason::Stale)
+        );
+        let first = frames.judge(good(15, 230));
+        assert_eq!(
+            (first.fault, first.missing.lines, first.missing_for),
+            (None, 20, Reason::Stale)
+        );
+        assert_eq!((frames.counts.missing_frames, frames.counts.stale), (0, 5));
+        let next = frames.judge(good(17, 250));
+        assert_eq!(
+            (next.fault, next.missing.lines, next.missing_for),
+            (None, 10, Reason::Dropped)
+        );
+        assert_eq!(frames.counts.missing_frames, 1);
     }
 
     /// A driver's misfortunes, and how many frames really passed with each.
@@ -469,7 +515,7 @@ mod tests {
                     }
                     Next::Future => facts.stamp_ns = Some((time_ms + 5000) * MS),
                     Next::NoClock => facts.stamp_ns = None,
-                    Next::NewStream => frames.stream_begins(),
+                    Next::NewStream => frames.stream_begins(0),
                     _ => {}
                 }
                 let stamp_ns = match step {

@@ -11,12 +11,14 @@
 //! | a gap in `sequence` | blocks `dropped`, their times spread between the frames around them |
 //! | `V4L2_BUF_FLAG_ERROR` | a block `error_flag` |
 //! | fewer bytes than the lines need | a block `short` |
-//! | a repeated `sequence`, a time that is not after the last | a block `stale` |
+//! | a repeated `sequence`, a time that is not after the last, or before the stream began | a block `stale` |
 //! | nothing | [`BlockEvent::Waiting`]; after `timeout_ms`, where set, the camera is lost |
 //! | EIO, POLLERR, ENODEV, a `sequence` begun anew | the camera is lost, or its place is; it is opened again by its path |
 
 mod controls;
 mod error;
+#[cfg(test)]
+mod failing_driver;
 mod format;
 mod frames;
 mod pixels;
@@ -30,7 +32,6 @@ pub use pixels::PixelFormat;
 use super::{BlockEvent, Camera, CameraError, LineFormat, PLACE_LOST_COUNTS, begin};
 use crate::block::{Block, LineStamp};
 use crate::geometry::{Count, LineNumber};
-use crate::verdict::Reason;
 use format::Layout;
 use frames::{BufferFacts, Frames, Judged, Run};
 use serde::{Deserialize, Serialize};
@@ -254,7 +255,7 @@ impl V4l2Camera {
         if judged.missing.lines > 0 {
             let piece = judged.missing.split(u64::from(self.spec.lines_per_block));
             begin(into, LineNumber(piece.first_line));
-            into.fault = Some(Reason::Dropped);
+            into.fault = Some(judged.missing_for);
             self.stamp(&piece, into);
             stream.pending = Some((taken, judged));
             return Ok(());
@@ -304,11 +305,12 @@ impl Camera for V4l2Camera {
             Some(opened) => opened,
             None => self.open_device()?,
         };
+        let began_ns = self.now_ns();
         let queue = Queue::start(&node, self.spec.buffers).map_err(|error| {
             let asked = format!("a stream with {} buffers", self.spec.buffers);
             DeviceError::refused("buffers", &self.spec.device, asked, error)
         })?;
-        self.frames.stream_begins();
+        self.frames.stream_begins(began_ns);
         if self.started_before {
             self.restarts += 1;
         }

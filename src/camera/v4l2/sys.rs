@@ -1,8 +1,10 @@
 //! The kernel's calls, each once.
 
+use std::ffi::c_void;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use v4l::device::Handle;
 use v4l::v4l_sys::{
     v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE as VIDEO_CAPTURE,
@@ -41,10 +43,23 @@ plain!(
     u32,
 );
 
+/// The kernel's calls on an open device, where tests put a driver of their own.
+pub(super) trait Kernel: Send + Sync {
+    /// # Safety
+    /// `with` is the structure whose size `request` carries; it is writable during the call.
+    unsafe fn ioctl(&self, request: vidioc::_IOC_TYPE, with: *mut c_void) -> io::Result<()>;
+
+    /// Waits until a buffer is filled.
+    fn poll(&self, patience: Duration) -> io::Result<Ready>;
+
+    /// Maps `bytes` of the buffer that QUERYBUF has given this offset, to be read.
+    fn map(&self, bytes: usize, offset: u32) -> io::Result<*mut u8>;
+}
+
 /// An open device. The descriptor closes with the last of its clones.
 #[derive(Clone)]
 pub(super) struct Node {
-    handle: Arc<Handle>,
+    kernel: Arc<dyn Kernel>,
 }
 
 /// What came of waiting for a buffer.
@@ -61,26 +76,46 @@ pub(super) enum Ready {
 impl Node {
     pub fn open(path: &Path) -> io::Result<Self> {
         let device = v4l::Device::with_path(path)?;
-        Ok(Self {
-            handle: device.handle(),
-        })
+        Ok(Self::over(Arc::new(Opened(device.handle()))))
+    }
+
+    pub fn over(kernel: Arc<dyn Kernel>) -> Self {
+        Self { kernel }
     }
 
     pub fn call<T: Plain>(&self, request: vidioc::_IOC_TYPE, with: &mut T) -> io::Result<()> {
         let with: *mut T = with;
         loop {
-            // SAFETY: `request` carries the size of its structure, every use in this module pairs it
-            // with that structure, and it lives and is writable during the call.
-            match unsafe { v4l::v4l2::ioctl(self.handle.fd(), request, with.cast()) } {
+            // SAFETY: every use in this module pairs `request` with its structure.
+            match unsafe { self.kernel.ioctl(request, with.cast()) } {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => return other,
             }
         }
     }
 
-    pub fn wait(&self, patience: std::time::Duration) -> io::Result<Ready> {
+    pub fn wait(&self, patience: Duration) -> io::Result<Ready> {
+        self.kernel.poll(patience)
+    }
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Node")
+    }
+}
+
+struct Opened(Arc<Handle>);
+
+impl Kernel for Opened {
+    unsafe fn ioctl(&self, request: vidioc::_IOC_TYPE, with: *mut c_void) -> io::Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { v4l::v4l2::ioctl(self.0.fd(), request, with) }
+    }
+
+    fn poll(&self, patience: Duration) -> io::Result<Ready> {
         let mut watched = libc::pollfd {
-            fd: self.handle.fd(),
+            fd: self.0.fd(),
             events: libc::POLLIN,
             revents: 0,
         };
@@ -98,11 +133,20 @@ impl Node {
             _ => Ok(Ready::Buffer),
         }
     }
-}
 
-impl std::fmt::Debug for Node {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Node({})", self.handle.fd())
+    fn map(&self, bytes: usize, offset: u32) -> io::Result<*mut u8> {
+        // SAFETY: the kernel chooses a free address.
+        let start = unsafe {
+            v4l::v4l2::mmap(
+                std::ptr::null_mut(),
+                bytes,
+                libc::PROT_READ,
+                libc::MAP_SHARED,
+                self.0.fd(),
+                offset.into(),
+            )?
+        };
+        Ok(start.cast())
     }
 }
 
@@ -160,21 +204,10 @@ impl Queue {
 
     fn map(&mut self, buffer: &v4l2_buffer) -> io::Result<()> {
         let bytes = buffer.length as usize;
-        // SAFETY: the kernel chooses a free address; QUERYBUF for mapped memory sets `m.offset`.
-        let start = unsafe {
-            v4l::v4l2::mmap(
-                std::ptr::null_mut(),
-                bytes,
-                libc::PROT_READ,
-                libc::MAP_SHARED,
-                self.node.handle.fd(),
-                buffer.m.offset.into(),
-            )?
-        };
-        self.maps.push(Map {
-            start: start.cast(),
-            bytes,
-        });
+        // SAFETY: QUERYBUF for mapped memory sets `m.offset`.
+        let offset = unsafe { buffer.m.offset };
+        let start = self.node.kernel.map(bytes, offset)?;
+        self.maps.push(Map { start, bytes });
         Ok(())
     }
 

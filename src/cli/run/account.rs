@@ -28,20 +28,33 @@ pub fn tell(terminal: &Terminal, done: &Done) {
         late_lines(sums),
         sums.rejected_ok_counts
     ));
-    terminal.say(&format!("engine    {}", engine(done)));
-    let counts = &done.summary.pulse_delay_counts;
-    if counts.total() > 0 {
+    if let Some(sums) = &done.summary.confirmations {
         terminal.say(&format!(
-            "pulses    counts from due to commanded: {}",
-            cells(counts)
+            "confirm   {} pulses confirmed, {} missing, {} not watched; {} confirmations without a pulse",
+            sums.confirmed, sums.missing, sums.unwatched, sums.unasked
         ));
     }
-    if let Some(delays_us) = done.pulse_delays_us.filter(|delays| delays.total() > 0) {
-        terminal.say(&format!(
-            "pins      us from decided to driven: {}; most {}",
-            cells(&delays_us),
-            delays_us.max()
-        ));
+    terminal.say(&format!("engine    {}", engine(done)));
+    let jitter = &done.summary.jitter;
+    for (what, histogram) in [
+        (
+            "counts from due to decided",
+            Some(&jitter.due_to_decided_counts),
+        ),
+        ("us from due to decided", Some(&jitter.due_to_decided_us)),
+        (
+            "us from decided to driven",
+            jitter.decided_to_driven_us.as_ref(),
+        ),
+        ("us between two looks", jitter.between_looks_us.as_ref()),
+    ] {
+        if let Some(histogram) = histogram.filter(|histogram| histogram.total() > 0) {
+            terminal.say(&format!(
+                "pulses    {what}: {}; most {}",
+                cells(histogram),
+                histogram.max()
+            ));
+        }
     }
 }
 

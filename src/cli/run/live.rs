@@ -1,6 +1,6 @@
 //! A line on the terminal for every verdict and every pulse.
 
-use super::terminal::{Paint, Terminal};
+use super::terminal::{Paint, Teller};
 use blemish::evidence::{Fault, State};
 use blemish::geometry::LineNumber;
 use blemish::pins::Moment;
@@ -11,7 +11,7 @@ use blemish::web::Region;
 
 /// Tells a person what happens.
 pub struct Live {
-    terminal: Terminal,
+    teller: Teller,
     paint: Paint,
     threshold: f32,
     /// Greatest peak and its region since the last verdict.
@@ -19,18 +19,23 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn new(terminal: Terminal, threshold: f32) -> Self {
+    pub fn new(teller: Teller, threshold: f32) -> Self {
         Self {
-            terminal,
+            teller,
             paint: Paint::of_stdout(),
             threshold,
             strongest: None,
         }
     }
 
-    fn say(&self, now: Moment, what: &str) {
+    /// Waits until everything is told.
+    pub fn finish(self) {
+        self.teller.finish();
+    }
+
+    fn say(&mut self, now: Moment, what: &str) {
         let seconds = self.paint.faint(&format!("{:9.3} s", now.ns as f64 / 1e9));
-        self.terminal.say(&format!("{seconds}  {what}"));
+        self.teller.say(format!("{seconds}  {what}"));
     }
 }
 
@@ -161,9 +166,12 @@ impl Witness for Live {
                 first_line,
                 message,
             } => format!("tile at line {first_line}: {message}"),
-            Fault::Encoder { message } | Fault::Pins { message } | Fault::Throttled { message } => {
-                message.clone()
-            }
+            Fault::Encoder { message }
+            | Fault::Pins { message }
+            | Fault::Ejector { message }
+            | Fault::Confirm { message }
+            | Fault::Stalled { message }
+            | Fault::Throttled { message } => message.clone(),
             Fault::Ledger { .. } => return,
             Fault::JournalLost { records } => format!("{records} records of the journal were lost"),
         };
@@ -175,6 +183,8 @@ impl Witness for Live {
             Fault::Camera { .. } => "the camera is back",
             Fault::Encoder { .. } => "the encoder is back",
             Fault::Pins { .. } => "the outputs are back",
+            Fault::Ejector { .. } => "the ejector confirms again",
+            Fault::Confirm { .. } => "the ejector's confirmation is back",
             Fault::Throttled { .. } => "the board is at full speed again",
             _ => return,
         };

@@ -1,16 +1,15 @@
 //! One run with everything around it: bundle, pins, journal, terminal.
 
 use super::live::Live;
-use super::terminal::Terminal;
+use super::terminal::{Teller, Terminal};
 use blemish::camera::LineFormat;
 use blemish::evidence::{
     Event, JournalFile, Keeper, KeeperReport, ModelId, PictureStore, WhenFull, last_start,
 };
-use blemish::histogram::Histogram;
 use blemish::model::Bundle;
 use blemish::page::{Report, annotate};
 use blemish::picture::Picture;
-use blemish::pins::{Edge, Moment, Outputs, WatchedOutputs};
+use blemish::pins::{Edge, Moment, WatchedOutputs};
 use blemish::station::{
     Clock, Cutter, Journaling, Pace, Piece, SimulatedClock, Sources, StationConfig, Summary,
     Witnesses, assemble, open_outputs, run,
@@ -54,8 +53,6 @@ pub struct Done {
     pub workers: usize,
     pub threshold: f32,
     pub format: LineFormat,
-    /// Microseconds from a pulse's decision to its pin, where pins are real.
-    pub pulse_delays_us: Option<Histogram>,
 }
 
 impl Session {
@@ -113,7 +110,13 @@ impl Session {
         let mut pieces = Vec::new();
         let started = Instant::now();
         let (summary, whole) = {
-            let mut live = (!self.quiet).then(|| Live::new(self.terminal.clone(), threshold));
+            let mut live = match self.quiet {
+                true => None,
+                false => Some(Live::new(
+                    Teller::new(&self.terminal, in_real_time)?,
+                    threshold,
+                )),
+            };
             let mut journaling = match (&keeper, &self.config.evidence.folder) {
                 (Some(keeper), Some(folder)) => {
                     let mut journaling = Journaling::new(keeper, clock);
@@ -126,11 +129,12 @@ impl Session {
             let mut cutter = (self.keep_pieces || keeper.is_some()).then(|| {
                 let lines = self.whole_lines.unwrap_or(REEL_LINES);
                 Cutter::new(format, lines, self.keep_pieces.then_some(order), |piece| {
-                    if let Some(keeper) = &keeper {
-                        keep_picture(&mut keeper.borrow_mut(), &piece);
+                    let shown = self.keep_pieces && pieces.len() < SHOWN;
+                    if shown {
+                        pieces.push(piece.clone());
                     }
-                    if self.keep_pieces && pieces.len() < SHOWN {
-                        pieces.push(piece);
+                    if let Some(keeper) = &keeper {
+                        keep_picture(&mut keeper.borrow_mut(), piece);
                     }
                 })
             });
@@ -143,6 +147,15 @@ impl Session {
             if let Some(supervision) = &mut supervision {
                 witnesses.0.push(supervision);
             }
+            #[cfg(target_os = "linux")]
+            let mut watchdog = match in_real_time {
+                true => blemish::station::Watchdog::open(&self.config.supervision)?,
+                false => None,
+            };
+            #[cfg(target_os = "linux")]
+            if let Some(watchdog) = &mut watchdog {
+                witnesses.0.push(watchdog);
+            }
             if let Some(live) = &mut live {
                 witnesses.0.push(live);
             }
@@ -152,8 +165,16 @@ impl Session {
             if let Some(cutter) = &mut cutter {
                 witnesses.0.push(cutter);
             }
-            let summary = run(setup, &mut outputs, &mut witnesses)?;
+            let ran = run(setup, &mut outputs, &mut witnesses);
             drop(witnesses);
+            if let Some(live) = live {
+                live.finish();
+            }
+            let summary = ran?;
+            #[cfg(target_os = "linux")]
+            if let Some(watchdog) = watchdog {
+                watchdog.close();
+            }
             let whole = cutter.and_then(Cutter::finish);
             (summary, whole.filter(|_| self.whole_lines.is_some()))
         };
@@ -172,7 +193,6 @@ impl Session {
             workers,
             threshold,
             format,
-            pulse_delays_us: outputs.pulse_delays_us().copied(),
         })
     }
 
@@ -300,11 +320,13 @@ pub fn write_report(terminal: &Terminal, report: &Report, path: &Path) -> Result
     Ok(())
 }
 
-fn keep_picture(keeper: &mut Keeper, piece: &Piece) {
-    let canvas = annotate(&piece.picture, &piece.map, &piece.regions, piece.first_line);
-    if let Ok(picture) = Picture::from_rgb8(canvas.width_px, canvas.height_px, canvas.rgb) {
-        keeper.picture(format!("line{:012}", piece.first_line), picture);
-    }
+/// The drawing is the evidence thread's work: it takes longer than the line may wait.
+fn keep_picture(keeper: &mut Keeper, piece: Piece) {
+    let name = format!("line{:012}", piece.first_line);
+    keeper.picture(name, move || {
+        let canvas = annotate(&piece.picture, &piece.map, &piece.regions, piece.first_line);
+        Picture::from_rgb8(canvas.width_px, canvas.height_px, canvas.rgb).ok()
+    });
 }
 
 fn tell_evidence(terminal: &Terminal, report: &KeeperReport) {

@@ -3,6 +3,11 @@
 use std::cell::RefCell;
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::rc::Rc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// Lines that may wait for a terminal that is slow.
+const WAITING_LINES: usize = 4096;
 
 /// Lines for people. The first failure is kept and ends the telling, never the run.
 #[derive(Debug, Clone, Default)]
@@ -45,6 +50,80 @@ impl Terminal {
     fn flush(&self) -> std::io::Result<()> {
         let flushed = std::io::stdout().flush();
         self.failed.take().map_or(flushed, Err)
+    }
+}
+
+/// Tells lines while a run goes on. In real time another thread writes them, since a terminal, or a pipe
+/// that nobody reads, may stand still for as long as it likes; then lines are left out, and told of.
+pub enum Teller {
+    Now(Terminal),
+    ByThread {
+        terminal: Terminal,
+        lines: SyncSender<String>,
+        left_out: u64,
+        thread: JoinHandle<Option<String>>,
+    },
+}
+
+impl Teller {
+    /// # Errors
+    /// Where the system gives no more threads.
+    pub fn new(terminal: &Terminal, in_real_time: bool) -> std::io::Result<Self> {
+        let terminal = terminal.clone();
+        if !in_real_time {
+            return Ok(Self::Now(terminal));
+        }
+        let (lines, queue) = sync_channel::<String>(WAITING_LINES);
+        let thread = std::thread::Builder::new()
+            .name("words".to_owned())
+            .spawn(move || {
+                let mut failed = None;
+                for line in queue {
+                    if failed.is_none()
+                        && let Err(error) = writeln!(std::io::stdout().lock(), "{line}")
+                    {
+                        failed = Some(format!("standard output cannot be written: {error}"));
+                    }
+                }
+                failed
+            })?;
+        Ok(Self::ByThread {
+            terminal,
+            lines,
+            left_out: 0,
+            thread,
+        })
+    }
+
+    pub fn say(&mut self, line: String) {
+        match self {
+            Self::Now(terminal) => terminal.say(&line),
+            Self::ByThread {
+                lines, left_out, ..
+            } => *left_out += u64::from(lines.try_send(line).is_err()),
+        }
+    }
+
+    /// Waits until everything is written.
+    pub fn finish(self) {
+        let Self::ByThread {
+            terminal,
+            lines,
+            left_out,
+            thread,
+        } = self
+        else {
+            return;
+        };
+        drop(lines);
+        if let Ok(Some(error)) = thread.join() {
+            terminal.failed.borrow_mut().get_or_insert(error);
+        }
+        if left_out > 0 {
+            terminal.say(&format!(
+                "terminal  {left_out} lines were left out, because it was too slow"
+            ));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::super::{
     Channel, ChannelEdge, CountedEdges, Decoding, EdgeCounter, Encoder, EncoderConfig,
     EncoderEvent, LineConfig, Moment, PinError,
 };
+use super::events::Events;
 use super::lines::{look_up, refused};
 use super::outputs::bias;
 use super::{CONSUMER, RETRY_NS};
@@ -12,19 +13,10 @@ use gpiocdev::Request;
 use gpiocdev::line::{EdgeDetection, EdgeKind, EventClock, Value};
 use std::time::Duration;
 
-/// Words of an edge event of uapi v2 (`struct gpio_v2_line_event`, 48 bytes).
-const EVENT_WORDS: usize = 6;
-
-/// Events taken from the kernel at once.
-const EVENTS: usize = 64;
-
 /// Positions are told at most this often; counts between them are interpolated.
 const SPACING_NS: u64 = 200_000;
 
 /// The encoder of `[pins.encoder]` with `kind = "gpio"`.
-///
-/// Events are read many at a time into a buffer of our own: `read_edge_event()` of gpiocdev 0.8.0 reads
-/// up to eight and returns the first.
 pub struct GpioEncoder {
     config: EncoderConfig,
     /// CLOCK_MONOTONIC at the station's time 0.
@@ -33,10 +25,7 @@ pub struct GpioEncoder {
     /// Offset of channel A.
     a_offset: u32,
     counter: EdgeCounter,
-    words: [u64; EVENT_WORDS * EVENTS],
-    /// Words of `words` that are filled, and taken.
-    filled: usize,
-    taken: usize,
+    events: Events,
     told: Moment,
     untold: Option<Moment>,
     retry_ns: u64,
@@ -65,9 +54,7 @@ impl GpioEncoder {
             request: None,
             a_offset: 0,
             counter: EdgeCounter::new(decoding, *reversed),
-            words: [0; EVENT_WORDS * EVENTS],
-            filled: 0,
-            taken: 0,
+            events: Events::new(),
             told: Moment::default(),
             untold: None,
             retry_ns: 0,
@@ -144,8 +131,7 @@ impl GpioEncoder {
         };
         self.counter.restart(a_high, b_high);
         self.a_offset = first.info.offset;
-        self.filled = 0;
-        self.taken = 0;
+        self.events.clear();
         self.request = Some(request);
         Ok(())
     }
@@ -155,19 +141,9 @@ impl GpioEncoder {
         let Some(request) = &self.request else {
             return Ok(None);
         };
-        if self.taken + EVENT_WORDS > self.filled {
-            if !request.has_edge_event()? {
-                return Ok(None);
-            }
-            self.filled = request.read_edge_events_into_slice(&mut self.words)?;
-            self.taken = 0;
-        }
-        let Some(words) = self.words[..self.filled].get(self.taken..self.taken + EVENT_WORDS)
-        else {
+        let Some(event) = self.events.next(request)? else {
             return Ok(None);
         };
-        let event = request.edge_event_from_slice(words)?;
-        self.taken += EVENT_WORDS;
         let channel = if event.offset == self.a_offset {
             Channel::A
         } else {

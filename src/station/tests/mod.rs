@@ -1,6 +1,7 @@
 //! The whole station but for the networks: a web whose bright pixels are its defects, an engine that
 //! calls bright pixels anomalous, and an account of our own of what the ejector did to every line.
 
+mod confirm;
 mod keeping;
 mod properties;
 mod replay;
@@ -121,6 +122,8 @@ impl World {
             camera,
             encoder: Box::new(BeltEncoder::new(&self.belt).unwrap()),
             line_counts: LineCounts::Camera,
+            is_confirmed: false,
+            confirm: None,
             clock: RealClock::start(),
             interrupted: std::sync::Arc::default(),
             realtime: RealtimeConfig::default(),

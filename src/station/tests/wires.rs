@@ -1,6 +1,9 @@
 //! Wires that fail: outputs that are lost and come back, an encoder that loses edges or goes away.
 
+use super::super::core::{Core, Surroundings};
 use super::*;
+use crate::evidence::Fault;
+use crate::geometry::Count;
 use crate::pins::Outputs;
 use proptest::prelude::*;
 
@@ -286,4 +289,63 @@ fn an_engine_that_hangs_is_not_alive_whatever_else_runs() {
     // The last line comes after 1.5 s, and the web stands still for nobody until then.
     let hung_ns = longest_silence_ns(1_400_000);
     assert!(hung_ns > SECOND_NS, "{hung_ns}");
+}
+
+/// Messages of stalls.
+#[derive(Default)]
+struct Stalls(Vec<String>);
+
+impl Witness for Stalls {
+    fn fault(&mut self, _: Moment, fault: &Fault) {
+        if let Fault::Stalled { message } = fault {
+            self.0.push(message.clone());
+        }
+    }
+}
+
+/// 4 s of a web of 4000 counts/s that no camera sees, and a station that does not look from 1.975 s on.
+/// Gives the counts that passed untouched though nobody knew them, and what was said.
+fn unseen_web(is_told_of_stall: bool) -> (u64, Vec<String>) {
+    let mut world = World::calm(1);
+    world.reject.accept_startup_web = true;
+    let mut core = Core::new(world.web(), world.reject.clone(), LineCounts::Camera, false).unwrap();
+    let mut outputs = RecordedOutputs::default();
+    let mut told = Stalls::default();
+    let mut out = Surroundings {
+        outputs: &mut outputs,
+        witness: &mut told,
+    };
+    let at = |ms: u64| Moment {
+        ns: ms * 1_000_000,
+        count: Count(4 * ms as i64),
+    };
+    core.operate(&mut out);
+    for ms in 0..1975 {
+        core.position(at(ms), &mut out);
+    }
+    if is_told_of_stall {
+        core.stalled(at(4000).ns, at(4000 - 1975).ns);
+    }
+    for ms in 1975..4000 {
+        core.position(at(ms), &mut out);
+    }
+    core.catch_up(&mut out);
+    core.tick(at(4000).ns, &mut out);
+    core.stop(at(4001).ns, &mut out).unwrap();
+    let missed = core.summary().accounting.missed_counts;
+    drop(out);
+    let edges = outputs.edges().iter();
+    let rejects = edges.filter(|edge| edge.output == Output::Reject);
+    assert!(rejects.last().is_some_and(|edge| !edge.energised));
+    (missed, told.0)
+}
+
+#[test]
+fn web_of_a_stall_went_by_under_the_level_that_stood_on_the_pin() {
+    let (missed, told) = unseen_web(false);
+    assert_eq!((missed, told.len()), (0, 0), "every position was looked at");
+    let (missed, told) = unseen_web(true);
+    // 16000 counts travelled, of which the first 8000 are the web that is accepted at the start.
+    assert!((7900..=8000).contains(&missed), "{missed}");
+    assert!(told[0].starts_with("the station did not run for 2025 ms"));
 }

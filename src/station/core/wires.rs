@@ -1,0 +1,221 @@
+//! What the core makes of its wires: faults of encoder, outputs and ejector, and time that it missed.
+
+use super::super::standing::Part;
+use super::{Core, Surroundings};
+use crate::evidence::Fault;
+use crate::geometry::Count;
+use crate::pins::Moment;
+use crate::reject::{OnMissing, Unconfirmed};
+use crate::verdict::Reason;
+
+/// A station that did not look at its wires for longer than this has lost its hold on the web.
+const STALL_NS: u64 = 500_000_000;
+
+/// A stall whose positions are still coming.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CatchingUp {
+    pub until_ns: u64,
+    pub count: Count,
+    stalled_ns: u64,
+}
+
+impl Core {
+    /// Nobody looked at encoder and pins for the last `stalled_ns`. The positions that follow and are
+    /// older than `ns` are one step for the ledger: the web went by under the level that stood on the pin.
+    pub fn stalled(&mut self, ns: u64, stalled_ns: u64) {
+        self.catching_up = Some(CatchingUp {
+            until_ns: ns,
+            count: self.now.count,
+            stalled_ns,
+        });
+    }
+
+    /// Accounts for the web of a stall; called before anything but a position.
+    pub fn catch_up(&mut self, out: &mut Surroundings<'_>) {
+        let Some(stall) = self.catching_up.take() else {
+            return;
+        };
+        self.refresh(stall.until_ns, stall.count, out);
+        if stall.stalled_ns >= STALL_NS {
+            let message = format!(
+                "the station did not run for {} ms, stopped or starved by other programs; web between camera and ejector is rejected",
+                stall.stalled_ns / 1_000_000
+            );
+            self.fault(Fault::Stalled { message }, out);
+            self.ledger
+                .reset(Reason::Stale, self.now.ns, self.now.count);
+            self.refresh(self.now.ns, self.now.count, out);
+        }
+    }
+
+    /// Edges of the encoder were lost: which web is where is no longer known.
+    pub fn edges_lost(&mut self, at: Moment, edges: u64, out: &mut Surroundings<'_>) {
+        self.now.ns = self.now.ns.max(at.ns);
+        self.track.push(at);
+        let message = format!(
+            "{edges} edges of the encoder were lost; web between camera and ejector is rejected; give pins.encoder.debounce_us where it bounces, or fewer edges per second"
+        );
+        self.fault(Fault::Encoder { message }, out);
+        self.ledger.reset(Reason::Stale, self.now.ns, at.count);
+        self.refresh(self.now.ns, at.count, out);
+    }
+
+    /// The encoder cannot be read: everything is rejected until it can.
+    pub fn encoder_gone(&mut self, ns: u64, message: String, out: &mut Surroundings<'_>) {
+        self.now.ns = self.now.ns.max(ns);
+        self.fault(
+            Fault::Encoder {
+                message: message.clone(),
+            },
+            out,
+        );
+        self.standing
+            .begin(Part::Encoder, Fault::Encoder { message });
+        self.hold_if_blind();
+        self.refresh(ns, self.now.count, out);
+    }
+
+    pub fn encoder_back(&mut self, ns: u64, out: &mut Surroundings<'_>) {
+        self.now.ns = self.now.ns.max(ns);
+        self.end_fault(Part::Encoder, out);
+        self.ledger
+            .reset(Reason::Stale, self.now.ns, self.now.count);
+        self.hold_if_blind();
+        self.refresh(ns, self.now.count, out);
+    }
+
+    /// An output cannot be driven. The hardware rejects, and so does the account until it is back.
+    pub fn pins_lost(&mut self, ns: u64, message: String, out: &mut Surroundings<'_>) {
+        self.now.ns = self.now.ns.max(ns);
+        self.undriven = None;
+        self.begin_fault(Part::Pins, Fault::Pins { message }, out);
+        self.hold_if_blind();
+        self.refresh(ns, self.now.count, out);
+    }
+
+    pub fn pins_back(&mut self, ns: u64, out: &mut Surroundings<'_>) {
+        self.now.ns = self.now.ns.max(ns);
+        self.undriven = None;
+        self.end_fault(Part::Pins, out);
+        self.hold_if_blind();
+        self.refresh(ns, self.now.count, out);
+    }
+
+    /// The ejector's confirmation rose `edges` times, the last time at `ns`.
+    pub fn confirmed(&mut self, ns: u64, edges: u64, out: &mut Surroundings<'_>) {
+        // An edge is stamped by the kernel, and may be read after something later.
+        self.look_for_unconfirmed(ns, out);
+        self.now.ns = self.now.ns.max(ns);
+        if let Some(confirmations) = &mut self.confirmations {
+            confirmations.rose(ns, edges);
+        }
+        self.end_fault(Part::Ejector, out);
+        self.hold_if_blind();
+        self.refresh(ns, self.now.count, out);
+    }
+
+    /// The confirmation cannot be read: pulses are not known to have had an effect.
+    pub fn confirm_gone(&mut self, ns: u64, message: String, out: &mut Surroundings<'_>) {
+        self.now.ns = self.now.ns.max(ns);
+        self.begin_fault(Part::Confirm, Fault::Confirm { message }, out);
+        if let Some(confirmations) = &mut self.confirmations {
+            confirmations.forget();
+        }
+        self.hold_if_blind();
+        self.refresh(ns, self.now.count, out);
+    }
+
+    pub fn confirm_back(&mut self, ns: u64, out: &mut Surroundings<'_>) {
+        self.now.ns = self.now.ns.max(ns);
+        self.end_fault(Part::Confirm, out);
+        self.hold_if_blind();
+        self.refresh(ns, self.now.count, out);
+    }
+
+    pub(super) fn look_for_unconfirmed(&mut self, ns: u64, out: &mut Surroundings<'_>) {
+        while let Some(missing) = self
+            .confirmations
+            .as_mut()
+            .and_then(|confirmations| confirmations.overdue(ns, self.now.count))
+        {
+            self.unconfirmed(missing, out);
+        }
+    }
+
+    fn unconfirmed(&mut self, missing: Unconfirmed, out: &mut Surroundings<'_>) {
+        let fault = Fault::Ejector {
+            message: missing.to_string(),
+        };
+        self.fault(fault.clone(), out);
+        self.standing.begin(Part::Ejector, fault);
+        self.hold_if_blind();
+    }
+
+    /// Why an output could not be driven, if that is news.
+    pub fn undriven(&mut self) -> Option<String> {
+        let message = self.undriven.take();
+        message.filter(|_| !self.pins_are_lost())
+    }
+
+    pub fn pins_are_lost(&self) -> bool {
+        self.standing.has(Part::Pins)
+    }
+
+    /// Neither a position that is not known, nor an output that is not held, nor an ejector that does not
+    /// answer may accept web.
+    pub(super) fn hold_if_blind(&mut self) {
+        self.ledger.hold(
+            self.standing.has(Part::Encoder)
+                || self.standing.has(Part::Pins)
+                || self.is_stopped_by_ejector(),
+        );
+    }
+
+    pub(super) fn is_stopped_by_ejector(&self) -> bool {
+        self.reject.confirm.on_missing == OnMissing::Stop
+            && (self.standing.has(Part::Ejector) || self.standing.has(Part::Confirm))
+    }
+
+    /// Told once, until it is over.
+    pub(super) fn begin_fault(&mut self, part: Part, fault: Fault, out: &mut Surroundings<'_>) {
+        if !self.standing.has(part) {
+            self.fault(fault.clone(), out);
+            self.standing.begin(part, fault);
+        }
+    }
+
+    pub(super) fn end_fault(&mut self, part: Part, out: &mut Surroundings<'_>) {
+        if let Some(fault) = self.standing.end(part) {
+            out.witness.recovered(self.now, &fault);
+        }
+    }
+
+    pub(super) fn add_delay(&mut self, at_ns: u64, due: Count, fired: Count) {
+        let counts = fired.0.abs_diff(due.0);
+        // What was due before the last look became due by news, not by way.
+        let step = fired.0.abs_diff(self.looked.count.0).max(1);
+        let step_ns = at_ns.saturating_sub(self.looked.ns);
+        let since_due_ns = u128::from(step_ns) * u128::from(counts.min(step)) / u128::from(step);
+        self.jitter.due_to_decided_counts.add(counts);
+        self.jitter
+            .due_to_decided_us
+            .add((since_due_ns / 1000) as u64);
+    }
+
+    pub(super) fn expect_confirmation(
+        &mut self,
+        at_ns: u64,
+        count: Count,
+        out: &mut Surroundings<'_>,
+    ) {
+        let is_blind = self.standing.has(Part::Confirm) || self.pins_are_lost();
+        let Some(confirmations) = &mut self.confirmations else {
+            return;
+        };
+        if is_blind {
+            confirmations.unwatched();
+        } else if let Some(missing) = confirmations.fired(at_ns, count) {
+            self.unconfirmed(missing, out);
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! A station that is stopped: SIGKILL, SIGSTOP, and the watchdog that notices.
+
+use crate::gpio_sim::{Chip, HEARTBEAT, READY, REJECT, Trace};
+use crate::pins::{STATION, strip};
+use crate::process::{Place, tool, wait_for};
+use serde_json::Value;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How often SIGKILL is tried; `BLEMISH_GUEST_KILLS` says otherwise.
+const KILLS: u64 = 20;
+
+/// CLOCK_MONOTONIC, by which the kernel's trace goes.
+fn monotonic_s() -> f64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `now` is a place for one timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+fn ms(seconds: f64) -> String {
+    format!("{:.1}", seconds * 1e3)
+}
+
+#[test]
+#[ignore = "needs the guest: tests/guest/run-all.sh"]
+fn sigkill_leaves_reject_on_the_line() {
+    let kills = std::env::var("BLEMISH_GUEST_KILLS")
+        .map_or(KILLS, |text| text.parse().expect("BLEMISH_GUEST_KILLS"));
+    let chip = Chip::new();
+    let wires = chip.wires();
+    let place = Place::new("sigkill");
+    strip(&place, 60_000, &[]);
+    place.station(STATION);
+    // From the signal to: the level at the pin, the last thread's memory given back; and how long the observer
+    // did not look just before it saw the level.
+    let mut took: Vec<[f64; 3]> = Vec::new();
+    let mut draw = 0x2545_f491_4f6c_dd1d_u64;
+    for _ in 0..kills {
+        let trace = Trace::start_with_exits();
+        let mut program = place.start(&["run", "--config", "station.toml", "--quiet"]);
+        wait_for("accepted web", MINUTE, || {
+            chip.is_high(REJECT).then_some(())
+        });
+        // A moment at random within four periods of a block.
+        draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        sleep(Duration::from_micros(draw >> 33 & 0x3_ffff));
+        let killed_s = monotonic_s();
+        program.kill();
+        let (mut looked_s, mut blind_s) = (killed_s, 0.0);
+        loop {
+            let is_high = wires.is_high(REJECT);
+            let now_s = monotonic_s();
+            blind_s = if is_high { blind_s } else { now_s - looked_s };
+            looked_s = now_s;
+            if !is_high {
+                break;
+            }
+            assert!(now_s - killed_s < 60.0, "reject never came");
+            sleep(Duration::from_micros(200));
+        }
+        let freed_s = trace.last_exit().unwrap_or(killed_s) - killed_s;
+        took.push([looked_s - killed_s, freed_s, blind_s]);
+        assert!(!chip.is_high(READY));
+    }
+    took.sort_by(|one, other| one[0].total_cmp(&other[0]));
+    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
+    println!(
+        "SIGKILL {kills} times, ms to reject on the line: least {}, median {}, 90 % {}, 99 % {}, most {}",
+        ms(at(0.0)[0]),
+        ms(at(0.5)[0]),
+        ms(at(0.9)[0]),
+        ms(at(0.99)[0]),
+        ms(at(1.0)[0])
+    );
+    println!(
+        "the slowest (to the level; of that until the kernel had freed its memory; not looked at):"
+    );
+    for [level, freed, blind] in took.iter().rev().take(10) {
+        println!("  {} {} {}", ms(*level), ms(*freed), ms(*blind));
+    }
+    let within = took.iter().filter(|one| one[0] < 0.05).count();
+    println!("{within} of {kills} within 50 ms");
+    // The kernel frees the process's memory before its lines, which costs an emulated CPU on a busy host tens of
+    // milliseconds.
+    assert!(at(0.5)[0] < 0.05, "{took:?}");
+    assert!(at(1.0)[0] < 0.25, "{took:?}");
+}
+
+#[test]
+#[ignore = "needs the guest: tests/guest/run-all.sh"]
+fn sigstop_is_told_and_what_was_exposed_meanwhile_is_rejected() {
+    let chip = Chip::new();
+    let place = Place::new("sigstop");
+    strip(&place, 60_000, &[]);
+    place.station(STATION);
+    let trace = Trace::start();
+    let mut program = place.start(&["run", "--config", "station.toml"]);
+    wait_for("accepted web", MINUTE, || {
+        chip.is_high(REJECT).then_some(())
+    });
+    let last = program.journal().pop().unwrap();
+    program.signal("STOP");
+    sleep(Duration::from_secs(1));
+    // A stopped process keeps its lines: only the heartbeat tells.
+    let held = (chip.is_high(REJECT), chip.is_high(HEARTBEAT));
+    sleep(Duration::from_secs(1));
+    assert_eq!((chip.is_high(REJECT), chip.is_high(HEARTBEAT)), held);
+    assert!(held.0, "reject stays as it was");
+    program.signal("CONT");
+    let fault = program.wait_record("the stall", MINUTE, |record| {
+        record["fault"]["cause"] == "stalled" && record["ns"].as_u64() > last["ns"].as_u64()
+    });
+    let until_ns = fault["ns"].as_u64().unwrap();
+    let reset = program.wait_record("the reset", MINUTE, |record| {
+        record["ledger"]["event"] == "reset" && record["ns"].as_u64() >= Some(until_ns)
+    });
+    assert_eq!(reset["ledger"]["reason"], "stale");
+    wait_for("rejected web", MINUTE, || {
+        (!chip.is_high(REJECT)).then_some(())
+    });
+    wait_for("accepted web again", MINUTE, || {
+        chip.is_high(REJECT).then_some(())
+    });
+    let beats = trace.edges(HEARTBEAT);
+    let gap = |pair: &[crate::gpio_sim::Edge]| pair[1].seconds - pair[0].seconds;
+    let longest = beats.windows(2).map(gap).fold(0.0, f64::max);
+    assert!(longest >= 2.0, "the heartbeat's longest gap is {longest} s");
+    // Web needs the whole way from the camera before it is accepted: nothing of the stall's web was. The first
+    // way is that of the start.
+    let falls = trace.edges(REJECT);
+    let rejected = falls
+        .windows(2)
+        .filter(|pair| !pair[0].high && pair[1].high);
+    let longest = rejected.map(gap).fold(0.0, f64::max);
+    assert!(longest >= 2.4, "rejected for {longest} s of a way of 2.5 s");
+    program.signal("TERM");
+    assert_eq!(program.end(MINUTE).code(), Some(0), "{}", program.words());
+    let stop = program.journal().pop().unwrap();
+    assert_eq!(stop["event"], "stop", "the account adds up: {stop}");
+    let lines = &stop["accounting"]["lines"];
+    // In the order of the reasons: dropped is 1, stale 4. 2 s are 1000 lines.
+    let lost: u64 = [1, 4]
+        .iter()
+        .map(|&reason: &usize| lines["not_inspected"][reason].as_u64().unwrap())
+        .sum();
+    assert!(lost >= 900, "{stop}");
+}
+
+/// The kernel's words about the watchdog so far.
+fn watchdog_words() -> String {
+    let output = Command::new("dmesg").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = text
+        .lines()
+        .filter(|line| line.contains("softdog") || line.contains("watchdog"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn watchdog(file: &str) -> String {
+    let path = format!("/sys/class/watchdog/watchdog0/{file}");
+    std::fs::read_to_string(path).unwrap().trim().to_owned()
+}
+
+#[test]
+#[ignore = "needs the guest: tests/guest/run-all.sh"]
+fn the_watchdog_resets_the_machine_of_a_stopped_station_and_of_no_other() {
+    // The driver says what it would do instead of doing it.
+    tool("modprobe softdog soft_noboot=1 soft_margin=30");
+    let place = Place::new("watchdog");
+    strip(&place, 60_000, &[]);
+    let (before_pins, _) = STATION.split_once("[pins]").unwrap();
+    place.station(&format!(
+        "{before_pins}[supervision]\nwatchdog = \"/dev/watchdog0\"\nwatchdog_timeout_s = 3\n"
+    ));
+    let begun = Instant::now();
+    let mut program = place.start(&["run", "--config", "station.toml"]);
+    program.wait_record("a verdict", MINUTE, |record: &Value| {
+        record["event"] == "verdict"
+    });
+    assert_eq!(
+        (watchdog("state"), watchdog("timeout")),
+        ("active".to_owned(), "3".to_owned())
+    );
+    // Longer than the timeout, with signs of life.
+    sleep(Duration::from_secs(7));
+    assert!(begun.elapsed() > Duration::from_secs(7));
+    assert!(
+        !watchdog_words().contains("Triggered"),
+        "{}",
+        watchdog_words()
+    );
+    // An orderly end disarms it.
+    program.signal("TERM");
+    assert_eq!(program.end(MINUTE).code(), Some(0), "{}", program.words());
+    assert_eq!(watchdog("state"), "inactive");
+    assert!(
+        !watchdog_words().contains("did not stop"),
+        "{}",
+        watchdog_words()
+    );
+
+    let mut program = place.start(&["run", "--config", "station.toml"]);
+    wait_for("the watchdog", MINUTE, || {
+        (watchdog("state") == "active").then_some(())
+    });
+    sleep(Duration::from_secs(2));
+    program.signal("STOP");
+    wait_for("the reset", MINUTE, || {
+        watchdog_words().contains("Triggered").then_some(())
+    });
+    program.signal("CONT");
+    program.kill();
+    program.end(MINUTE);
+    // A death is no orderly end.
+    wait_for("the armed watchdog", MINUTE, || {
+        watchdog_words().contains("did not stop").then_some(())
+    });
+    // Disarmed by hand, so that the driver can go.
+    std::fs::write("/dev/watchdog0", "V").unwrap();
+    tool("rmmod softdog || true");
+}
