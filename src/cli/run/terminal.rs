@@ -61,7 +61,7 @@ pub enum Teller {
         terminal: Terminal,
         lines: SyncSender<String>,
         left_out: u64,
-        thread: JoinHandle<Option<String>>,
+        thread: JoinHandle<Option<std::io::Error>>,
     },
 }
 
@@ -82,7 +82,7 @@ impl Teller {
                     if failed.is_none()
                         && let Err(error) = writeln!(std::io::stdout().lock(), "{line}")
                     {
-                        failed = Some(format!("standard output cannot be written: {error}"));
+                        failed = Some(error);
                     }
                 }
                 failed
