@@ -55,6 +55,7 @@ fn a_long_run_keeps_its_account_and_takes_no_memory() {
     };
     let web = WebConfig {
         width_px: 32,
+        columns: None,
         channels: 1,
         sixteen_bit: false,
         tile: TileSize::square(32),

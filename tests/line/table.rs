@@ -20,6 +20,7 @@ const TILE_TIMES_MS: [u64; 6] = [2, 5, 10, 20, 40, 80];
 fn web() -> WebConfig {
     WebConfig {
         width_px: 208,
+        columns: None,
         channels: 1,
         sixteen_bit: false,
         tile: TileSize::square(64),
