@@ -1,11 +1,10 @@
-//! Structural defects, which Perlin masks rarely look like: hairs and scratches, specks, stains, pieces
-//! of the product in the wrong place, and wide areas whose surface was finished otherwise.
+//! Structural defects, which Perlin masks rarely look like: hairs and scratches, specks, stains, and
+//! pieces of the product in the wrong place.
 //!
 //! * **coverage**: how much of a pixel the defect hides, 0 to 1; its edge is as soft as optics make it;
 //! * **contrast**: the defect's brightness against the product, in multiples of the tile's own spread,
 //!   so that what is faint on a smooth product is faint on a rough one;
-//! * **grain**: what of the product's texture is left where the defect covers all: 0 hides it and leaves
-//!   the shade of the surroundings, 1 leaves it, more coarsens it.
+//! * **veil**: how much of the product's texture the defect hides where it covers all.
 
 use super::Rgb8;
 use super::draws::Draws;
@@ -14,8 +13,6 @@ use std::f64::consts::{PI, TAU};
 
 /// Levels of contrast that are always seen.
 const LEAST_LEVELS: f64 = 9.0;
-/// A tile's shade is its mean over squares of this many pixels: what is finer is its grain.
-const SHADE_PX: usize = 17;
 /// A tile's spread is taken within these levels.
 const SPREAD_LEVELS: [f64; 2] = [4.0, 30.0];
 
@@ -33,19 +30,16 @@ pub enum Structure {
     Stain,
     /// A piece of the tile, turned and moved.
     Patch,
-    /// A wide area that was ground, coated or pressed otherwise: mostly its grain differs.
-    Finish,
 }
 
 impl Structure {
     /// All of them.
-    pub const ALL: [Structure; 6] = [
+    pub const ALL: [Structure; 5] = [
         Structure::Hair,
         Structure::Scratch,
         Structure::Specks,
         Structure::Stain,
         Structure::Patch,
-        Structure::Finish,
     ];
 
     /// Paints one defect onto `seen`, which holds the clean tile as three planes in [0, 1], and marks
@@ -79,23 +73,14 @@ impl Structure {
             }
             Structure::Stain => {
                 let side = tile.width_px.min(tile.height_px) as f64;
-                let radius_px = draws.ratio(7.0, (side / 3.0).max(8.0));
+                let radius_px = draws.ratio(7.0, (side / 4.0).max(8.0));
                 let edge_px = draws.between(0.7, (radius_px / 3.0).max(1.0));
                 coverage.spot(radius_px, edge_px, draws);
             }
             Structure::Patch => coverage.rectangle(draws),
-            Structure::Finish => {
-                let side = tile.width_px.min(tile.height_px) as f64;
-                let edge_px = draws.ratio(0.7, (side / 16.0).max(1.0));
-                match draws.chance(0.5) {
-                    true => coverage.spot(draws.ratio(side / 8.0, side / 3.0), edge_px, draws),
-                    false => coverage.band(edge_px, draws),
-                }
-            }
         }
-        let shade = Shade::of(tile);
-        let change = Change::draw(self, tile, &shade, grey, draws);
-        change.apply(tile, &shade, &coverage, seen, mask);
+        let change = Change::draw(self, tile, grey, draws);
+        change.apply(tile, &coverage, seen, mask);
     }
 }
 
@@ -190,23 +175,6 @@ impl Coverage {
         });
     }
 
-    /// What lies within some distance of a line across the tile, up to a third of its diagonal; where the
-    /// line runs near the tile's rim, all that is beyond it.
-    fn band(&mut self, edge_px: f64, draws: &mut Draws) {
-        let (width, height) = (self.width as f64, self.height as f64);
-        let (x, y) = (draws.between(0.0, width), draws.between(0.0, height));
-        let (sin, cos) = draws.between(0.0, PI).sin_cos();
-        let diagonal = width.hypot(height);
-        let half_width = draws.ratio(diagonal / 24.0, diagonal / 6.0);
-        let (waves, swing) = (draws.between(0.5, 3.0), draws.between(0.0, diagonal / 40.0));
-        let phase = draws.between(0.0, TAU);
-        self.raise(x, y, diagonal, |dx, dy| {
-            let (along, across) = (dx * cos + dy * sin, dy * cos - dx * sin);
-            let bent = across + swing * (waves * TAU * along / diagonal + phase).sin();
-            0.5 + (half_width - bent.abs()) / (2.0 * edge_px)
-        });
-    }
-
     fn rectangle(&mut self, draws: &mut Draws) {
         let side = self.width.min(self.height) as f64;
         let (x, y) = (
@@ -227,35 +195,21 @@ impl Coverage {
 struct Change {
     /// Added by channel, as a share of full scale.
     offset: [f32; 3],
-    grain: f32,
+    veil: f32,
+    /// Mean of the tile by channel, which the veil shows.
+    mean: [f32; 3],
     /// Displacement of the piece that lies there instead; both 0 for none.
     moved: (usize, usize),
 }
 
 impl Change {
-    fn draw(
-        structure: Structure,
-        tile: &Rgb8,
-        shade: &Shade,
-        grey: bool,
-        draws: &mut Draws,
-    ) -> Self {
-        let (spread, grain_levels) = spread_and_grain_levels(tile, shade);
+    fn draw(structure: Structure, tile: &Rgb8, grey: bool, draws: &mut Draws) -> Self {
+        let (mean, spread) = mean_and_spread(tile);
+        let spread = spread.clamp(SPREAD_LEVELS[0], SPREAD_LEVELS[1]);
+        let is_patch = structure == Structure::Patch;
         let multiple = draws.ratio(0.8, 6.0);
         let sign = if draws.chance(0.7) { -1.0 } else { 1.0 };
-        let spread = spread.clamp(SPREAD_LEVELS[0], SPREAD_LEVELS[1]);
-        let mut levels = sign * (multiple * spread).clamp(LEAST_LEVELS, 140.0);
-        let grain = match structure {
-            Structure::Patch => 1.0,
-            Structure::Finish if draws.chance(0.3) => draws.ratio(1.6, 3.0),
-            Structure::Finish => draws.between(0.0, 0.6),
-            _ => draws.unit(),
-        };
-        // A changed grain alone is seen, unless the product hardly has any.
-        if structure == Structure::Finish && (1.0 - grain).abs() * grain_levels > LEAST_LEVELS / 2.0
-        {
-            levels *= draws.between(0.0, 0.5);
-        }
+        let levels = sign * (multiple * spread).clamp(LEAST_LEVELS, 140.0);
         let tinted = !grey && draws.chance(0.25);
         let offset = [(); 3].map(|()| {
             let own = if tinted {
@@ -265,28 +219,23 @@ impl Change {
             };
             (levels * if grey { 1.0 } else { own } / 255.0) as f32
         });
-        let moved = match structure {
-            Structure::Patch => (
+        let veil = if is_patch { 0.0 } else { draws.unit() as f32 };
+        let moved = match is_patch {
+            true => (
                 1 + draws.below(tile.width_px - 1),
                 1 + draws.below(tile.height_px - 1),
             ),
-            _ => (0, 0),
+            false => (0, 0),
         };
         Change {
             offset,
-            grain: grain as f32,
+            veil,
+            mean,
             moved,
         }
     }
 
-    fn apply(
-        &self,
-        tile: &Rgb8,
-        shade: &Shade,
-        coverage: &Coverage,
-        seen: &mut [f32],
-        mask: &mut [f32],
-    ) {
+    fn apply(&self, tile: &Rgb8, coverage: &Coverage, seen: &mut [f32], mask: &mut [f32]) {
         let (width, height) = (tile.width_px, tile.height_px);
         let area = width * height;
         for (place, &share) in coverage
@@ -304,10 +253,9 @@ impl Change {
                 }
             };
             for channel in 0..3 {
-                let lying = f32::from(tile.samples[3 * from + channel]);
-                let shade = shade.levels[3 * from + channel];
-                let grained = (shade + self.grain * (lying - shade)) / 255.0;
-                let defect = (grained + self.offset[channel]).clamp(0.0, 1.0);
+                let lying = f32::from(tile.samples[3 * from + channel]) / 255.0;
+                let veiled = lying + self.veil * (self.mean[channel] - lying);
+                let defect = (veiled + self.offset[channel]).clamp(0.0, 1.0);
                 let value = &mut seen[channel * area + place];
                 *value += share * (defect - *value);
             }
@@ -318,61 +266,25 @@ impl Change {
     }
 }
 
-/// The tile without its grain: means over squares of [`SHADE_PX`], which the tile's rim cuts.
-struct Shade {
-    /// Row-major, channels interleaved.
-    levels: Vec<f32>,
-}
-
-impl Shade {
-    fn of(tile: &Rgb8) -> Self {
-        let mut levels: Vec<f32> = tile.samples.iter().copied().map(f32::from).collect();
-        let row_len = 3 * tile.width_px;
-        let mut sums = Vec::new();
-        for row in levels.chunks_exact_mut(row_len.max(1)) {
-            for channel in 0..3 {
-                running_means(row, channel, 3, &mut sums);
-            }
-        }
-        for place in 0..row_len {
-            running_means(&mut levels, place, row_len, &mut sums);
-        }
-        Shade { levels }
-    }
-}
-
-/// Replaces every `step`th value from `first` on by the mean of the [`SHADE_PX`] of them around it.
-fn running_means(values: &mut [f32], first: usize, step: usize, sums: &mut Vec<f64>) {
-    sums.clear();
-    sums.push(0.0);
-    let mut sum = 0.0;
-    for value in values[first..].iter().step_by(step) {
-        sum += f64::from(*value);
-        sums.push(sum);
-    }
-    let count = sums.len() - 1;
-    for (at, value) in values[first..].iter_mut().step_by(step).enumerate() {
-        let low = at.saturating_sub(SHADE_PX / 2);
-        let high = (at + SHADE_PX / 2 + 1).min(count);
-        *value = ((sums[high] - sums[low]) / (high - low) as f64) as f32;
-    }
-}
-
-/// The standard deviation of the tile's brightness, and the root mean square of its grain, in levels.
-fn spread_and_grain_levels(tile: &Rgb8, shade: &Shade) -> (f64, f64) {
+/// Mean by channel as a share of full scale, and the standard deviation of the channels' mean in levels.
+fn mean_and_spread(tile: &Rgb8) -> ([f32; 3], f64) {
     let count = (tile.width_px * tile.height_px).max(1) as f64;
-    let (mut sum, mut squares, mut grain_squares) = (0.0, 0.0, 0.0);
-    let shades = shade.levels.as_chunks::<3>().0;
-    for (pixel, shade) in tile.samples.as_chunks::<3>().0.iter().zip(shades) {
-        let level = pixel.iter().copied().map(f64::from).sum::<f64>() / 3.0;
-        let shade = shade.iter().copied().map(f64::from).sum::<f64>() / 3.0;
+    let (mut sums, mut sum, mut squares) = ([0.0; 3], 0.0, 0.0);
+    for pixel in tile.samples.as_chunks::<3>().0 {
+        let levels = pixel.map(f64::from);
+        for (total, level) in sums.iter_mut().zip(levels) {
+            *total += level;
+        }
+        let level = (levels[0] + levels[1] + levels[2]) / 3.0;
         sum += level;
         squares += level * level;
-        grain_squares += (level - shade) * (level - shade);
     }
     let mean = sum / count;
     let variance = (squares / count - mean * mean).max(0.0);
-    (variance.sqrt(), (grain_squares / count).sqrt())
+    (
+        sums.map(|sum| (sum / count / 255.0) as f32),
+        variance.sqrt(),
+    )
 }
 
 #[cfg(test)]
@@ -410,9 +322,6 @@ mod tests {
     fn a_marked_defect_is_visible_and_grey_on_grey_product() {
         for structure in Structure::ALL {
             for (changed, mask) in painted(structure, 60) {
-                if structure == Structure::Finish {
-                    continue;
-                }
                 let area = mask.len();
                 assert_eq!(changed[..area], changed[area..2 * area], "{structure:?}");
                 assert!(mask.iter().all(|&m| m == 0.0 || m == 1.0));
@@ -428,53 +337,6 @@ mod tests {
                     );
                 }
             }
-        }
-    }
-
-    #[test]
-    fn another_finish_changes_the_grain_or_the_shade_of_a_wide_area() {
-        let mut finer = 0;
-        for (changed, mask) in painted(Structure::Finish, 60) {
-            let inside: Vec<f32> = (0..mask.len())
-                .filter(|&place| mask[place] == 1.0)
-                .map(|place| changed[place])
-                .collect();
-            if inside.len() < 100 {
-                continue;
-            }
-            let count = inside.len() as f32;
-            let mean = inside.iter().sum::<f32>() / count;
-            let grain = inside.iter().map(|c| (c - mean).powi(2)).sum::<f32>() / count;
-            finer += usize::from(grain.sqrt() > 2.0 / 255.0);
-            assert!(
-                grain.sqrt() > 2.0 / 255.0 || mean.abs() > 0.4 * LEAST_LEVELS as f32 / 255.0,
-                "{mean} {grain}"
-            );
-        }
-        assert!(finer > 30, "{finer}");
-    }
-
-    #[test]
-    fn a_shade_is_the_mean_of_its_surroundings() {
-        let mut tile = Rgb8::black(40, 30);
-        for (place, sample) in tile.samples.iter_mut().enumerate() {
-            *sample = ((place * 37) % 251) as u8;
-        }
-        let shade = Shade::of(&tile);
-        for (row, column, channel) in [(0, 0, 0), (15, 20, 1), (29, 39, 2), (3, 38, 0)] {
-            let rows = row.max(8) - 8..(row + 9).min(30_usize);
-            let (mut sum, mut count) = (0.0, 0.0);
-            for y in rows {
-                for x in column.max(8) - 8..(column + 9).min(40_usize) {
-                    sum += f32::from(tile.samples[3 * (40 * y + x) + channel]);
-                    count += 1.0;
-                }
-            }
-            let found = shade.levels[3 * (40 * row + column) + channel];
-            assert!(
-                (found - sum / count).abs() < 1e-2,
-                "{row} {column}: {found}"
-            );
         }
     }
 
