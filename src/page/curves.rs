@@ -34,7 +34,8 @@ const HEIGHT: f64 = 220.0;
 pub fn curve_chart(curves: &[Curve], scale: Scale, x_name: &str) -> String {
     let drawn: Vec<Vec<(f64, f64)>> = (curves.iter().map(|curve| thinned(curve, scale))).collect();
     let all = || drawn.iter().flatten();
-    let end = all().fold(1.0, |end: f64, point| end.max(point.0));
+    let last = curves.iter().filter_map(|curve| curve.points.last());
+    let end = last.fold(1.0, |end: f64, point| end.max(point.0));
     let (low, high) = match scale {
         Scale::Share => (0.0, 1.0),
         Scale::Logarithmic => {

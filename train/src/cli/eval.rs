@@ -48,11 +48,10 @@ impl Args {
     }
 }
 
+type ClassAndBundle = (Class, Arc<Bundle>);
+
 /// Every class with its bundle: the one, or that of its own run.
-fn with_bundles(
-    model: &Path,
-    classes: Vec<Class>,
-) -> Result<Vec<(Class, Arc<Bundle>)>, Box<dyn Error>> {
+fn with_bundles(model: &Path, classes: Vec<Class>) -> Result<Vec<ClassAndBundle>, Box<dyn Error>> {
     let one = match model.is_dir() {
         true => model.join("model.onnx"),
         false => model.to_owned(),
