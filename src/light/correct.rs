@@ -136,4 +136,48 @@ mod tests {
             Samples::U16(vec![0, 1, 4000, 0, 65535, 65535])
         );
     }
+
+    /// What the first block of the built-in web is taken for where white was calibrated at `level`.
+    fn fault_at(level: f64) -> Option<Reason> {
+        let spec = SyntheticSpec {
+            web: WebSpec::default(),
+            defects: Vec::new(),
+            lines: 64,
+            lines_per_block: 64,
+            belt: BeltSpec::default(),
+        };
+        let camera = Synthetic::new(&spec).unwrap();
+        let format = camera.format();
+        let samples = format.samples_per_line();
+        let dark = Dark {
+            lines: 2048,
+            offset: vec![0.0; samples],
+            dsnu: 0.0,
+            temporal_noise: 0.0,
+        };
+        let white = White {
+            lines: 2048,
+            gain: vec![1.0; samples],
+            level: level as f32,
+            prnu: 0.0,
+            temporal_noise: 0.0,
+        };
+        let columns = Some([0, format.width_px]);
+        let drift = Drift::new(format, columns, level, 15)
+            .unwrap()
+            .rejecting(60);
+        let mut corrected = Corrected::new(camera, &dark, &white, drift);
+        corrected.start().unwrap();
+        let mut block = format.empty_block();
+        corrected.next_block(Duration::ZERO, &mut block).unwrap();
+        block.fault
+    }
+
+    #[test]
+    fn lines_in_the_dark_are_not_inspected() {
+        // The web's level is a hundred or so.
+        assert_eq!(fault_at(100.0), None);
+        assert_eq!(fault_at(1000.0), Some(Reason::Light));
+        assert_eq!(fault_at(10.0), Some(Reason::Light));
+    }
 }

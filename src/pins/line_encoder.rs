@@ -119,7 +119,7 @@ mod tests {
     fn block(encoder: &mut CameraLineEncoder, end_ms: u64, end_count: i64, line_us: u64) {
         let stamps: Vec<LineStamp> = (0..10)
             .map(|line| LineStamp {
-                exposure_ns: end_ms * MS - (9 - line) * line_us * 1000,
+                exposure_ns: (end_ms * MS).saturating_sub((9 - line) * line_us * 1000),
                 count: Count(end_count - 4 * (9 - line as i64)),
             })
             .collect();

@@ -264,7 +264,8 @@ impl Shell<'_> {
         core: &mut Core,
         out: &mut Surroundings<'_>,
     ) -> Result<(), StationError> {
-        if !matches!(input, Input::Position(_)) {
+        // These have times of their own within a stall.
+        if !matches!(input, Input::Position(_) | Input::Confirmed { .. }) {
             core.catch_up(out);
         }
         match input {

@@ -36,5 +36,5 @@ tests=$(nice -n 5 cargo test --release "${packages[@]}" --test guest --no-run --
 ln -sf "$tests" target/guest/tests
 
 # Two hundred kills take about a quarter of an hour.
-timeout_s=$((420 + 5 * ${BLEMISH_GUEST_KILLS:-0}))
+timeout_s=$((900 + 5 * ${BLEMISH_GUEST_KILLS:-0}))
 "$here/run.sh" --timeout $timeout_s --put target/release/blemish amd64 target/guest/tests --ignored --test-threads=1 "$@"

@@ -50,11 +50,14 @@ case $arch in
     arm64) qemu=(qemu-system-aarch64 -M virt,gic-version=3 -cpu cortex-a76) console=ttyAMA0 ;;
     *) echo "run.sh: unknown architecture $arch" >&2; exit 2 ;;
 esac
+# icount: the guest's clock counts instructions, one a nanosecond, and skips what it waits for, so that a busy host
+# makes a test longer but never later.
+# no_timer_check: on a busy host the kernel's test of its timer fails for want of time, and it panics.
 # One CPU: with two, qemu 7.2 at times runs into the int3 of a kernel that is patching itself on the other, and panics.
 qemu+=(
-    -accel tcg -smp 1 -m 1536 -nodefaults -net none -display none -no-reboot
+    -accel tcg -icount shift=0,sleep=off -smp 1 -m 1536 -nodefaults -net none -display none -no-reboot
     -kernel "$cache/$arch/vmlinuz" -initrd "$temporary/initrd"
-    -append "console=$console quiet loglevel=4 panic=-1 oops=panic random.trust_cpu=on mitigations=off"
+    -append "console=$console quiet loglevel=4 panic=-1 oops=panic random.trust_cpu=on mitigations=off no_timer_check"
     -serial "file:$temporary/console"
     -device virtio-rng-pci -device virtio-serial-pci
     -chardev "file,id=out,path=$temporary/out" -device virtserialport,chardev=out,name=out

@@ -109,7 +109,7 @@ impl Session {
         let mut outputs = WatchedOutputs::new(device, self.pulses.is_some());
         let mut pieces = Vec::new();
         let started = Instant::now();
-        let (summary, whole) = {
+        let (ran, whole, live) = {
             let mut live = match self.quiet {
                 true => None,
                 false => Some(Live::new(
@@ -167,20 +167,22 @@ impl Session {
             }
             let ran = run(setup, &mut outputs, &mut witnesses);
             drop(witnesses);
-            if let Some(live) = live {
-                live.finish();
-            }
-            let summary = ran?;
             #[cfg(target_os = "linux")]
-            if let Some(watchdog) = watchdog {
+            if let (Some(watchdog), Ok(_)) = (watchdog, &ran) {
                 watchdog.close();
             }
             let whole = cutter.and_then(Cutter::finish);
-            (summary, whole.filter(|_| self.whole_lines.is_some()))
+            (ran, whole.filter(|_| self.whole_lines.is_some()), live)
         };
         let took = started.elapsed();
-        if let Some(keeper) = keeper {
-            tell_evidence(&self.terminal, &keeper.into_inner().finish()?);
+        // Before the terminal, which may never take its last lines.
+        let kept = keeper.map(|keeper| keeper.into_inner().finish());
+        if let Some(live) = live {
+            live.finish();
+        }
+        let summary = ran?;
+        if let Some(kept) = kept {
+            tell_evidence(&self.terminal, &kept?);
         }
         if let (Some(file), Some(path)) = (pulses, &self.pulses) {
             write_edges(file, outputs.edges()).map_err(|error| unwritable(path, &error))?;

@@ -30,7 +30,7 @@ impl Core {
         });
     }
 
-    /// Accounts for the web of a stall; called before anything but a position.
+    /// Accounts for the web of a stall; called before anything but what has a time within it.
     pub fn catch_up(&mut self, out: &mut Surroundings<'_>) {
         let Some(stall) = self.catching_up.take() else {
             return;
@@ -103,15 +103,16 @@ impl Core {
 
     /// The ejector's confirmation rose `edges` times, the last time at `ns`.
     pub fn confirmed(&mut self, ns: u64, edges: u64, out: &mut Surroundings<'_>) {
-        // An edge is stamped by the kernel, and may be read after something later.
+        // By its own time: an edge may be read after a limit that it kept.
         self.look_for_unconfirmed(ns, out);
-        self.now.ns = self.now.ns.max(ns);
         if let Some(confirmations) = &mut self.confirmations {
             confirmations.rose(ns, edges);
         }
         self.end_fault(Part::Ejector, out);
         self.hold_if_blind();
-        self.refresh(ns, self.now.count, out);
+        if self.catching_up.is_none() {
+            self.refresh(ns.max(self.now.ns), self.now.count, out);
+        }
     }
 
     /// The confirmation cannot be read: pulses are not known to have had an effect.

@@ -333,10 +333,9 @@ fn unseen_web(is_told_of_stall: bool) -> (u64, Vec<String>) {
     core.tick(at(4000).ns, &mut out);
     core.stop(at(4001).ns, &mut out).unwrap();
     let missed = core.summary().accounting.missed_counts;
-    drop(out);
     let edges = outputs.edges().iter();
-    let rejects = edges.filter(|edge| edge.output == Output::Reject);
-    assert!(rejects.last().is_some_and(|edge| !edge.energised));
+    let mut rejects = edges.filter(|edge| edge.output == Output::Reject);
+    assert!(rejects.next_back().is_some_and(|edge| !edge.energised));
     (missed, told.0)
 }
 
@@ -348,4 +347,31 @@ fn web_of_a_stall_went_by_under_the_level_that_stood_on_the_pin() {
     // 16000 counts travelled, of which the first 8000 are the web that is accepted at the start.
     assert!((7900..=8000).contains(&missed), "{missed}");
     assert!(told[0].starts_with("the station did not run for 2025 ms"));
+}
+
+#[test]
+fn a_confirmation_that_was_read_after_a_stall_came_in_its_own_time() {
+    let mut world = World::calm(1);
+    world.reject.accept_startup_web = true;
+    let mut core = Core::new(world.web(), world.reject.clone(), LineCounts::Camera, true).unwrap();
+    let mut outputs = RecordedOutputs::default();
+    let mut out = Surroundings {
+        outputs: &mut outputs,
+        witness: &mut (),
+    };
+    let at = |ms: u64| Moment {
+        ns: ms * 1_000_000,
+        count: Count(4 * ms as i64),
+    };
+    core.operate(&mut out);
+    // The pulse is due after 8000 counts, less margin and lead.
+    for ms in 0..2010 {
+        core.position(at(ms), &mut out);
+    }
+    core.stalled(at(3000).ns, at(990).ns);
+    core.confirmed(at(2020).ns, 1, &mut out);
+    core.catch_up(&mut out);
+    core.stop(at(3001).ns, &mut out).unwrap();
+    let sums = core.summary().confirmations.unwrap();
+    assert_eq!((sums.confirmed, sums.missing, sums.unasked), (1, 0, 0));
 }
