@@ -9,4 +9,5 @@ mod cameras;
 mod gpio_sim;
 mod pins;
 mod process;
+mod soak;
 mod station;

@@ -4,7 +4,7 @@
 #   run-all.sh [ARGUMENTS OF THE TEST PROGRAM]     e.g. a part of a test's name, or --nocapture
 #
 # Where qemu or the image cannot be had, it says SKIPPED and ends with 0; BLEMISH_GUEST=required makes that a failure.
-# CARGO_PACKAGES chooses what cargo builds ('-p blemish'; '--workspace' after a workspace build, to build nothing twice).
+# BLEMISH_GUEST_TIMEOUT_S is how long the guest may take, 420 by default. CARGO_PACKAGES chooses what cargo builds ('-p blemish'; '--workspace' after a workspace build, to build nothing twice).
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/../.."
@@ -35,4 +35,4 @@ tests=$(nice -n 5 cargo test --release "${packages[@]}" --test guest --no-run --
 [ -x "$tests" ] || { echo "run-all.sh: cargo built no test program 'guest'" >&2; exit 1; }
 ln -sf "$tests" target/guest/tests
 
-"$here/run.sh" --timeout 420 --put target/release/blemish amd64 target/guest/tests --ignored --test-threads=1 "$@"
+"$here/run.sh" --timeout "${BLEMISH_GUEST_TIMEOUT_S:-420}" --put target/release/blemish amd64 target/guest/tests --ignored --test-threads=1 "$@"
