@@ -1,5 +1,5 @@
 # glibc 2.31: JetPack 5, Raspberry Pi OS bullseye and everything newer.
-FROM debian:bullseye-slim
+FROM debian:bullseye-20240722-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
         ca-certificates gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross libclang1-11 make \
     && rm -rf /var/lib/apt/lists/*

@@ -11,5 +11,6 @@ mod encoder;
 mod gpio_sim;
 mod pins;
 mod process;
+mod soak;
 mod station;
 mod stops;

@@ -144,6 +144,14 @@ impl Program {
         faults[first..].iter().for_each(|fault| println!("{fault}"));
     }
 
+    /// Memory that it has in RAM.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let figure = line.and_then(|line| line.split_whitespace().nth(1));
+        figure.and_then(|figure| figure.parse().ok()).unwrap()
+    }
+
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
         tool(&format!("kill -{name} {}", self.child.id()));
