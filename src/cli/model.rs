@@ -57,12 +57,12 @@ pub fn run(args: &Args) -> Outcome {
                     golden_difference: bundle.parity(),
                     macs: nodes.iter().map(|node| node.macs).sum(),
                     metadata: bundle.metadata(),
-                    nodes: &nodes,
+                    nodes,
                 };
                 println!("{}", serde_json::to_string_pretty(&shown)?);
             } else {
                 print!("{}", about(&bundle));
-                print!("{}", table(&nodes));
+                print!("{}", table(nodes));
             }
             Ok(ExitCode::SUCCESS)
         }
