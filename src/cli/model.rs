@@ -59,11 +59,11 @@ pub fn run(args: &Args) -> Outcome {
                     golden_difference: bundle.parity(),
                     macs: nodes.iter().map(|node| node.macs).sum(),
                     metadata: bundle.metadata(),
-                    nodes: &nodes,
+                    nodes,
                 };
                 terminal.say(&serde_json::to_string_pretty(&shown)?);
             } else {
-                terminal.say(format!("{}{}", about(&bundle), table(&nodes)).trim_end());
+                terminal.say(format!("{}{}", about(&bundle), table(nodes)).trim_end());
             }
             ExitCode::SUCCESS
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tract_core::internal::*;
 use tract_core::plan::eval;
 use tract_onnx::pb::ModelProto;
-use tract_onnx::prelude::InferenceModelExt;
+use tract_onnx::prelude::{InferenceModel, InferenceModelExt};
 
 /// A graph ready to run, with its weights; clones share it.
 #[derive(Clone)]
@@ -58,9 +58,8 @@ impl Plan {
     pub fn new(model: &ModelProto, tile: TileSize) -> Result<Self, EngineError> {
         let plan = || {
             // Each form of the weights is let go before the next is made.
-            let plain = multiplied_out(model);
-            let typed = decluttered(&plain)?;
-            drop(plain);
+            let read = read(&multiplied_out(model))?;
+            let typed = read.into_typed()?.into_decluttered()?;
             let rewritten = super::transform::rewrite(&typed)?;
             drop(typed);
             rewritten.into_optimized()?.into_runnable()
@@ -73,7 +72,8 @@ impl Plan {
     /// # Errors
     /// As [`Plan::new`].
     pub fn of_tract_alone(model: &ModelProto, tile: TileSize) -> Result<Self, EngineError> {
-        let plan = || decluttered(model)?.into_optimized()?.into_runnable();
+        let typed = || read(model)?.into_typed()?.into_decluttered();
+        let plan = || typed()?.into_optimized()?.into_runnable();
         Self::of(plan, tile).map_err(refusal)
     }
 
@@ -243,11 +243,8 @@ impl Inspector for TractInspector {
     }
 }
 
-fn decluttered(model: &ModelProto) -> TractResult<TypedModel> {
-    tract_onnx::onnx()
-        .model_for_proto_model(model)?
-        .into_typed()?
-        .into_decluttered()
+fn read(model: &ModelProto) -> TractResult<InferenceModel> {
+    tract_onnx::onnx().model_for_proto_model(model)
 }
 
 fn describe(model: &TypedModel, node: &TypedNode) -> PlanNode {

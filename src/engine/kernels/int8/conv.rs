@@ -226,8 +226,8 @@ pub(super) unsafe fn pixels<D: Dot, const P: usize, const K: usize, const HALF: 
                         let four = [sums[p][k], sums[p + 1][k], sums[p + 2][k], sums[p + 3][k]];
                         D::store_four(four, scale, to, out.add(p * BLOCK), line.block_stride);
                     });
-                    for p in P / 4 * 4..P {
-                        sums[p][k].store(scale, to, out.add(p * BLOCK), line.block_stride);
+                    for (p, sums) in sums.iter().enumerate().skip(P / 4 * 4) {
+                        sums[k].store(scale, to, out.add(p * BLOCK), line.block_stride);
                     }
                 }
                 Target::Floats(out) => {
@@ -286,8 +286,8 @@ pub(super) unsafe fn paired_pixels<D: DotPairs, const P: usize>(line: &Line<'_>,
                     let eight = [a, b, c, d, e, f, g, h];
                     D::store_eight(eight, line.scale, to, out.add(p * BLOCK));
                 });
-                for p in P / 8 * 8..P {
-                    sums[p].store(line.scale, to, out.add(p * BLOCK));
+                for (p, sum) in sums.iter().enumerate().skip(P / 8 * 8) {
+                    sum.store(line.scale, to, out.add(p * BLOCK));
                 }
             }
             Target::Floats(out) => {

@@ -8,19 +8,15 @@ use crate::multiversion;
 /// share where corners are aligned.
 const UNIT: i16 = 128;
 
-/// The two source pixels of every output pixel along one axis, neighbours, and the second's share.
+/// The two neighbours of every output pixel along one axis, and the second's share.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taps(Vec<Tap>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tap {
-    pub(super) low: u32,
-    /// The one of the two with the greater share.
-    pub(super) near: u32,
-    /// What is to be added to the nearer one, as a part of the step from the first to the second: in
-    /// 65536ths, so that the upper half of a product of 16 bits has it.
-    pub(super) step: i16,
-    /// Of the second pixel, in 128ths.
+struct Tap {
+    low: u32,
+    high: u32,
+    /// Of the second, in 128ths.
     share: i16,
 }
 
@@ -28,18 +24,13 @@ impl Taps {
     /// Taps that double `length` pixels.
     pub fn new(length: usize, upsampling: Upsampling) -> Self {
         let float = super::super::float::Taps::new(length, upsampling);
-        let tap = |(&low, &share): (&u32, &f32)| {
-            let share = (share * f32::from(UNIT)).round_ties_even() as i16;
-            let second = share >= UNIT / 2;
-            let beyond = if second { share - UNIT } else { share };
-            Tap {
-                low,
-                near: low + u32::from(second),
-                share,
-                step: beyond * (1 << 9),
-            }
+        let pairs = float.low.iter().zip(&float.high);
+        let tap = |((&low, &high), share): ((&u32, &u32), &f32)| Tap {
+            low,
+            high,
+            share: (share * f32::from(UNIT)).round_ties_even() as i16,
         };
-        Taps(float.low.iter().zip(&float.share).map(tap).collect())
+        Taps(pairs.zip(&float.share).map(tap).collect())
     }
 }
 
@@ -55,17 +46,17 @@ pub fn max_pool(sides: Sides, input: &[u8], output: &mut [u8]) {
     max_pool_at(level(), sides, input, output);
 }
 
-/// Bilinear x2 of every plane of `input` (sides `sides`) into `output` (twice the sides); `line` is
-/// scratch for one input line.
+/// Bilinear x2 of every plane of `input` (sides `sides`) into `output` (twice the sides); `lines` is
+/// scratch for two lines.
 pub fn upsample(
     sides: Sides,
     vertical: &Taps,
     horizontal: &Taps,
     input: &[u8],
     output: &mut [u8],
-    line: &mut Vec<i16>,
+    lines: &mut Vec<i16>,
 ) {
-    upsample_at(level(), sides, vertical, horizontal, input, output, line);
+    upsample_at(level(), sides, vertical, horizontal, input, output, lines);
 }
 
 multiversion! {
@@ -93,9 +84,10 @@ multiversion! {
 
 /// [`upsample`] on a chosen level.
 ///
-/// Between lines in whole numbers, 128 times too great; between columns so that all stays in 16 bits:
-/// with `a` and `b` so great, `(a (128 - s) + b s + 8192) / 16384`, rounded down, is
-/// `(a + 64 + (b - a) s / 128) / 128`, with the inner quotient rounded down too.
+/// Between columns first, once for each line of the input, in whole numbers that are 128 times too great;
+/// then between these lines so that all stays in 16 bits: with `a` and `b` so great,
+/// `(a (128 - s) + b s + 8192) / 16384`, rounded down, is `(a + 64 + (b - a) s / 128) / 128`, with the
+/// inner quotient rounded down too.
 pub fn upsample_at(
     level: Level,
     sides: Sides,
@@ -103,55 +95,65 @@ pub fn upsample_at(
     horizontal: &Taps,
     input: &[u8],
     output: &mut [u8],
-    line: &mut Vec<i16>,
+    lines: &mut Vec<i16>,
 ) {
     let twice = Sides {
         height: 2 * sides.height,
         width: 2 * sides.width,
     };
-    let length = (sides.width + 1) * BLOCK;
-    line.resize(length, 0);
+    let length = twice.width * BLOCK;
+    lines.resize(2 * length, 0);
+    let (mut low, mut high) = lines.split_at_mut(length);
     let planes = input.chunks_exact(sides.plane());
     for (input, output) in planes.zip(output.chunks_exact_mut(twice.plane())) {
+        let widen = |line: u32, to: &mut [i16]| {
+            let from = &input[sides.line(line as usize)];
+            between_columns(level, from, horizontal, to);
+        };
+        let mut held = [u32::MAX; 2];
         for (y, tap) in vertical.0.iter().enumerate() {
-            let low = tap.low as usize;
-            let high = (low + 1).min(sides.height - 1);
-            let (low, high) = (&input[sides.line(low)], &input[sides.line(high)]);
-            between_lines(level, low, high, tap.share, line);
-            let to = output[twice.line(y)].as_chunks_mut::<BLOCK>().0;
-            match level {
-                // SAFETY: the level was detected; `Taps::new` named pixels of such a line.
-                #[cfg(target_arch = "x86_64")]
-                Level::Avx512 | Level::Avx2 => unsafe {
-                    super::x86::between_columns(line, &horizontal.0, to);
-                },
-                Level::Portable => between_columns(line, &horizontal.0, to),
+            if held[0] != tap.low && held[1] == tap.low {
+                std::mem::swap(&mut low, &mut high);
+                held.swap(0, 1);
+            }
+            if held[0] != tap.low {
+                widen(tap.low, low);
+                held[0] = tap.low;
+            }
+            if held[1] != tap.high {
+                widen(tap.high, high);
+                held[1] = tap.high;
+            }
+            between_lines(level, low, high, tap.share, &mut output[twice.line(y)]);
+        }
+    }
+}
+
+multiversion! {
+    /// A line twice as wide and 128 times too great: at most 255 * 128.
+    pub fn between_columns(from: &[u8], horizontal: &Taps, to: &mut [i16]) {
+        let from = from.as_chunks::<BLOCK>().0;
+        for (to, tap) in to.as_chunks_mut::<BLOCK>().0.iter_mut().zip(&horizontal.0) {
+            let (low, high) = (&from[tap.low as usize], &from[tap.high as usize]);
+            for lane in 0..BLOCK {
+                let (low, high) = (i16::from(low[lane]), i16::from(high[lane]));
+                to[lane] = low * UNIT + (high - low) * tap.share;
             }
         }
     }
 }
 
 multiversion! {
-    /// A line between `low` and `high`, and one pixel more, the last one's neighbour, which is itself; 64
-    /// is added, for rounding: at most 255 * 128 + 64.
-    pub fn between_lines(low: &[u8], high: &[u8], share: i16, values: &mut [i16]) {
-        for ((to, &low), &high) in values.iter_mut().zip(low).zip(high) {
-            *to = i16::from(low) * (UNIT - share) + i16::from(high) * share + 64;
-        }
-        let pixels = low.len();
-        values.copy_within(pixels - BLOCK..pixels, pixels);
-    }
-}
-
-/// Pixels between the columns of a line.
-pub(super) fn between_columns(line: &[i16], taps: &[Tap], to: &mut [[u8; BLOCK]]) {
-    let line = line.as_chunks::<BLOCK>().0;
-    for (to, tap) in to.iter_mut().zip(taps) {
-        let near = &line[tap.near as usize];
-        let (low, high) = (&line[tap.low as usize], &line[tap.low as usize + 1]);
-        for lane in 0..BLOCK {
-            let part = (i32::from(high[lane] - low[lane]) * i32::from(tap.step)) >> 16;
-            to[lane] = (near[lane].wrapping_add(part as i16) as u16 >> 7) as u8;
+    /// A line between two that are 128 times too great, `share` 128ths of the second.
+    pub fn between_lines(low: &[i16], high: &[i16], share: i16, to: &mut [u8]) {
+        // From the nearer line, so that the part of the step fits 16 bits in 65536ths: the upper half of
+        // a product has it.
+        let second = share >= UNIT / 2;
+        let part = if second { share - UNIT } else { share } * (1 << 9);
+        let near = if second { high } else { low };
+        for (((to, &low), &high), &near) in to.iter_mut().zip(low).zip(high).zip(near) {
+            let step = (i32::from(high - low) * i32::from(part)) >> 16;
+            *to = ((near + 64 + step as i16) as u16 >> 7) as u8;
         }
     }
 }

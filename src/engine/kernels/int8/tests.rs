@@ -118,7 +118,7 @@ proptest! {
         let inputs = if second == 0 { vec![first] } else { vec![first, second] };
         let sides = Sides { height, width };
         let case = Case::new(Shape { inputs, outputs }, sides, zero_point, seed);
-        let output_zero = (seed % 200) as u8;
+        let output_zero = if seed % 3 == 0 { 0 } else { (seed % 200) as u8 };
         let to = Requantize { zero_point: output_zero, least: if relu { output_zero } else { 0 } };
         let twin = (case.bytes(Level::Scalar, to), case.floats(Level::Scalar));
         for output in 0..outputs {

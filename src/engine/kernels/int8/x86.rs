@@ -5,7 +5,6 @@ use super::conv::{
     Dot, DotPairs, Line, LineKernel, Source, Target, in_registers, line_of, paired_pixels, pixels,
 };
 use super::pack::{Form, NARROW, Requantize};
-use super::resample::{self, Tap};
 use std::arch::x86_64::*;
 
 /// Sixteen sums.
@@ -50,9 +49,14 @@ unsafe fn sixty_four_bytes(sums: [__m512i; 4], scale: __m512, to: Requantize) ->
     // SAFETY: as promised.
     unsafe {
         let [a, b, c, d] = sums;
-        let zero_point = _mm512_set1_epi16(i16::from(to.zero_point));
         let low = _mm512_packs_epi32(scaled(a, scale), scaled(b, scale));
         let high = _mm512_packs_epi32(scaled(c, scale), scaled(d, scale));
+        // The trainer's bundles have no other zero point, and three instructions less are 2 % of a
+        // narrow layer.
+        if to.zero_point == 0 && to.least == 0 {
+            return _mm512_packus_epi16(low, high);
+        }
+        let zero_point = _mm512_set1_epi16(i16::from(to.zero_point));
         let low = _mm512_adds_epi16(low, zero_point);
         let high = _mm512_adds_epi16(high, zero_point);
         let bytes = _mm512_packus_epi16(low, high);
@@ -560,40 +564,4 @@ pub(super) unsafe fn avx_vnni_in_registers(turns: u32) -> u64 {
 pub(super) unsafe fn avx2_in_registers(turns: u32) -> u64 {
     // SAFETY: as promised.
     unsafe { in_registers::<Ymm>(turns) }
-}
-
-/// [`resample::between_columns`], two pixels at a time.
-///
-/// # Safety
-/// Needs avx2; `line` has the pixels that `taps` name, and one behind each.
-#[target_feature(enable = "avx2")]
-pub(super) unsafe fn between_columns(line: &[i16], taps: &[Tap], to: &mut [[u8; BLOCK]]) {
-    let (twos, last) = to.as_chunks_mut::<2>();
-    let (taps, last_taps) = taps.as_chunks::<2>();
-    for (to, [first, second]) in twos.iter_mut().zip(taps) {
-        // SAFETY: as promised; two pixels are sixteen bytes.
-        unsafe {
-            let first = between_two(line, first);
-            let second = between_two(line, second);
-            let bytes = _mm_packus_epi16(first, second);
-            _mm_storeu_si128(to.as_mut_ptr().cast(), bytes);
-        }
-    }
-    resample::between_columns(line, last_taps, last);
-}
-
-/// # Safety
-/// Needs avx2; `line` has the pixels that `tap` names, and one behind.
-#[inline(always)]
-unsafe fn between_two(line: &[i16], tap: &Tap) -> __m128i {
-    let (near, low) = (tap.near as usize * BLOCK, tap.low as usize * BLOCK);
-    debug_assert!(near + BLOCK <= line.len() && low + 2 * BLOCK <= line.len());
-    // SAFETY: as promised.
-    unsafe {
-        let near = _mm_loadu_si128(line.as_ptr().add(near).cast());
-        let high = _mm_loadu_si128(line.as_ptr().add(low + BLOCK).cast());
-        let low = _mm_loadu_si128(line.as_ptr().add(low).cast());
-        let part = _mm_mulhi_epi16(_mm_sub_epi16(high, low), _mm_set1_epi16(tap.step));
-        _mm_srli_epi16::<7>(_mm_add_epi16(near, part))
-    }
 }
