@@ -1,0 +1,96 @@
+//! Quantized bundles of both kinds of upsampling: integers from end to end that say what ONNX defines.
+
+mod common;
+
+use blemish::draem::{Graph, Upsampling};
+use blemish::engine::{Inspector, Plan, Prediction};
+use blemish::geometry::TileSize;
+use blemish::model::{Bundle, planes};
+use blemish_train::backend::{Backend, Batch};
+use blemish_train::cpu::CpuEngine;
+use blemish_train::export::write_quantized_bundle;
+use blemish_train::fit::initial;
+use blemish_train::quantize::calibrate;
+use common::{metadata, picture, random_weights, spec};
+use prost::Message;
+use tract_onnx::pb::ModelProto;
+
+#[test]
+fn integers_say_what_onnx_defines() {
+    let wide = TileSize {
+        width_px: 96,
+        height_px: 64,
+    };
+    let cases = [
+        (8, 4, Upsampling::AlignCorners, wide),
+        (8, 8, Upsampling::HalfPixel, wide),
+        (16, 8, Upsampling::HalfPixel, TileSize::square(64)),
+    ];
+    for (reconstructive, discriminative, upsampling, tile) in cases {
+        let network = spec(reconstructive, discriminative, upsampling);
+        let graph = Graph::new(network);
+        let weights = random_weights(&graph, 7);
+        let facts = metadata(network, tile);
+        let (_, adam) = initial::state(network, 0);
+        let mut engine = CpuEngine::new(network, 1).unwrap();
+        engine.restore(&weights, &adam).unwrap();
+        let batches: Vec<Batch> = (1..6)
+            .map(|seed| {
+                let seen = planes(&picture(tile, seed), facts.color_order);
+                Batch {
+                    pictures: 1,
+                    width_px: tile.width_px as usize,
+                    height_px: tile.height_px as usize,
+                    clean: seen.clone(),
+                    mask: vec![0.0; tile.area()],
+                    seen,
+                }
+            })
+            .collect();
+        let (grids, _) = calibrate(&graph, &weights, &mut engine, &batches).unwrap();
+        let order = facts.color_order;
+        // Confirms against tract's own arithmetic on the same graph.
+        let bytes = write_quantized_bundle(&weights, facts, &picture(tile, 1), &grids).unwrap();
+        let bundle = Bundle::from_bytes(bytes.clone(), "test", &mut |_| {}).unwrap();
+        assert_eq!(bundle.metadata().network.upsampling, upsampling);
+        let plan = bundle.plan();
+        assert!(plan.workspace_bytes().is_some(), "tract runs a node");
+        let upsamplings = plan.nodes().iter().filter(|n| n.operator == "ByteUpsample");
+        assert_eq!(upsamplings.count(), 9);
+        let float: Vec<&str> = plan
+            .nodes()
+            .iter()
+            .filter(|node| node.macs > 0 && node.operator != "ByteConv")
+            .map(|node| node.name.as_str())
+            .collect();
+        assert_eq!(float, ["anomaly_logit"]);
+
+        let seen = planes(&picture(tile, 9), order);
+        let mut found = Prediction::default();
+        bundle.inspector().inspect(&seen, &mut found).unwrap();
+        // Tract computes the same graph in float, as ONNX defines it.
+        let model = ModelProto::decode(bytes.as_slice()).unwrap();
+        let mut expected = Prediction::default();
+        let floats = Plan::of_tract_alone(&model, tile).unwrap();
+        floats.worker().inspect(&seen, &mut expected).unwrap();
+        let mean = expected.anomaly_map.iter().sum::<f32>() / tile.area() as f32;
+        let (mut off, mut spread) = (0.0, 0.0);
+        for (got, wanted) in found.anomaly_map.iter().zip(&expected.anomaly_map) {
+            off += f64::from((got - wanted).abs());
+            spread += f64::from((wanted - mean).abs());
+        }
+        println!("{network:?}: map off by {off} of {spread}");
+        // A byte that rounds the other way goes far in random weights; an engine that is wrong is off
+        // by the spread and more.
+        assert!(
+            off < 0.25 * spread,
+            "{network:?}: map off by {off} of {spread}"
+        );
+        // Ours is what the second network sees: cut to [0, 1] and rounded to bytes.
+        let painted = found.reconstruction.iter().zip(&expected.reconstruction);
+        let off = painted.map(|(a, b)| f64::from((a - b.clamp(0.0, 1.0)).abs()));
+        let mean = off.sum::<f64>() / found.reconstruction.len() as f64;
+        println!("{network:?}: reconstruction off by {mean} in mean");
+        assert!(mean < 0.02, "{network:?}: reconstruction off by {mean}");
+    }
+}
