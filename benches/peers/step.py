@@ -2,7 +2,7 @@
 
     python3 -m venv v && v/bin/pip install torch numpy
     cargo build --release --workspace --examples
-    v/bin/python benches/peers/step.py 16 8 128 8 1     # widths, tile side, pictures, threads
+    v/bin/python benches/peers/step.py 16 8 128 8 1     # widths, tile side, pictures, threads; then rounds, if not 5
 
 PyTorch runs as users write it and with channels last. Wall seconds and seconds of processor time a step: on a
 machine that does other work, trust the processor's. Ratios above 1 mean that ours is faster.
@@ -20,14 +20,14 @@ import torch
 
 from draem import Draem, first_weights, losses
 
-ROUNDS = 5
+WIDTHS, (SIDE, PICTURES, THREADS) = sys.argv[1:3], map(int, sys.argv[3:6])
+ROUNDS = int(sys.argv[6]) if len(sys.argv) > 6 else 5
 STEPS = 5
-WIDTHS, (SIDE, PICTURES, THREADS) = sys.argv[1:3], map(int, sys.argv[3:])
 OURS = pathlib.Path(__file__).parents[2] / "target/release/examples/step_time"
 
 
 def ours():
-    text = subprocess.run([OURS, *sys.argv[1:]], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run([OURS, *sys.argv[1:6]], capture_output=True, text=True, check=True).stdout
     wall, processor = re.search(r"median (\S+) s.*processor (\S+) s", text).groups()
     return float(wall), float(processor)
 

@@ -23,6 +23,8 @@ impl ScoreGroup {
 }
 
 const LEFT: f64 = 150.0;
+/// Room for long names left of that.
+const MARGIN: f64 = 70.0;
 const WIDTH: f64 = 760.0;
 const ROW: f64 = 34.0;
 /// Height of a histogram's row, and of its tallest bar.
@@ -123,8 +125,9 @@ impl Axis {
 
     fn begin(&self) -> String {
         let mut svg = format!(
-            "<svg class=\"chart\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"scores by kind\">",
-            LEFT + WIDTH + 30.0,
+            "<svg class=\"chart\" viewBox=\"{} 0 {} {}\" role=\"img\" aria-label=\"scores by kind\">",
+            -MARGIN,
+            MARGIN + LEFT + WIDTH + 30.0,
             self.height
         );
         for tick in 0..=5 {

@@ -133,7 +133,7 @@ impl PictureEntry<'_> {
             };
             shown.outline(&small, TRUTH);
             if mask.area_px() > 0 {
-                caption.push_str(", outlined what a person marked");
+                caption.push_str(", outlined where the defect is");
             }
         }
         panels.push((shown, false, caption));

@@ -167,7 +167,7 @@ mod tests {
     /// A disc of `inside` on `outside`, both slightly uneven.
     fn disc(inside: u8, outside: u8) -> Picture {
         let samples = (0..60 * 40).map(|i| {
-            let (x, y) = ((i % 60) as i32 - 30, (i / 60) as i32 - 20);
+            let (x, y) = (i % 60 - 30, i / 60 - 20);
             let level = if x * x + y * y < 15 * 15 {
                 inside
             } else {
