@@ -317,6 +317,37 @@ const CASES: &[Case] = &[
         says: &["cannot be used with"],
     },
     Case {
+        name: "a limit of light without a calibration",
+        prepare: |folder| folder.write("s.toml", b"[light]\nreject_drift_percent = 50"),
+        args: &["run", "--config", "s.toml"],
+        says: &[
+            "light.reject_drift_percent needs a calibrated camera",
+            "blemish calibrate",
+        ],
+    },
+    Case {
+        name: "no limit for a confirmation",
+        prepare: |folder| folder.write("s.toml", b"[reject.confirm]\nwithin_ms = 0"),
+        args: &["run", "--config", "s.toml"],
+        says: &["confirm.within_ms and confirm.within_counts are both 0"],
+    },
+    #[cfg(target_os = "linux")]
+    Case {
+        name: "a watchdog that is not there",
+        prepare: |folder| {
+            folder.write(
+                "s.toml",
+                b"[pace]\nkind = \"real\"\n[supervision]\nwatchdog = \"gone/watchdog0\"",
+            );
+        },
+        args: &["run", "--config", "s.toml"],
+        says: &[
+            "self-test failed",
+            "gone/watchdog0",
+            "load the board's watchdog module",
+        ],
+    },
+    Case {
         name: "demonstration into a file",
         prepare: |folder| folder.write("kept", b"a file"),
         args: &["demo", "--out", "kept"],

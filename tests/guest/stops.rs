@@ -45,7 +45,7 @@ fn sigkill_leaves_reject_on_the_line() {
     println!(
         "ms to the level; to the memory's being free; not looked at before the level was seen"
     );
-    let mut draw = 0x2545_f491_4f6c_dd1d_u64;
+    let mut draw = 0x2545_f491_4f6c_dd1d_u64 ^ kills;
     for _ in 0..kills {
         let trace = Trace::start_with_exits();
         let mut program = place.start(&["run", "--config", "station.toml", "--quiet"]);
