@@ -125,9 +125,9 @@ fn is_encoder_fault(record: &Value) -> bool {
     record["event"] == "fault" && record["fault"]["cause"] == "encoder"
 }
 
-fn wait_state(program: &mut Program, state: &str, after_ns: u64) -> u64 {
+fn wait_state(program: &mut Program, state: &str, from_ns: u64) -> u64 {
     let found = program.wait_record(state, MINUTE, |record| {
-        record["event"] == "state" && record["state"] == state && ns(record) > after_ns
+        record["event"] == "state" && record["state"] == state && ns(record) >= from_ns
     });
     ns(&found)
 }
@@ -150,7 +150,7 @@ fn an_encoder_stops_turns_and_loses_edges_and_no_count_is_lost_untold() {
     // It stops in the middle of a block, and the web stands.
     shaft.run(0);
     let executed_ns = program.journal().last().map_or(0, ns);
-    let stood_ns = wait_state(&mut program, "suspended", executed_ns.saturating_sub(1));
+    let stood_ns = wait_state(&mut program, "suspended", executed_ns);
     sleep(Duration::from_millis(500));
     let counted = program.journal().last().unwrap()["count"].as_i64().unwrap();
     let told = program.journal().iter().any(is_encoder_fault);

@@ -87,10 +87,8 @@ fn sigkill_leaves_reject_on_the_line() {
     );
     let within = took.iter().filter(|one| one[0] < 0.05).count();
     println!("{within} of {kills} within 50 ms");
-    // The kernel frees the process's memory before its lines, which costs an emulated CPU on a busy host tens of
-    // milliseconds.
-    assert!(at(0.5)[0] < 0.05, "{took:?}");
-    assert!(at(1.0)[0] < 0.25, "{took:?}");
+    // Nearly all of it is the kernel giving the process's memory back, which comes before its lines.
+    assert_eq!(within as u64, kills, "{took:?}");
 }
 
 #[test]
