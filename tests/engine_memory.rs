@@ -1,32 +1,12 @@
 //! A tile takes no memory once the worker is warm, and everything of a quantized bundle is integers but
 //! what the bundle leaves in float.
 
+#[path = "common/allocations.rs"]
+mod allocations;
+
+use allocations::allocations;
 use blemish::engine::{Inspector, Prediction};
 use blemish::model::Bundle;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
-struct Counting;
-
-thread_local! {
-    /// Of this thread alone: the harness has others.
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: every call goes to the system's allocator with the caller's arguments.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn a_warm_worker_takes_no_memory() {
@@ -41,19 +21,19 @@ fn a_warm_worker_takes_no_memory() {
         })
         .collect();
     let mut prediction = Prediction::default();
-    let cold = ALLOCATIONS.get();
+    let cold = allocations();
     worker.inspect(&tiles[0], &mut prediction).unwrap();
-    let warm = ALLOCATIONS.get();
+    let warm = allocations();
     assert!(warm > cold, "the counter must count something");
     let first = prediction.clone();
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     for tile in tiles.iter().cycle().take(12) {
         worker.inspect(tile, &mut prediction).unwrap();
     }
     worker
         .inspect_timed(&tiles[0], &mut prediction, &mut |_| {})
         .unwrap();
-    assert_eq!(ALLOCATIONS.get(), before);
+    assert_eq!(allocations(), before);
     // Memory that is used again must not carry anything from tile to tile.
     assert_eq!(prediction, first);
 }

@@ -1,6 +1,7 @@
 //! `blemish calibrate`: dark and white for the flat field.
 
 use super::Outcome;
+use super::run::Terminal;
 use blemish::camera::{BlockEvent, Camera, CameraError};
 use blemish::light::{Dark, FlatFieldFile, LEAST_LINES, Measurement, Settings, White};
 use blemish::station::{RealClock, Source, StationConfig, open_source};
@@ -62,40 +63,44 @@ pub fn run(args: &Args) -> Outcome {
 }
 
 fn dark(args: &StepArgs) -> Outcome {
+    let terminal = Terminal::default();
     let bench = Bench::measure(args)?;
     let dark = Dark::of(&bench.measured)?;
-    println!(
+    terminal.say(&format!(
         "dark: {} lines; DSNU {:.2}, temporal noise {:.2}, of {}",
         dark.lines,
         dark.dsnu,
         dark.temporal_noise,
         bench.measured.full_scale()
-    );
+    ));
     let file = FlatFieldFile::new(bench.measured.format(), bench.settings, dark);
     file.write(&bench.path)?;
-    println!(
+    terminal.say(&format!(
         "wrote {}; now light the web and run `blemish calibrate white`",
         bench.path.display()
-    );
+    ));
+    terminal.finish_for_reader()?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn white(args: &StepArgs) -> Outcome {
+    let terminal = Terminal::default();
     let path = args.path()?;
     let mut file = FlatFieldFile::read(&path)?;
     let bench = Bench::measure(args)?;
     file.check(&path, bench.measured.format(), &bench.settings)?;
     let white = White::of(&bench.measured, &file.dark)?;
-    println!(
+    terminal.say(&format!(
         "white: {} lines; PRNU with lamp and lens {:.1} %, temporal noise {:.2}, gains up to {:.2}",
         white.lines,
         100.0 * white.prnu,
         white.temporal_noise,
         white.gain.iter().copied().fold(0.0, f32::max)
-    );
+    ));
     file.white = Some(white);
     file.write(&path)?;
-    println!("wrote {}", path.display());
+    terminal.say(&format!("wrote {}", path.display()));
+    terminal.finish_for_reader()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,7 @@
 //! `blemish synth`: pictures of the built-in web with known defects, for training and judging.
 
 use super::Outcome;
+use super::run::Terminal;
 use blemish::camera::{DatasetSpec, WebSpec, write_dataset};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,12 +55,14 @@ pub fn run(args: &Args) -> Outcome {
         bar.set_position(u64::from(written));
     })?;
     bar.finish_and_clear();
-    println!(
+    let terminal = Terminal::default();
+    terminal.say(&format!(
         "wrote {} good pictures for training, {} for the test and {} of each kind of defect to {}",
         args.good,
         args.test_good,
         args.defect,
         args.out.display()
-    );
+    ));
+    terminal.finish_for_reader()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! A long run: a million lines in every test run, as many as `BLEMISH_SOAK_LINES` says otherwise.
 
-use crate::allocations;
+use crate::allocations::allocations;
 use crate::rig::{Misfortune, Rig};
 use blemish::camera::{BeltSpec, Move};
 use blemish::geometry::TileSize;

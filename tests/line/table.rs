@@ -109,18 +109,5 @@ fn table() -> String {
 
 #[test]
 fn speeds_and_tile_times_give_the_known_table() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/snapshots/speed_latency.txt"
-    );
-    let now = table();
-    if std::env::var_os("BLEMISH_UPDATE_SNAPSHOTS").is_some() {
-        std::fs::write(path, &now).expect("the snapshot can be written");
-        return;
-    }
-    let known = std::fs::read_to_string(path).expect("the snapshot exists");
-    assert!(
-        known == now,
-        "the table has changed; BLEMISH_UPDATE_SNAPSHOTS=1 writes it anew. It is now:\n{now}"
-    );
+    crate::snapshot::is_kept("speed_latency.txt", &table());
 }

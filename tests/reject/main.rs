@@ -4,5 +4,7 @@
 mod extremes;
 mod model;
 mod properties;
+#[path = "../common/snapshot.rs"]
+mod snapshot;
 mod soak;
 mod table;

@@ -4,6 +4,7 @@ mod measure;
 mod print;
 
 use super::Outcome;
+use super::run::Terminal;
 use blemish::geometry::TileSize;
 use blemish::model::Bundle;
 use measure::Measured;
@@ -45,11 +46,13 @@ pub fn run(args: &Args) -> Outcome {
         workers = if all > 1 { vec![1, all] } else { vec![1] };
     }
     let measured = Measured::take(args, &workers)?;
+    let terminal = Terminal::default();
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&measured)?);
+        terminal.say(&serde_json::to_string_pretty(&measured)?);
     } else {
-        print!("{}", print::report(&measured));
+        terminal.say(print::report(&measured).trim_end());
     }
+    terminal.finish_for_reader()?;
     Ok(ExitCode::SUCCESS)
 }
 
