@@ -34,19 +34,21 @@ fn figures_of_the_shipped_model_hang_together() {
     assert_eq!(said["model"]["macs"], macs);
     for layer in layers {
         let (median, least) = (&layer["median_us"], &layer["min_us"]);
+        assert!(median.is_number() && least.is_number(), "{layer}");
         assert!(median.as_f64() >= least.as_f64(), "{layer}");
         assert_eq!(layer["macs"] == 0, layer["share_of_peak"].is_null());
     }
     let tile = &said["tile"];
     assert_eq!(tile["tiles"], 3);
     assert!(tile["median_ms"].as_f64() >= tile["min_ms"].as_f64());
-    for figure in ["min_ms", "gmacs_per_s", "share_of_peak"] {
+    for figure in ["median_ms", "min_ms", "gmacs_per_s", "share_of_peak"] {
         assert!(positive(&tile[figure]), "{figure}: {tile}");
     }
     for figure in ["int8", "f32"] {
         assert!(positive(&said["peak_gmacs_per_s"][figure]), "{figure}");
     }
     let load = &said["load"];
+    assert!(positive(&load["ready_ms"]), "{load}");
     assert!(load["first_verdict_ms"].as_f64() >= load["ready_ms"].as_f64());
     if cfg!(target_os = "linux") {
         assert!(positive(&tile["cpu_min_ms"]) && positive(&load["peak_memory_kib"]));

@@ -148,6 +148,7 @@ impl Bundle {
             if let Some(graph) = &mut model.graph {
                 resize(graph, tile);
             }
+            check_weights(graph(&model)?)?;
             check_graph(&model, tile)?;
             Plan::new(&model, tile).map_err(Problem::Engine)
         };

@@ -124,14 +124,14 @@ impl Confirmations {
     /// The confirmation rose `edges` times up to `ns`. What was overdue before must have been
     /// [taken](Self::overdue).
     pub fn rose(&mut self, ns: u64, edges: u64) {
-        for _ in 0..edges {
-            if self.waiting.front().is_some_and(|pulse| pulse.ns <= ns) {
-                self.waiting.pop_front();
-                self.sums.confirmed += 1;
-            } else {
-                self.sums.unasked += 1;
-            }
+        let mut left = edges;
+        while left > 0 && self.waiting.front().is_some_and(|pulse| pulse.ns <= ns) {
+            self.waiting.pop_front();
+            self.sums.confirmed += 1;
+            left -= 1;
         }
+        // A damaged recording may name any number.
+        self.sums.unasked = self.sums.unasked.saturating_add(left);
     }
 
     /// The oldest pulse that is out of time or way; asked until there is none.

@@ -213,6 +213,20 @@ fn corrected(
         }
         return Ok(camera);
     };
+    // A black picture is 100 % off: a limit there would let darkness pass.
+    if light.reject_drift_percent > 99 {
+        return Err(StationError::Contradiction(format!(
+            "light.reject_drift_percent = {} lets darkness pass; give 1 to 99, or 0 for none",
+            light.reject_drift_percent
+        )));
+    }
+    // Without columns that see the reference, the run's own start is the measure, in the dark as well.
+    if light.reject_drift_percent > 0 && light.reference_columns.is_none() {
+        return Err(StationError::Contradiction(
+            "light.reject_drift_percent needs columns that always see the white reference; set light.reference_columns"
+                .to_owned(),
+        ));
+    }
     let file = FlatFieldFile::read(path)?;
     let format = camera.format();
     file.check(path, format, &config.camera_settings())?;

@@ -6,7 +6,7 @@ use crate::process::{Place, tool, wait_for};
 use serde_json::Value;
 use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -177,7 +177,6 @@ fn the_watchdog_resets_the_machine_of_a_stopped_station_and_of_no_other() {
     place.station(&format!(
         "{before_pins}[supervision]\nwatchdog = \"/dev/watchdog0\"\nwatchdog_timeout_s = 3\n"
     ));
-    let begun = Instant::now();
     let mut program = place.start(&["run", "--config", "station.toml"]);
     program.wait_record("a verdict", MINUTE, |record: &Value| {
         record["event"] == "verdict"
@@ -188,7 +187,6 @@ fn the_watchdog_resets_the_machine_of_a_stopped_station_and_of_no_other() {
     );
     // Longer than the timeout, with signs of life.
     sleep(Duration::from_secs(7));
-    assert!(begun.elapsed() > Duration::from_secs(7));
     assert!(
         !watchdog_words().contains("Triggered"),
         "{}",

@@ -5,8 +5,9 @@ use super::{Done, board, grouped, tell};
 use crate::backend::Backend;
 use crate::budget::seconds_per_step;
 use crate::config::{FitConfig, Recipe};
-use crate::data::class_folders;
+use crate::data::{Class, class_folders};
 use crate::fit::metrics_log::{self, Record, Validation};
+use crate::fit::patience::Patience;
 use crate::fit::prepare::Prepared;
 use crate::fit::progress::duration;
 use crate::fit::stop::Stop;
@@ -124,11 +125,25 @@ impl Trainer<'_> {
         if !root.join("config.toml").exists() {
             return self.begin(pictures, Some(root));
         }
-        // The bundle is written after the last step.
-        if !root.join("model.onnx").is_file() {
+        let mut config = RunFolder::read_config(root)?;
+        // A bundle alone says nothing: 'export' writes one of a stopped run as well.
+        let latest = RunFolder::latest(root)?.checkpoint;
+        let Some(latest) = latest.filter(|_| root.join("model.onnx").is_file()) else {
+            return self.reopen(root, Some(pictures));
+        };
+        let records = metrics_log::read(&root.join("metrics.jsonl")).unwrap_or_default();
+        let is_over = Patience::new(config.recipe.patience, &records).is_over();
+        if latest.step < config.recipe.steps && !is_over {
             return self.reopen(root, Some(pictures));
         }
-        let mut config = RunFolder::read_config(root)?;
+        if Class::find(pictures)?.fingerprint()? != latest.data_fingerprint {
+            return Err(format!(
+                "{} is done, but with other pictures than are in {} now; choose another folder with --out",
+                root.display(),
+                pictures.display()
+            )
+            .into());
+        }
         let stored = config.recipe.clone();
         self.settings.apply(&mut config, false);
         let differences = config.recipe.differences(&stored);

@@ -101,9 +101,9 @@ impl Log {
         self.note(result);
     }
 
-    /// Hands everything to the operating system.
+    /// Brings everything to the disk: patience counts by it after a loss of power.
     pub fn flush(&mut self) {
-        let result = self.out.flush();
+        let result = (self.out.flush()).and_then(|()| self.out.get_ref().sync_data());
         self.note(result);
     }
 

@@ -128,6 +128,7 @@ impl Fitting<'_> {
                     "ends at step {before}: {} validations were no better than the best",
                     recipe.patience
                 ));
+                log.flush();
                 if saved != Some(before) {
                     self.save(backend, before, saved)?;
                 }
@@ -135,6 +136,7 @@ impl Fitting<'_> {
             }
             if let Some(signal) = self.stop.asked() {
                 progress.close();
+                log.flush();
                 if saved != Some(before) {
                     self.save(backend, before, saved)?;
                 }
@@ -176,6 +178,7 @@ impl Fitting<'_> {
                     figures.tiles, figures.image_auroc, figures.image_ap, figures.pixel_ap
                 ));
                 if patience.is_better(&figures) {
+                    log.flush();
                     let best = self.checked(backend, step, saved)?;
                     self.folder.save_best(&best)?;
                 }

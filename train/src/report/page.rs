@@ -50,7 +50,9 @@ pub fn page(facts: &Facts<'_>) -> Report {
         )
         .figure("training pictures", metadata.training.pictures, Tone::Plain)
         .figure("threshold", format!("{:.3}", threshold.score), Tone::Plain);
-    if let Some(last) = validations(facts.records).last() {
+    // With patience the bundle has an earlier step's weights than the last.
+    let judged = validations(facts.records);
+    if let Some(last) = (judged.iter()).rfind(|(step, _)| *step <= metadata.training.steps) {
         report
             .figure(
                 "image AUROC, simulated",

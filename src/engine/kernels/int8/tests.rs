@@ -113,7 +113,7 @@ proptest! {
     #[test]
     fn every_level_equals_the_definition(
         first in 1usize..20, second in 0usize..20, outputs in 1usize..45,
-        height in 1usize..5, width in 1usize..30, zero_point: u8, relu: bool, seed in 0u64..u64::MAX / 2,
+        height in 1usize..5, width in 1usize..75, zero_point: u8, relu: bool, seed in 0u64..u64::MAX / 2,
     ) {
         let inputs = if second == 0 { vec![first] } else { vec![first, second] };
         let sides = Sides { height, width };
