@@ -326,6 +326,28 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
+        name: "a limit of light that darkness keeps",
+        prepare: |folder| {
+            folder.write(
+                "s.toml",
+                b"[light]\nflat_field = 'f'\nreject_drift_percent = 100",
+            )
+        },
+        args: &["run", "--config", "s.toml"],
+        says: &["light.reject_drift_percent = 100", "lets darkness pass"],
+    },
+    Case {
+        name: "a limit of light without a reference",
+        prepare: |folder| {
+            folder.write(
+                "s.toml",
+                b"[light]\nflat_field = 'f'\nreject_drift_percent = 50",
+            )
+        },
+        args: &["run", "--config", "s.toml"],
+        says: &["light.reference_columns", "white reference"],
+    },
+    Case {
         name: "no limit for a confirmation",
         prepare: |folder| folder.write("s.toml", b"[reject.confirm]\nwithin_ms = 0"),
         args: &["run", "--config", "s.toml"],

@@ -99,7 +99,7 @@ pub fn web_config(
         lines => lines,
     };
     let threshold = &metadata.threshold;
-    Ok(WebConfig {
+    let web = WebConfig {
         width_px: format.width_px,
         columns: config.web.columns,
         channels: format.channels as usize,
@@ -118,7 +118,10 @@ pub fn web_config(
         },
         min_segment_lines: config.web.min_segment_lines,
         keep_reconstruction: false,
-    })
+    };
+    // Before anything is armed: a station that does not start must not be reset by its watchdog.
+    web.check()?;
+    Ok(web)
 }
 
 /// Puts a run together.
