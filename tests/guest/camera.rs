@@ -145,9 +145,8 @@ fn every_fault_of_a_camera_is_named_and_passes() {
     camera.set("Inject VIDIOC_QBUF Error", 1);
     camera.set("Inject VIDIOC_STREAMON Error", 1);
     camera.set("Inject Fatal Streaming Error", 1);
-    let failed = program.wait_record("the stream's failure", MINUTE, |record| {
-        record["fault"]["cause"] == "camera"
-    });
+    let lost = |record: &Value| record["event"] == "fault" && record["fault"]["cause"] == "camera";
+    let failed = program.wait_record("the stream's failure", MINUTE, lost);
     ok_after(
         "web that is ok after the stream's failure",
         &failed,
@@ -155,7 +154,11 @@ fn every_fault_of_a_camera_is_named_and_passes() {
     );
     camera.unplug();
     let gone = program.wait_record("the loss", MINUTE, |record| {
-        record["fault"]["cause"] == "camera" && record["ns"].as_u64() > failed["ns"].as_u64()
+        lost(record) && record["ns"].as_u64() > failed["ns"].as_u64()
+    });
+    // While the lost node is held, a camera that comes back gets another number.
+    wait_for("the node let go", MINUTE, || {
+        (!program.holds(&camera.node)).then_some(())
     });
     assert!(!chip.is_high(REJECT), "web is accepted without a camera");
     camera.plug();

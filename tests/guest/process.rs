@@ -152,6 +152,15 @@ impl Program {
         figure.and_then(|figure| figure.parse().ok()).unwrap()
     }
 
+    /// Whether it has `node` open, also where that was deleted since.
+    pub fn holds(&self, node: &Path) -> bool {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        let name = node.to_str().unwrap();
+        open.flatten()
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .any(|target| target.to_string_lossy().trim_end_matches(" (deleted)") == name)
+    }
+
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
         tool(&format!("kill -{name} {}", self.child.id()));
