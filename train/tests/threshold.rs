@@ -100,7 +100,7 @@ fn what_cannot_be_promised_is_refused_with_the_number_needed() {
                 "--rejects-per-1000=200",
                 "--defects=run",
             ],
-            "run holds no picture",
+            "'run' holds no picture of a defect",
         ),
     ];
     let before = std::fs::read(scene.path("run/model.onnx")).unwrap();

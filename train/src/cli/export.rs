@@ -1,4 +1,4 @@
-//! `export`: the bundle of a run's last checkpoint.
+//! `export`: the bundle of what a run learnt.
 
 use super::{Done, parse_tile, tell};
 use crate::checkpoint::{Checkpoint, write_atomically};
@@ -39,7 +39,7 @@ impl Args {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The run's configuration, pictures and last checkpoint.
+    /// The run's configuration, pictures and checkpoint.
     pub fn open(&self) -> Result<(FitConfig, Prepared, Checkpoint), Box<dyn Error>> {
         let mut config = read_config(&self.run, self.pictures.as_deref())?;
         let trained = config.recipe.tile;

@@ -35,9 +35,9 @@ enum Command {
     Eval(eval::Args),
     /// Train several widths and print accuracy against cost.
     Sweep(Box<sweep::Args>),
-    /// Write the bundle of a run's last checkpoint.
+    /// Write the bundle of what a run learnt.
     Export(export::Args),
-    /// Write the bundle of a run's last checkpoint in integers
+    /// Write the bundle of what a run learnt in integers
     Quantize(quantize::Args),
     /// Set a bundle's threshold from good pictures of another imaging run.
     Threshold(threshold::Args),

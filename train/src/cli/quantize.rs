@@ -1,4 +1,4 @@
-//! `quantize`: the bundle of a run's last checkpoint in integers.
+//! `quantize`: the bundle of what a run learnt in integers.
 
 use super::{Done, export, tell};
 use crate::backend::Backend;

@@ -1,7 +1,7 @@
 //! `report`: a run in one HTML file.
 
 use super::{Done, export, tell};
-use crate::data::{Class, pictures_below};
+use crate::data::{Class, real_defects_in};
 use crate::fit::metrics_log;
 use crate::report::{
     Facts, Goods, Look, Subject, entries, extreme, groups, page, scores, warnings,
@@ -148,23 +148,11 @@ impl Args {
 }
 
 fn real_defects(folder: &Path) -> Result<Vec<Subject>, Box<dyn Error>> {
-    let found: Vec<Subject> = match folder.join("test").is_dir() {
-        true => (Class::find(folder)?.tests.into_iter())
-            .filter_map(|test| {
-                let kind = test.defect?;
-                Some(Subject::defect(&test.path, &kind, test.mask))
-            })
-            .collect(),
-        false => (pictures_below(folder)?.iter())
-            .map(|path| Subject::defect(path, "real defects", None))
-            .collect(),
-    };
-    match found.is_empty() {
-        true => Err(format!(
-            "{} holds no picture of a defect; give another folder, or leave --defects out",
-            folder.display()
-        )
-        .into()),
-        false => Ok(found),
-    }
+    let found = real_defects_in(folder)?.into_iter();
+    Ok(found
+        .map(|test| {
+            let kind = test.defect.as_deref().unwrap_or("real defects");
+            Subject::defect(&test.path, kind, test.mask)
+        })
+        .collect())
 }

@@ -2,7 +2,7 @@
 
 use super::{Done, tell};
 use crate::checkpoint::write_atomically;
-use crate::data::Class;
+use crate::data::{Class, real_defects_in};
 use crate::inspectors;
 use crate::threshold::promise::{Limit, limit};
 use blemish::geometry::Columns;
@@ -12,7 +12,7 @@ use blemish::verdict::Verdict;
 use blemish::web::{PictureResult, PictureRules, inspect_picture};
 use prost::Message;
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tract_onnx::pb::ModelProto;
 
@@ -73,7 +73,10 @@ impl Args {
         };
         let goods = inspect(&bundle, &class.goods, &rules)?;
         let defects = match &self.defects {
-            Some(folder) => Some(pictures_of(folder)?),
+            Some(folder) => {
+                let found = real_defects_in(folder)?.into_iter();
+                Some(found.map(|test| test.path).collect::<Vec<_>>())
+            }
             None => None,
         };
         let found = match &defects {
@@ -162,18 +165,6 @@ impl Args {
 fn largest_area_px(result: &PictureResult) -> f64 {
     let areas = result.regions.iter().map(|region| region.area_px);
     areas.max().map_or(0.0, |area| area as f64)
-}
-
-fn pictures_of(folder: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
-    let pictures = crate::data::pictures_below(folder)?;
-    match pictures.is_empty() {
-        true => Err(format!(
-            "{} holds no picture; give a folder of pictures with real defects, or leave --defects out",
-            folder.display()
-        )
-        .into()),
-        false => Ok(pictures),
-    }
 }
 
 fn inspect(

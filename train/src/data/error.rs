@@ -16,6 +16,8 @@ pub enum DataError {
          below it"
     )]
     Empty { path: PathBuf },
+    #[error("'{path}' holds no picture of a defect; give another folder, or leave --defects out")]
+    NoDefect { path: PathBuf },
     #[error(
         "'{path}' is not a class but holds one, '{class}': name that folder, or pictures of defects would \
          be taken for good ones"

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestPicture {
     pub path: PathBuf,
-    /// Name of the defect's folder; `None` for good pictures.
+    /// Name of the defect's folder; `None` for good pictures, and where no folder names it.
     pub defect: Option<String>,
     /// Mask of the defect; `None` for good pictures.
     pub mask: Option<PathBuf>,
@@ -127,6 +127,35 @@ pub fn class_folders(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(inside
         .filter(|path| Layout::of(path) != Layout::Bare)
         .collect())
+}
+
+/// The defective pictures of a folder: those of its test set where it is a class, all of a bare folder,
+/// which has no masks and no kinds.
+///
+/// # Errors
+/// As [`Class::find`], and where there is none.
+pub fn real_defects_in(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
+    let found: Vec<TestPicture> = match Layout::of(folder) {
+        Layout::Bare => {
+            refuse_foreign(folder)?;
+            let unmarked = |path| TestPicture {
+                path,
+                defect: None,
+                mask: None,
+            };
+            pictures_below(folder)?.into_iter().map(unmarked).collect()
+        }
+        Layout::Mvtec | Layout::Dagm => {
+            let tests = Class::find(folder)?.tests.into_iter();
+            tests.filter(|test| test.defect.is_some()).collect()
+        }
+    };
+    match found.is_empty() {
+        true => Err(DataError::NoDefect {
+            path: folder.to_owned(),
+        }),
+        false => Ok(found),
+    }
 }
 
 /// Path of `picture` relative to `folder` with `/` between its parts.
@@ -289,6 +318,34 @@ mod tests {
         assert_eq!(class.goods, [scratch.path("mvtec/train/good/0.png")]);
         assert_eq!(class.tests.len(), 2);
         assert_eq!(class.tests[1].defect.as_deref(), Some("hole"));
+    }
+
+    #[test]
+    fn real_defects_are_neither_goods_nor_masks() {
+        let scratch = Scratch::new();
+        let paths = |folder: &str| {
+            let found = real_defects_in(&scratch.path(folder)).unwrap();
+            found.into_iter().map(|test| test.path).collect::<Vec<_>>()
+        };
+        scratch.grey("bare/sub/a.png", 4, 4, 1);
+        assert_eq!(paths("bare"), [scratch.path("bare/sub/a.png")]);
+        scratch.grey("dagm/Train/1.PNG", 4, 4, 1);
+        scratch.grey("dagm/Test/2.PNG", 4, 4, 1);
+        let none = real_defects_in(&scratch.path("dagm")).unwrap_err();
+        assert!(
+            none.to_string().contains("no picture of a defect"),
+            "{none}"
+        );
+        scratch.grey("dagm/Test/3.PNG", 4, 4, 1);
+        scratch.grey("dagm/Test/Label/3_label.PNG", 4, 4, 255);
+        assert_eq!(paths("dagm"), [scratch.path("dagm/Test/3.PNG")]);
+        scratch.grey("mvtec/train/good/0.png", 4, 4, 1);
+        scratch.grey("mvtec/test/good/1.png", 4, 4, 1);
+        scratch.grey("mvtec/test/hole/2.png", 4, 4, 1);
+        scratch.grey("mvtec/ground_truth/hole/2_mask.png", 4, 4, 255);
+        assert_eq!(paths("mvtec"), [scratch.path("mvtec/test/hole/2.png")]);
+        scratch.grey("half/test/hole/2.png", 4, 4, 1);
+        assert!(real_defects_in(&scratch.path("half")).is_err());
     }
 
     #[test]
