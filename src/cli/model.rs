@@ -125,10 +125,8 @@ fn about(bundle: &Bundle) -> String {
         (
             "network",
             format!(
-                "DRAEM {}/{}, upsampling {:?}",
-                facts.network.reconstructive_width,
-                facts.network.discriminative_width,
-                facts.network.upsampling
+                "DRAEM {}, upsampling {:?}",
+                facts.network, facts.network.upsampling
             ),
         ),
         (

@@ -52,7 +52,6 @@ impl Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draem::Upsampling;
 
     /// Parameters computed from the authors' modules by PyTorch.
     #[test]
@@ -65,11 +64,7 @@ mod tests {
             (8, 8, 272_019, 446_162, 1.28),
         ];
         for (reconstructive, discriminative, first, second, gmac) in table {
-            let spec = NetworkSpec {
-                reconstructive_width: reconstructive,
-                discriminative_width: discriminative,
-                upsampling: Upsampling::AlignCorners,
-            };
+            let spec = NetworkSpec::official(reconstructive, discriminative);
             let cost = Cost::of(spec, TileSize::square(256));
             assert_eq!(cost.reconstructive_parameters, first);
             assert_eq!(cost.discriminative_parameters, second);

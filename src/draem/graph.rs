@@ -1,6 +1,7 @@
 //! The one list of layers that drives training, ONNX export, cost and parity tests.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Where a bilinear x2 upsampling takes its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -13,6 +14,9 @@ pub enum Upsampling {
     HalfPixel,
 }
 
+/// Poolings of the authors' reconstructive network.
+pub const OFFICIAL_POOLINGS: usize = 4;
+
 /// What has to be known to build both networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +28,49 @@ pub struct NetworkSpec {
     /// Upsampling in both decoders.
     #[serde(default)]
     pub upsampling: Upsampling,
+    /// How often the reconstructive network halves a picture before it repaints it: 1 to 4, 4 in the paper.
+    ///
+    /// Upsampled bilinearly, equal codes give equal pixels, so a texture must survive the poolings to be
+    /// repainted: a weave with a period of 7 px is never learnt with 4, and in 200 steps with 2
+    /// (`docs/design/network.md`).
+    #[serde(
+        default = "official_poolings",
+        skip_serializing_if = "is_official_poolings"
+    )]
+    pub reconstructive_poolings: usize,
+}
+
+fn official_poolings() -> usize {
+    OFFICIAL_POOLINGS
+}
+
+fn is_official_poolings(poolings: &usize) -> bool {
+    *poolings == OFFICIAL_POOLINGS
+}
+
+impl NetworkSpec {
+    /// The authors' layers at these widths.
+    pub const fn official(reconstructive_width: usize, discriminative_width: usize) -> Self {
+        Self {
+            reconstructive_width,
+            discriminative_width,
+            upsampling: Upsampling::AlignCorners,
+            reconstructive_poolings: OFFICIAL_POOLINGS,
+        }
+    }
+}
+
+/// `16/8`, and the poolings where they are not the authors'.
+impl fmt::Display for NetworkSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (rec, seg) = (self.reconstructive_width, self.discriminative_width);
+        write!(f, "{rec}/{seg}")?;
+        match self.reconstructive_poolings {
+            OFFICIAL_POOLINGS => Ok(()),
+            1 => f.write_str(", 1 pooling"),
+            poolings => write!(f, ", {poolings} poolings"),
+        }
+    }
 }
 
 /// Which of the two networks a layer belongs to.
@@ -102,7 +149,11 @@ impl Graph {
     pub fn new(spec: NetworkSpec) -> Self {
         let mut build = Builder { nodes: Vec::new() };
         let image = build.push(Network::Reconstructive, "image", Op::Image, vec![], 3, 0);
-        let reconstruction = build.reconstructive(image, spec.reconstructive_width);
+        let reconstruction = build.reconstructive(
+            image,
+            spec.reconstructive_width,
+            spec.reconstructive_poolings,
+        );
         let logits = build.discriminative(reconstruction, image, spec.discriminative_width);
         Graph {
             spec,
@@ -225,19 +276,24 @@ impl Builder {
         self.push(network, name, Op::Concat, parts.to_vec(), channels, shrink)
     }
 
-    fn reconstructive(&mut self, image: NodeId, w: usize) -> NodeId {
+    /// With fewer than four poolings, the innermost blocks of the authors' are left out; the others keep
+    /// their names, so `decoder.db4` is at the picture's own sides always.
+    fn reconstructive(&mut self, image: NodeId, w: usize, poolings: usize) -> NodeId {
         let net = Network::Reconstructive;
         let mut x = self.block(net, "encoder.block1", image, [w, w]);
-        for (number, channels) in [(2, 2 * w), (3, 4 * w), (4, 8 * w), (5, 8 * w)] {
+        let inner = [(2, 2 * w), (3, 4 * w), (4, 8 * w), (5, 8 * w)];
+        for (number, channels) in inner.into_iter().take(poolings) {
             x = self.pool(net, x);
             x = self.block(net, &format!("encoder.block{number}"), x, [channels; 2]);
         }
-        for (number, wide, narrow) in [
+        let outer = [
             (1, 8 * w, 4 * w),
             (2, 4 * w, 2 * w),
             (3, 2 * w, w),
             (4, w, w),
-        ] {
+        ];
+        let left_out = outer.len().saturating_sub(poolings);
+        for (number, wide, narrow) in outer.into_iter().skip(left_out) {
             x = self.up(net, &format!("decoder.up{number}"), x, wide);
             x = self.block(net, &format!("decoder.db{number}"), x, [wide, narrow]);
         }
@@ -279,5 +335,59 @@ impl Builder {
             );
         }
         self.conv(net, "decoder_segment.fin_out", 0, x, 2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_poolings(reconstructive_poolings: usize) -> NetworkSpec {
+        NetworkSpec {
+            reconstructive_poolings,
+            ..NetworkSpec::official(16, 8)
+        }
+    }
+
+    #[test]
+    fn fewer_poolings_leave_out_the_innermost_blocks_and_keep_names_and_sides() {
+        for poolings in 1..=OFFICIAL_POOLINGS {
+            let graph = Graph::new(with_poolings(poolings));
+            let keys: Vec<&str> = (graph.convolutions())
+                .filter(|(node, _, _)| node.network == Network::Reconstructive)
+                .map(|(_, key, _)| key.conv.as_str())
+                .collect();
+            assert_eq!(keys.len(), 2 * (poolings + 1) + 3 * poolings + 1);
+            assert_eq!(keys[keys.len() - 4..][0], "rec.decoder.up4.1");
+            let out = &graph.nodes[graph.reconstruction];
+            assert_eq!((out.channels, out.shrink_log2), (3, 0));
+            let deepest = graph
+                .nodes
+                .iter()
+                .filter(|n| n.network == Network::Reconstructive);
+            let deepest = deepest.map(|node| node.shrink_log2).max();
+            assert_eq!(deepest, Some(poolings as u32));
+            for node in &graph.nodes {
+                let Op::Conv { in_channels, .. } = node.op else {
+                    continue;
+                };
+                assert_eq!(
+                    graph.nodes[node.inputs[0]].channels, in_channels,
+                    "{}",
+                    node.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_authors_networks_are_written_as_before_and_others_named() {
+        let official = serde_json::to_string(&with_poolings(OFFICIAL_POOLINGS)).unwrap();
+        assert!(!official.contains("poolings"), "{official}");
+        assert_eq!(with_poolings(4).to_string(), "16/8");
+        assert_eq!(with_poolings(2).to_string(), "16/8, 2 poolings");
+        let shallow = serde_json::to_string(&with_poolings(2)).unwrap();
+        let read: NetworkSpec = serde_json::from_str(&shallow).unwrap();
+        assert_eq!(read, with_poolings(2));
     }
 }

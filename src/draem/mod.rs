@@ -11,4 +11,6 @@ mod graph;
 pub mod score;
 
 pub use cost::Cost;
-pub use graph::{ConvKey, Graph, Network, NetworkSpec, Node, NodeId, Op, Upsampling};
+pub use graph::{
+    ConvKey, Graph, Network, NetworkSpec, Node, NodeId, OFFICIAL_POOLINGS, Op, Upsampling,
+};

@@ -1,8 +1,8 @@
 //! What a bundle says about itself: versioned JSON under one metadata key.
 
 use super::Problem;
-use crate::draem::NetworkSpec;
 use crate::draem::score::WINDOW_PX;
+use crate::draem::{NetworkSpec, OFFICIAL_POOLINGS};
 use crate::geometry::TileSize;
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +140,14 @@ impl Metadata {
                 widths.iter().all(|width| (1..=MAX_WIDTH).contains(width)),
                 "network",
                 format!("has widths {widths:?}, which must lie in 1..={MAX_WIDTH}"),
+            ),
+            (
+                (1..=OFFICIAL_POOLINGS).contains(&network.reconstructive_poolings),
+                "network",
+                format!(
+                    "has {} reconstructive poolings, which must lie in 1..={OFFICIAL_POOLINGS}",
+                    network.reconstructive_poolings
+                ),
             ),
             (
                 match self.preparation {

@@ -3,7 +3,7 @@
 //! One 1x1 convolution and a sigmoid, `p = sigmoid(60 (mean - 0.75))`: a grey level of 100 gives 0, 255 gives 1. The
 //! bundle passes every check of the program, so tests know exactly which web is good.
 
-use blemish::draem::{NetworkSpec, Upsampling};
+use blemish::draem::NetworkSpec;
 use blemish::geometry::TileSize;
 use blemish::model::{
     ColorOrder, Golden, Metadata, Preparation, SCHEMA_VERSION, ScoreRule, Threshold, Training, seal,
@@ -40,11 +40,7 @@ pub fn write(path: &Path) {
     let metadata = Metadata {
         schema: SCHEMA_VERSION,
         name: "brightness".to_owned(),
-        network: NetworkSpec {
-            reconstructive_width: 1,
-            discriminative_width: 1,
-            upsampling: Upsampling::default(),
-        },
+        network: NetworkSpec::official(1, 1),
         tile: TILE,
         color_order: ColorOrder::Rgb,
         grey: true,

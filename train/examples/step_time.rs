@@ -2,7 +2,7 @@
 //! `cargo run --release -p blemish-train --example step_time -- 16 8 128 8 1`
 //! (reconstructive width, discriminative width, tile side, pictures, threads).
 
-use blemish::draem::{NetworkSpec, Upsampling};
+use blemish::draem::NetworkSpec;
 use blemish_train::backend::{AdamState, Backend, Batch};
 use blemish_train::cpu::CpuEngine;
 use std::time::Instant;
@@ -24,11 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             "give five numbers: widths of both networks, tile side, pictures, threads".into(),
         );
     };
-    let spec = NetworkSpec {
-        reconstructive_width,
-        discriminative_width,
-        upsampling: Upsampling::AlignCorners,
-    };
+    let spec = NetworkSpec::official(reconstructive_width, discriminative_width);
     let mut engine = CpuEngine::new(spec, threads)?;
     let mut state = 1u32;
     let mut number = || {

@@ -159,15 +159,10 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blemish::draem::Upsampling;
     use blemish::geometry::TileSize;
 
     fn spec(reconstructive_width: usize, discriminative_width: usize) -> NetworkSpec {
-        NetworkSpec {
-            reconstructive_width,
-            discriminative_width,
-            upsampling: Upsampling::AlignCorners,
-        }
+        NetworkSpec::official(reconstructive_width, discriminative_width)
     }
 
     fn line(board: &str, rate_hz: f64) -> Line {

@@ -4,7 +4,7 @@
 
 use crate::data::Product;
 use crate::simulate::Preset;
-use blemish::draem::{NetworkSpec, Upsampling};
+use blemish::draem::{NetworkSpec, OFFICIAL_POOLINGS};
 use blemish::geometry::TileSize;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -104,11 +104,7 @@ impl Default for FitConfig {
                 textures: None,
                 product: None,
                 patience: 0,
-                network: NetworkSpec {
-                    reconstructive_width: 16,
-                    discriminative_width: 8,
-                    upsampling: Upsampling::AlignCorners,
-                },
+                network: NetworkSpec::official(16, 8),
             },
         }
     }
@@ -209,6 +205,12 @@ impl FitConfig {
             "discriminative-width",
             seg.to_string(),
             "1 to 1024",
+        )?;
+        rule(
+            (1..=OFFICIAL_POOLINGS).contains(&recipe.network.reconstructive_poolings),
+            "reconstructive-poolings",
+            recipe.network.reconstructive_poolings.to_string(),
+            "1 to 4",
         )?;
         rule(
             (1..=1024).contains(&recipe.batch),

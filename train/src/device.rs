@@ -66,14 +66,9 @@ fn burn(kind: &str, _: Option<usize>, _: NetworkSpec) -> Result<Box<dyn Backend>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blemish::draem::Upsampling;
 
     fn refusal(name: &str) -> String {
-        let spec = NetworkSpec {
-            reconstructive_width: 4,
-            discriminative_width: 2,
-            upsampling: Upsampling::AlignCorners,
-        };
+        let spec = NetworkSpec::official(4, 2);
         open(name, spec, 1).err().unwrap_or_default()
     }
 

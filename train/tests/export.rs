@@ -8,7 +8,7 @@ use blemish::geometry::TileSize;
 use blemish::model::{Bundle, Check, ColorOrder, Preparation, planes};
 use blemish_train::export::{ExportError, write_bundle};
 use blemish_train::reference::forward;
-use common::{largest_difference, metadata, picture, random_weights, spec};
+use common::{largest_difference, metadata, picture, random_weights, spec, with_poolings};
 
 #[test]
 fn tract_gives_what_the_reference_gives() {
@@ -40,8 +40,14 @@ fn tract_gives_what_the_reference_gives() {
             ColorOrder::Rgb,
         ),
     ];
-    for (reconstructive, discriminative, upsampling, tile, order) in cases {
-        let network = spec(reconstructive, discriminative, upsampling);
+    let mut cases: Vec<_> = cases
+        .map(|(rec, seg, upsampling, tile, order)| (spec(rec, seg, upsampling), tile, order))
+        .into();
+    for poolings in 1..4 {
+        let network = with_poolings(cases[0].0, poolings);
+        cases.push((network, TileSize::square(32), ColorOrder::Rgb));
+    }
+    for (network, tile, order) in cases {
         let graph = Graph::new(network);
         let weights = random_weights(&graph, 7);
         let mut facts = metadata(network, tile);

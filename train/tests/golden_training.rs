@@ -2,7 +2,7 @@
 
 mod support;
 
-use blemish::draem::{NetworkSpec, Upsampling};
+use blemish::draem::NetworkSpec;
 use blemish::engine::kernels::float::Level;
 use blemish_train::backend::{AdamState, Backend, Batch};
 use blemish_train::cpu::CpuEngine;
@@ -116,11 +116,7 @@ fn six_steps_follow_the_authors() {
         seen: trace.f32("X").iter().copied().collect(),
         mask: trace.f32("M").iter().copied().collect(),
     };
-    let spec = NetworkSpec {
-        reconstructive_width: 4,
-        discriminative_width: 4,
-        upsampling: Upsampling::AlignCorners,
-    };
+    let spec = NetworkSpec::official(4, 4);
     let initial = weights(&mut trace, "init/");
     let last = weights(&mut trace, "final/");
     let first_gradient = weights(&mut trace, "grad0/");
@@ -200,11 +196,7 @@ fn outputs_equal_the_authors() {
         "{names:?}"
     );
     let seen: Vec<f32> = trace.f32("X").iter().copied().collect();
-    let spec = NetworkSpec {
-        reconstructive_width: 4,
-        discriminative_width: 4,
-        upsampling: Upsampling::AlignCorners,
-    };
+    let spec = NetworkSpec::official(4, 4);
     let mut engine = CpuEngine::new(spec, 2).unwrap();
     let initial = weights(&mut trace, "init/");
     engine.restore(&initial, &AdamState::default()).unwrap();

@@ -10,7 +10,7 @@ use blemish::geometry::TileSize;
 use blemish::model::planes;
 use blemish_train::export::write_bundle;
 use blemish_train::reference::forward;
-use common::{metadata, picture, random_weights, spec};
+use common::{metadata, picture, random_weights, spec, with_poolings};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -65,17 +65,18 @@ fn onnx_runtime_gives_what_the_reference_gives() {
         eprintln!("SKIPPED: Python with onnx and onnxruntime could not be installed");
         return;
     };
+    let narrow = spec(4, 4, Upsampling::AlignCorners);
     let cases = [
-        (4, 4, Upsampling::AlignCorners, TileSize::square(64)),
-        (8, 8, Upsampling::AlignCorners, TileSize::square(128)),
-        (4, 4, Upsampling::HalfPixel, TileSize::square(64)),
+        (narrow, 64),
+        (spec(8, 8, Upsampling::AlignCorners), 128),
+        (spec(4, 4, Upsampling::HalfPixel), 64),
+        (with_poolings(narrow, 1), 64),
+        (with_poolings(narrow, 2), 64),
     ];
-    for (number, (reconstructive, discriminative, upsampling, tile)) in
-        cases.into_iter().enumerate()
-    {
+    for (number, (network, side)) in cases.into_iter().enumerate() {
+        let tile = TileSize::square(side);
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("runtime{number}"));
         std::fs::create_dir_all(&folder).unwrap();
-        let network = spec(reconstructive, discriminative, upsampling);
         let graph = Graph::new(network);
         let weights = random_weights(&graph, 11);
         let facts = metadata(network, tile);

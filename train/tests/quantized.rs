@@ -11,7 +11,7 @@ use blemish_train::cpu::CpuEngine;
 use blemish_train::export::write_quantized_bundle;
 use blemish_train::fit::initial;
 use blemish_train::quantize::calibrate;
-use common::{metadata, picture, random_weights, spec};
+use common::{metadata, picture, random_weights, spec, with_poolings};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 
@@ -22,12 +22,12 @@ fn integers_say_what_onnx_defines() {
         height_px: 64,
     };
     let cases = [
-        (8, 4, Upsampling::AlignCorners, wide),
-        (8, 8, Upsampling::HalfPixel, wide),
-        (16, 8, Upsampling::HalfPixel, TileSize::square(64)),
+        (spec(8, 4, Upsampling::AlignCorners), wide),
+        (spec(8, 8, Upsampling::HalfPixel), wide),
+        (spec(16, 8, Upsampling::HalfPixel), TileSize::square(64)),
+        (with_poolings(spec(8, 8, Upsampling::AlignCorners), 2), wide),
     ];
-    for (reconstructive, discriminative, upsampling, tile) in cases {
-        let network = spec(reconstructive, discriminative, upsampling);
+    for (network, tile) in cases {
         let graph = Graph::new(network);
         let weights = random_weights(&graph, 7);
         let facts = metadata(network, tile);
@@ -52,11 +52,11 @@ fn integers_say_what_onnx_defines() {
         // Confirms against tract's own arithmetic on the same graph.
         let bytes = write_quantized_bundle(&weights, facts, &picture(tile, 1), &grids).unwrap();
         let bundle = Bundle::from_bytes(bytes.clone(), "test", &mut |_| {}).unwrap();
-        assert_eq!(bundle.metadata().network.upsampling, upsampling);
+        assert_eq!(bundle.metadata().network, network);
         let plan = bundle.plan();
         assert!(plan.workspace_bytes().is_some(), "tract runs a node");
         let upsamplings = plan.nodes().iter().filter(|n| n.operator == "ByteUpsample");
-        assert_eq!(upsamplings.count(), 9);
+        assert_eq!(upsamplings.count(), 5 + network.reconstructive_poolings);
         let float: Vec<&str> = plan
             .nodes()
             .iter()

@@ -242,11 +242,8 @@ impl Pages {
             .fact(
                 "networks",
                 format!(
-                    "DRAEM {}/{}, tile {} × {} px",
-                    network.reconstructive_width,
-                    network.discriminative_width,
-                    metadata.tile.width_px,
-                    metadata.tile.height_px
+                    "DRAEM {network}, tile {} × {} px",
+                    metadata.tile.width_px, metadata.tile.height_px
                 ),
             )
             .fact(

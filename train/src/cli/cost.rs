@@ -5,7 +5,7 @@ use crate::budget::{batch_for_timing, seconds_per_step};
 use crate::device;
 use crate::fit::initial;
 use crate::fit::progress::duration;
-use blemish::draem::{Cost, NetworkSpec, Upsampling};
+use blemish::draem::{Cost, NetworkSpec};
 use blemish::geometry::TileSize;
 use std::io::Write;
 use std::process::ExitCode;
@@ -18,6 +18,9 @@ pub struct Args {
     /// Channels of the discriminative network's first block; 64 in the paper.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
     discriminative_width: u16,
+    /// How often the reconstructive network halves the picture; 4 in the paper.
+    #[arg(long, default_value_t = 4, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=4))]
+    reconstructive_poolings: u8,
     /// Tile side in pixels, or WIDTHxHEIGHT.
     #[arg(long, default_value = "128", value_parser = parse_tile)]
     tile: TileSize,
@@ -43,9 +46,11 @@ pub struct Args {
 impl Args {
     pub fn run(self) -> Done {
         let spec = NetworkSpec {
-            reconstructive_width: self.reconstructive_width.into(),
-            discriminative_width: self.discriminative_width.into(),
-            upsampling: Upsampling::AlignCorners,
+            reconstructive_poolings: self.reconstructive_poolings.into(),
+            ..NetworkSpec::official(
+                self.reconstructive_width.into(),
+                self.discriminative_width.into(),
+            )
         };
         let cost = Cost::of(spec, self.tile);
         let TileSize {

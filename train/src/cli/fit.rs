@@ -414,9 +414,8 @@ fn summary(config: &FitConfig, prepared: &Prepared, root: &Path, done: u64) {
         recipe.tile.width_px, recipe.tile.height_px
     ));
     tell(format_args!(
-        "networks    {}/{}: {} parameters, {:.2} GMAC per tile",
-        recipe.network.reconstructive_width,
-        recipe.network.discriminative_width,
+        "networks    {}: {} parameters, {:.2} GMAC per tile",
+        recipe.network,
         grouped(cost.parameters()),
         cost.macs() as f64 / 1e9
     ));

@@ -48,9 +48,7 @@ impl Args {
         let bundle = write_bundle(&weights, self.metadata(network), &golden)?;
         write_atomically(&self.out, |file| file.write_all(&bundle))?;
         tell(format_args!(
-            "networks    {}/{}, {:.2} GMAC per tile of {}x{} px",
-            network.reconstructive_width,
-            network.discriminative_width,
+            "networks    {network}, {:.2} GMAC per tile of {}x{} px",
             cost.macs() as f64 / 1e9,
             self.tile.width_px,
             self.tile.height_px

@@ -20,6 +20,9 @@ pub struct Settings {
     /// Channels of the discriminative network's first block [default: 8; paper: 64].
     #[arg(long)]
     pub discriminative_width: Option<usize>,
+    /// How often the reconstructive network halves the picture, 1 to 4 [default: 4, as the paper].
+    #[arg(long, value_name = "COUNT")]
+    reconstructive_poolings: Option<usize>,
     /// Upsampling in both decoders [default: align-corners].
     #[arg(long, value_parser = parse_upsampling)]
     upsampling: Option<Upsampling>,
@@ -113,6 +116,10 @@ impl Settings {
         if self.reconstructive_width.is_some() && fresh {
             recipe.learning_rate = learning_rate_of(network.reconstructive_width);
         }
+        set(
+            &mut network.reconstructive_poolings,
+            &self.reconstructive_poolings,
+        );
         set(&mut network.upsampling, &self.upsampling);
         set(&mut recipe.tile, &self.tile);
         set(&mut recipe.tile, &self.resize);

@@ -100,14 +100,10 @@ fn normal(seed: u64, name: &str, count: usize, mean: f64) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blemish::draem::{Cost, Upsampling};
+    use blemish::draem::Cost;
     use blemish::geometry::TileSize;
 
-    const SPEC: NetworkSpec = NetworkSpec {
-        reconstructive_width: 8,
-        discriminative_width: 8,
-        upsampling: Upsampling::AlignCorners,
-    };
+    const SPEC: NetworkSpec = NetworkSpec::official(8, 8);
 
     fn moments(values: &[f32]) -> (f64, f64) {
         let count = values.len() as f64;

@@ -11,7 +11,7 @@ mod state_dict;
 pub use state_dict::read_state_dict;
 
 use crate::weights::Weights;
-use blemish::draem::{Network, NetworkSpec, Upsampling};
+use blemish::draem::{Network, NetworkSpec};
 use std::path::{Path, PathBuf};
 
 /// Why a checkpoint was not imported.
@@ -71,10 +71,6 @@ pub fn read_networks(
         "encoder_segment.block1.0.weight",
         "discriminative",
     )?;
-    let spec = NetworkSpec {
-        reconstructive_width,
-        discriminative_width,
-        upsampling: Upsampling::AlignCorners,
-    };
+    let spec = NetworkSpec::official(reconstructive_width, discriminative_width);
     Ok((spec, weights))
 }

@@ -32,13 +32,8 @@ pub fn page(facts: &Facts<'_>) -> Report {
     let steps = metadata.training.steps;
     report
         .lead(&format!(
-            "DRAEM {}/{}, tile {} × {} px, {} of {} steps",
-            network.reconstructive_width,
-            network.discriminative_width,
-            metadata.tile.width_px,
-            metadata.tile.height_px,
-            steps,
-            facts.steps
+            "DRAEM {network}, tile {} × {} px, {} of {} steps",
+            metadata.tile.width_px, metadata.tile.height_px, steps, facts.steps
         ))
         .figure(
             "warnings",

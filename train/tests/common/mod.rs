@@ -12,9 +12,15 @@ use rand_chacha::ChaCha8Rng;
 
 pub fn spec(reconstructive: usize, discriminative: usize, upsampling: Upsampling) -> NetworkSpec {
     NetworkSpec {
-        reconstructive_width: reconstructive,
-        discriminative_width: discriminative,
         upsampling,
+        ..NetworkSpec::official(reconstructive, discriminative)
+    }
+}
+
+pub fn with_poolings(network: NetworkSpec, reconstructive_poolings: usize) -> NetworkSpec {
+    NetworkSpec {
+        reconstructive_poolings,
+        ..network
     }
 }
 
