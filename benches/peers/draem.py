@@ -40,24 +40,29 @@ class Encoder(nn.Module):
 
 
 class ReconstructiveDecoder(nn.Module):
-    def __init__(self, w):
+    """With fewer than four poolings the innermost blocks are left out; the others keep their names."""
+
+    def __init__(self, w, poolings):
         super().__init__()
-        widths = [(8 * w, 8 * w, 4 * w), (4 * w, 4 * w, 2 * w), (2 * w, 2 * w, w), (w, w, w)]
-        for depth, (i, m, o) in enumerate(widths, 1):
-            setattr(self, f"up{depth}", up(i, i))
-            setattr(self, f"db{depth}", block(i, m, o))
+        i = [2 * w, 4 * w, 8 * w, 8 * w][poolings - 1]
+        for depth in range(5 - poolings, 5):
+            m, o = [(8 * w, 4 * w), (4 * w, 2 * w), (2 * w, w), (w, w)][depth - 1]
+            setattr(self, f"up{depth}", up(i, m))
+            setattr(self, f"db{depth}", block(m, m, o))
+            i = o
         self.fin_out = nn.Sequential(nn.Conv2d(w, 3, 3, padding=1))
 
 
 class Reconstructive(nn.Module):
-    def __init__(self, w):
+    def __init__(self, w, poolings):
         super().__init__()
-        self.encoder = Encoder(3, w, 5)
-        self.decoder = ReconstructiveDecoder(w)
+        self.poolings = poolings
+        self.encoder = Encoder(3, w, poolings + 1)
+        self.decoder = ReconstructiveDecoder(w, poolings)
 
     def forward(self, x):
-        x = encode(self.encoder, x, 5)[-1]
-        for depth in range(1, 5):
+        x = encode(self.encoder, x, self.poolings + 1)[-1]
+        for depth in range(5 - self.poolings, 5):
             x = getattr(self.decoder, f"up{depth}")(x)
             x = getattr(self.decoder, f"db{depth}")(x)
         return self.decoder.fin_out(x)
@@ -93,9 +98,9 @@ class Discriminative(nn.Module):
 
 
 class Draem(nn.Module):
-    def __init__(self, reconstructive_width, discriminative_width):
+    def __init__(self, reconstructive_width, discriminative_width, reconstructive_poolings=4):
         super().__init__()
-        self.rec = Reconstructive(reconstructive_width)
+        self.rec = Reconstructive(reconstructive_width, reconstructive_poolings)
         self.seg = Discriminative(discriminative_width)
 
     def forward(self, x):

@@ -100,7 +100,8 @@ def main():
     seed = recipe["seed"] if arguments.seed is None else arguments.seed
     torch.manual_seed(seed)
     network, steps = recipe["network"], recipe["steps"]
-    model = Draem(network["reconstructive_width"], network["discriminative_width"])
+    widths = network["reconstructive_width"], network["discriminative_width"]
+    model = Draem(*widths, network.get("reconstructive_poolings", 4))
     first_weights(model)
     model = model.train().to(memory_format=torch.channels_last)
     adam = torch.optim.Adam(model.parameters(), lr=recipe["learning_rate"])
