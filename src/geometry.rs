@@ -6,6 +6,7 @@
 //! * **web coordinates**: (line, column). Regions, spans, journal and reject use nothing else.
 
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// A line of web since the start of the run. Lines never wrap and are never reused.
 #[derive(
@@ -109,6 +110,28 @@ impl TileSize {
     }
 }
 
+/// `128` for a square tile, or `256x64`: width and height, sides of at most 4096 px.
+impl FromStr for TileSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (width, height) = text.split_once('x').unwrap_or((text, text));
+        let side = |text: &str| {
+            (text.parse::<u32>()).map_err(|_| format!("'{text}' is not a number of pixels"))
+        };
+        let tile = TileSize {
+            width_px: side(width)?,
+            height_px: side(height)?,
+        };
+        match tile.is_valid() && tile.width_px.max(tile.height_px) <= 4096 {
+            true => Ok(tile),
+            false => {
+                Err("sides must be multiples of 32 up to 4096, such as 128 or 256x128".to_owned())
+            }
+        }
+    }
+}
+
 /// First pixels of the tiles that cover `length_px` with at least `overlap_px` shared between
 /// neighbours, spread evenly so that the last tile ends on the last pixel.
 ///
@@ -173,5 +196,15 @@ mod tests {
         let shown: Vec<usize> = (-3..7).map(|i| mirror(i, 4)).collect();
         assert_eq!(shown, [3, 2, 1, 0, 1, 2, 3, 2, 1, 0]);
         assert_eq!(mirror(-9, 1), 0);
+    }
+
+    #[test]
+    fn tiles_are_parsed_and_checked() {
+        assert_eq!("96".parse(), Ok(TileSize::square(96)));
+        let wide: TileSize = "256x64".parse().expect("valid");
+        assert_eq!((wide.width_px, wide.height_px), (256, 64));
+        for bad in ["100", "0", "64x", "x", "64x33", "-32", "4128", "64x64x64"] {
+            assert!(bad.parse::<TileSize>().is_err(), "{bad}");
+        }
     }
 }

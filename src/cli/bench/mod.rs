@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Tile, WIDTHxHEIGHT or one side for both, multiples of 32; without it, the bundle's own
-    #[arg(long, value_name = "PX", value_parser = parse_tile)]
+    #[arg(long, value_name = "PX")]
     tile: Option<TileSize>,
     /// Numbers of workers to measure, one tile each; without it, 1 and all threads
     #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -60,19 +60,5 @@ fn read(args: &Args) -> Result<Bundle, blemish::model::ModelError> {
     match &args.model {
         Some(path) => Bundle::read(path),
         None => Bundle::embedded(),
-    }
-}
-
-fn parse_tile(text: &str) -> Result<TileSize, String> {
-    let (width, height) = text.split_once('x').unwrap_or((text, text));
-    let side = |text: &str| text.parse().map_err(|_| format!("'{text}' is no number"));
-    let tile = TileSize {
-        width_px: side(width)?,
-        height_px: side(height)?,
-    };
-    if tile.is_valid() && tile.area() <= 1 << 24 {
-        Ok(tile)
-    } else {
-        Err("both sides must be multiples of 32, at most 4096x4096 px together".to_owned())
     }
 }

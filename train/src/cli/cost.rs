@@ -1,6 +1,6 @@
 //! `cost`: what a pair of networks costs.
 
-use super::{Done, board, grouped, parse_tile};
+use super::{Done, board, grouped};
 use crate::budget::{batch_for_timing, seconds_per_step};
 use crate::device;
 use crate::fit::initial;
@@ -22,7 +22,7 @@ pub struct Args {
     #[arg(long, default_value_t = 4, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=4))]
     reconstructive_poolings: u8,
     /// Tile side in pixels, or WIDTHxHEIGHT.
-    #[arg(long, default_value = "128", value_parser = parse_tile)]
+    #[arg(long, default_value = "128")]
     tile: TileSize,
     /// Pixels that neighbouring tiles share at the station [default: 32, at most a quarter tile].
     #[arg(long, value_name = "PX")]

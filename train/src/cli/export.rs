@@ -1,6 +1,6 @@
 //! `export`: the bundle of what a run learnt.
 
-use super::{Done, parse_tile, tell};
+use super::{Done, tell};
 use crate::checkpoint::{Checkpoint, write_atomically};
 use crate::config::FitConfig;
 use crate::fit::prepare::Prepared;
@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Tile of the bundle, if not that of training.
-    #[arg(long, value_parser = parse_tile)]
+    #[arg(long)]
     tile: Option<TileSize>,
     /// Where the run's pictures are now, if they were moved: the threshold needs them.
     #[arg(long, value_name = "PATH")]

@@ -1,6 +1,6 @@
 //! `import`: the authors' PyTorch checkpoints as a bundle.
 
-use super::{Done, parse_tile, tell};
+use super::{Done, tell};
 use crate::checkpoint::write_atomically;
 use crate::export::write_bundle;
 use crate::import::read_networks;
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long)]
     name: Option<String>,
     /// Tile side in pixels, or WIDTHxHEIGHT: what whole pictures are resized to.
-    #[arg(long, default_value = "256", value_parser = parse_tile)]
+    #[arg(long, default_value = "256")]
     tile: TileSize,
     /// The product is grey.
     #[arg(long)]

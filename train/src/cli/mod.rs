@@ -12,7 +12,6 @@ mod settings;
 mod sweep;
 mod threshold;
 
-use blemish::geometry::TileSize;
 use clap::{Parser, Subcommand};
 use std::error::Error;
 use std::fmt;
@@ -86,24 +85,6 @@ fn tell(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// `128` or `256x128` (width x height).
-fn parse_tile(text: &str) -> Result<TileSize, String> {
-    let side = |text: &str| {
-        (text.parse::<u32>()).map_err(|_| format!("'{text}' is not a number of pixels"))
-    };
-    let tile = match text.split_once('x') {
-        Some((width, height)) => TileSize {
-            width_px: side(width)?,
-            height_px: side(height)?,
-        },
-        None => TileSize::square(side(text)?),
-    };
-    match tile.is_valid() {
-        true => Ok(tile),
-        false => Err("sides must be multiples of 32, such as 128 or 256x128".to_owned()),
-    }
-}
-
 /// `1,529,333`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -125,16 +106,6 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn tiles_are_parsed_and_checked() {
-        assert_eq!(parse_tile("96"), Ok(TileSize::square(96)));
-        let wide = parse_tile("256x64").expect("valid");
-        assert_eq!((wide.width_px, wide.height_px), (256, 64));
-        for bad in ["100", "0", "64x", "x", "64x33", "-32"] {
-            assert!(parse_tile(bad).is_err(), "{bad}");
-        }
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Settings of a run, as options: those of `fit` and `sweep`.
 
-use super::parse_tile;
 use crate::config::{FitConfig, learning_rate_of};
 use crate::data::Product;
 use crate::simulate::Preset;
@@ -27,10 +26,10 @@ pub struct Settings {
     #[arg(long, value_parser = parse_upsampling)]
     upsampling: Option<Upsampling>,
     /// Tile side in pixels, or WIDTHxHEIGHT, cut at the pictures' own resolution [default: 128].
-    #[arg(long, value_parser = parse_tile)]
+    #[arg(long)]
     tile: Option<TileSize>,
     /// Resize whole pictures to this side instead of cutting tiles (the paper's protocol with 256).
-    #[arg(long, value_name = "SIDE", value_parser = parse_tile, conflicts_with = "tile")]
+    #[arg(long, value_name = "SIDE", conflicts_with = "tile")]
     resize: Option<TileSize>,
     /// Pixels that neighbouring tiles share at the station [default: 32].
     #[arg(long, value_name = "PX")]

@@ -1,5 +1,6 @@
 //! What is wrong with a set of good pictures, as far as the pictures themselves tell.
 
+use super::file_name;
 use super::look::Look;
 use crate::threshold::{goods_needed, upper_95};
 use rayon::prelude::*;
@@ -195,7 +196,7 @@ fn saturated(looks: &[&Look], set: &str) -> Vec<String> {
         .filter_map(|(end, cure, share)| {
             let hit: Vec<String> = (looks.iter())
                 .filter(|look| share(look) > SATURATED)
-                .map(|look| format!("{} ({:.1} %)", name(&look.path), 100.0 * share(look)))
+                .map(|look| format!("{} ({:.1} %)", file_name(&look.path), 100.0 * share(look)))
                 .collect();
             (!hit.is_empty()).then(|| {
                 format!(
@@ -263,17 +264,10 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 fn pair(a: &Path, b: &Path) -> String {
-    match name(a) == name(b) {
+    match file_name(a) == file_name(b) {
         true => format!("{} and {}", a.display(), b.display()),
-        false => format!("{} and {}", name(a), name(b)),
+        false => format!("{} and {}", file_name(a), file_name(b)),
     }
-}
-
-fn name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned()
 }
 
 fn named(items: &[String]) -> String {
