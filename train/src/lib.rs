@@ -15,6 +15,7 @@ pub mod eval;
 pub mod export;
 pub mod fit;
 pub mod golden;
+pub mod grid;
 pub mod import;
 pub mod inspectors;
 pub mod loss;

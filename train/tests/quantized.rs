@@ -6,11 +6,11 @@ use blemish::draem::{Graph, Upsampling};
 use blemish::engine::{Inspector, Plan, Prediction};
 use blemish::geometry::TileSize;
 use blemish::model::{Bundle, planes};
-use blemish_train::backend::{Backend, Batch};
+use blemish_train::backend::{AdamState, Backend, Batch};
 use blemish_train::cpu::CpuEngine;
 use blemish_train::export::write_quantized_bundle;
 use blemish_train::fit::initial;
-use blemish_train::quantize::calibrate;
+use blemish_train::quantize::{Student, calibrate};
 use common::{metadata, picture, random_weights, spec, with_poolings};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
@@ -86,6 +86,21 @@ fn integers_say_what_onnx_defines() {
             off < 0.25 * spread,
             "{network:?}: map off by {off} of {spread}"
         );
+        // What fine-tuning computes with rounded floats is this network, and not the float one.
+        let sides = (tile.width_px as usize, tile.height_px as usize);
+        let off_from = |engine: &mut CpuEngine| {
+            let map = engine
+                .infer(&seen, 1, sides.0, sides.1)
+                .unwrap()
+                .anomaly_map;
+            let pairs = map.iter().zip(&expected.anomaly_map);
+            pairs.map(|(a, b)| f64::from((a - b).abs())).sum::<f64>()
+        };
+        let float = off_from(&mut engine);
+        engine.round_to(&grids);
+        let rounded = off_from(&mut engine);
+        println!("{network:?}: float off by {float}, rounded by {rounded}");
+        assert!(rounded < 0.5 * float, "{network:?}: {rounded} of {float}");
         // Ours is what the second network sees: cut to [0, 1] and rounded to bytes.
         let painted = found.reconstruction.iter().zip(&expected.reconstruction);
         let off = painted.map(|(a, b)| f64::from((a - b.clamp(0.0, 1.0)).abs()));
@@ -93,4 +108,34 @@ fn integers_say_what_onnx_defines() {
         println!("{network:?}: reconstruction off by {mean} in mean");
         assert!(mean < 0.02, "{network:?}: reconstruction off by {mean}");
     }
+}
+
+#[test]
+fn an_integer_network_learns_to_say_what_the_float_one_says() {
+    let tile = TileSize::square(64);
+    let network = with_poolings(spec(8, 8, Upsampling::AlignCorners), 2);
+    let weights = random_weights(&Graph::new(network), 7);
+    let order = metadata(network, tile).color_order;
+    let batch = |seed: u64| Batch {
+        pictures: 1,
+        width_px: 64,
+        height_px: 64,
+        clean: planes(&picture(tile, seed), order),
+        mask: vec![0.0; tile.area()],
+        seen: planes(&picture(tile, seed), order),
+    };
+    let batches: Vec<Batch> = (1..5).map(batch).collect();
+    let mut engine = CpuEngine::new(network, 1).unwrap();
+    engine.restore(&weights, &AdamState::default()).unwrap();
+    let (grids, _) = calibrate(&Graph::new(network), &weights, &mut engine, &batches).unwrap();
+    let mut student = Student::new(network, &weights, &grids, 1, (40, 3e-4)).unwrap();
+    let unseen = [batch(9), batch(10)];
+    let before = student.measure(&unseen).unwrap();
+    for step in 0..40 {
+        student.learn(&batch(20 + step)).unwrap();
+    }
+    let after = student.measure(&unseen).unwrap();
+    println!("{before} before, {after} after");
+    assert!(after < 0.7 * before, "{before} before, {after} after");
+    assert_ne!(student.weights(), weights);
 }

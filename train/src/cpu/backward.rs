@@ -1,7 +1,7 @@
 //! The backward pass: nodes in reverse, gradients in buffers that are handed on as soon as they are
 //! used up.
 
-use super::forward::{ALL, Tape};
+use super::forward::{ALL, Mode, Tape};
 use super::norm::{self, Sums};
 use super::parameters::{Conv, Parameters};
 use super::resample;
@@ -278,6 +278,10 @@ impl<'a> Backward<'a> {
         }
         // A constant in front of batch norm changes nothing: the bias's gradient is exactly zero.
         conv.bias.gradient.fill(0.0);
+        if self.tape.mode == Mode::Evaluate {
+            // Running statistics do not move with the batch: nothing is to be taken off.
+            return Some(Sums::new(seen.mean.len()));
+        }
         Some(means)
     }
 
@@ -357,12 +361,23 @@ impl<'a> Backward<'a> {
                 let stride = into.picture_stride();
                 part.resize(channels * sides.height * sides.width, 0.0);
                 before.resize(part.len(), 0.0);
+                // On a grid the reconstruction is cut to [0, 1] before it is joined.
+                let is_cut = input == self.graph.reconstruction && self.tape.step(input).is_some();
+                let kept = &self.tape.kept[input];
+                let mut kept = (kept.values.chunks_exact(kept.picture_stride().max(1)))
+                    .take(if is_cut { usize::MAX } else { 0 });
                 for (to, from) in into
                     .values
                     .chunks_exact_mut(stride)
                     .zip(gradient.values.chunks_exact(gradient.picture_stride()))
                 {
                     to_planar(from, sides, first_channel, &mut part, channels);
+                    if let Some(kept) = kept.next() {
+                        to_planar(kept, sides, 0, &mut before, channels);
+                        for (part, value) in part.iter_mut().zip(&before) {
+                            *part *= f32::from((0.0..=1.0).contains(value));
+                        }
+                    }
                     if add {
                         let first = slot.first_block * BLOCK;
                         to_planar(to, sides, first, &mut before, channels);

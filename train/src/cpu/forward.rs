@@ -8,6 +8,7 @@ use super::norm::{self, Affine, Seen, Sums};
 use super::parameters::{Norm, Parameters};
 use super::plan::Plan;
 use super::scratch::{Parts, Scratches, shape_of, shaped};
+use crate::grid::LEVELS;
 use blemish::draem::{Graph, NodeId, Op};
 use blemish::engine::kernels::float::{Activation, Slot, Start, convolve};
 use blemish::engine::kernels::float::{BLOCK, Level};
@@ -45,6 +46,9 @@ enum Make {
     Join(Vec<NodeId>),
 }
 
+/// What a byte of every node's output stands for, by node; `None` where it stays float.
+pub type Steps = Vec<Option<f32>>;
+
 /// Memory of a forward pass: all that the backward pass reads again.
 #[derive(Debug)]
 pub struct Tape {
@@ -59,6 +63,10 @@ pub struct Tape {
     pub kept: Vec<Planes>,
     /// What batch norm did, by node.
     pub seen: Vec<Seen>,
+    /// Whose statistics it used.
+    pub mode: Mode,
+    /// The grids that outputs are rounded to; without them all stay float.
+    pub steps: Option<Steps>,
     pub scratches: Scratches,
     make: Vec<Make>,
     channels: Vec<usize>,
@@ -97,6 +105,8 @@ impl Tape {
             pictures,
             kept,
             seen: vec![Seen::default(); graph.nodes.len()],
+            mode: Mode::Evaluate,
+            steps: None,
             scratches: Scratches::default(),
             make,
             channels: graph.nodes.iter().map(|node| node.channels).collect(),
@@ -117,6 +127,7 @@ impl Tape {
         mode: Mode,
     ) {
         let sides = self.sides(0);
+        self.mode = mode;
         self.pictures = pictures.len() / (3 * sides.height * sides.width);
         let mut convolution = 0;
         for (id, node) in graph.nodes.iter().enumerate() {
@@ -175,6 +186,7 @@ impl Tape {
             Make::Activate => {
                 let sums = self.kept_picture(node, number);
                 norm::activate(self.level, sides, sums, &self.seen[node].affine, to);
+                self.round(node, to);
             }
             Make::Upsample(input, vertical, horizontal) => {
                 let mut below = std::mem::take(&mut parts.below);
@@ -182,6 +194,7 @@ impl Tape {
                 let sides = self.sides(*input);
                 let line = &mut parts.line;
                 upsample(self.level, sides, vertical, horizontal, from, to, line);
+                self.round(node, to);
                 parts.below = below;
             }
             Make::Join(inputs) => {
@@ -206,12 +219,25 @@ impl Tape {
                     planar.resize(channels * sides.height * sides.width, 0.0);
                     let from = self.picture(input, number, &mut below, parts);
                     to_planar(from, sides, 0, &mut planar, channels);
+                    // The reconstruction is kept as it is; what is joined is cut to the grid.
+                    self.round(input, &mut planar);
                     from_planar(to, sides, first_channel, &planar, channels);
                     first_channel += channels;
                 }
                 parts.below = below;
                 parts.planar = planar;
             }
+        }
+    }
+
+    /// What a byte of a node's output stands for, where it has a grid.
+    pub fn step(&self, node: NodeId) -> Option<f32> {
+        self.steps.as_ref().and_then(|steps| steps[node])
+    }
+
+    fn round(&self, node: NodeId, values: &mut [f32]) {
+        if let Some(step) = self.step(node) {
+            norm::round_to_bytes(self.level, values, step);
         }
     }
 
@@ -276,7 +302,8 @@ impl Tape {
         let Some(norm) = &mut conv.norm else {
             return;
         };
-        self.seen[id] = match mode {
+        let limit = self.step(id).map_or(f32::INFINITY, |step| LEVELS * step);
+        let seen = match mode {
             Mode::Train => {
                 let mut all = Sums::new(channels);
                 sums.iter().for_each(|sums| all.merge(sums));
@@ -285,6 +312,7 @@ impl Tape {
             }
             Mode::Evaluate => running_statistics(norm, &conv.bias.values, channels),
         };
+        self.seen[id] = Seen { limit, ..seen };
     }
 
     fn pool(&mut self, id: NodeId, input: NodeId) {
@@ -346,6 +374,7 @@ fn zero_seen(channels: usize) -> Seen {
         },
         mean: vec![0.0; channels],
         inverse_deviation: vec![0.0; channels],
+        limit: f32::INFINITY,
     }
 }
 

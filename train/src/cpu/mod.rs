@@ -16,12 +16,13 @@ mod tests;
 mod weight_gradient;
 
 use crate::backend::{AdamState, Backend, Batch, Inference, Losses};
+use crate::grid::Grids;
 use crate::loss;
 use crate::weights::Weights;
 use backward::Backward;
 use blemish::draem::{Graph, NetworkSpec, NodeId};
 use blemish::engine::kernels::float::Level;
-use forward::{Mode, Tape};
+use forward::{Mode, Steps, Tape};
 use parameters::Parameters;
 use scratch::Pool;
 
@@ -34,6 +35,8 @@ pub struct CpuEngine {
     train: Option<Tape>,
     evaluate: Option<Tape>,
     pool: Pool,
+    /// The grids of a quantized network.
+    steps: Option<Steps>,
 }
 
 impl CpuEngine {
@@ -65,6 +68,7 @@ impl CpuEngine {
             train: None,
             evaluate: None,
             pool: Pool::default(),
+            steps: None,
         })
     }
 
@@ -96,6 +100,7 @@ impl CpuEngine {
             level,
             threads,
             train,
+            steps,
             ..
         } = self;
         let tape = reuse(
@@ -103,8 +108,8 @@ impl CpuEngine {
             *level,
             graph,
             [pictures, pictures],
-            height_px,
-            width_px,
+            [height_px, width_px],
+            steps,
         );
         threads.install(|| tape.forward(graph, parameters, seen, Mode::Train));
         let outputs = (
@@ -154,15 +159,81 @@ impl CpuEngine {
             level,
             threads,
             evaluate,
+            steps,
             ..
         } = self;
         let most = threads.current_num_threads();
         let room = [most.min(pictures), most];
-        let tape = reuse(evaluate, *level, graph, room, sides.0, sides.1);
+        let tape = reuse(evaluate, *level, graph, room, sides.into(), steps);
         for group in seen.chunks(3 * sides.0 * sides.1 * tape.room) {
             threads.install(|| tape.forward(graph, parameters, group, Mode::Evaluate));
             each(tape);
         }
+    }
+
+    /// From now on computes as the integer network on `grids`: outputs and weights are rounded, and
+    /// gradients pass the rounding as if it were not there (Jacob et al. 2018, section 3).
+    pub fn round_to(&mut self, grids: &Grids) {
+        self.steps = Some(grids.scales.clone());
+        (self.train, self.evaluate) = (None, None);
+        let parameters = &mut self.parameters;
+        self.threads.install(|| parameters.round_to_bytes());
+    }
+
+    /// One Adam step towards the outputs that another network gives for `seen`, with the running
+    /// statistics as they are. The loss: cross entropy of the anomaly maps and mean square of the
+    /// reconstructions' difference.
+    ///
+    /// # Errors
+    /// Where the lengths do not fit.
+    pub fn imitate(
+        &mut self,
+        batch: &Batch,
+        wanted: &Inference,
+        learning_rate: f64,
+    ) -> Result<f64, String> {
+        batch.check()?;
+        let (height, width) = (batch.height_px, batch.width_px);
+        let area = height * width;
+        if wanted.anomaly_map.len() != batch.pictures * area
+            || wanted.reconstruction.len() != batch.seen.len()
+        {
+            return Err(format!(
+                "{} probabilities are not the maps of {} pictures",
+                wanted.anomaly_map.len(),
+                batch.pictures
+            ));
+        }
+        let Self {
+            graph,
+            parameters,
+            level,
+            threads,
+            train,
+            pool,
+            steps,
+            ..
+        } = self;
+        let room = [batch.pictures; 2];
+        let tape = reuse(train, *level, graph, room, [height, width], steps);
+        Ok(threads.install(|| {
+            tape.forward(graph, parameters, &batch.seen, Mode::Evaluate);
+            let mut by_reconstruction = vec![0.0; batch.seen.len()];
+            let mut by_logits = vec![0.0; 2 * wanted.anomaly_map.len()];
+            let reconstruction = tape.output(graph.reconstruction, 3);
+            let logits = tape.output(graph.logits, 2);
+            let loss = loss::l2(
+                &reconstruction,
+                &wanted.reconstruction,
+                &mut by_reconstruction,
+            ) + loss::imitation(&logits, &wanted.anomaly_map, area, &mut by_logits);
+            let mut backward = Backward::new(graph, tape, pool);
+            backward.seed(graph.logits, &by_logits);
+            backward.seed(graph.reconstruction, &by_reconstruction);
+            backward.run(parameters);
+            parameters.update(learning_rate);
+            f64::from(loss)
+        }))
     }
 
     fn backward(&mut self, batch: &Batch) -> Result<Losses, String> {
@@ -187,10 +258,11 @@ impl CpuEngine {
             threads,
             train,
             pool,
+            steps,
             ..
         } = self;
         let room = [batch.pictures; 2];
-        let tape = reuse(train, *level, graph, room, height, width);
+        let tape = reuse(train, *level, graph, room, [height, width], steps);
         threads.install(|| {
             tape.forward(graph, parameters, &batch.seen, Mode::Train);
             let reconstruction = tape.output(graph.reconstruction, 3);
@@ -234,8 +306,8 @@ fn reuse<'a>(
     level: Level,
     graph: &Graph,
     [least, most]: [usize; 2],
-    height: usize,
-    width: usize,
+    [height, width]: [usize; 2],
+    steps: &Option<Steps>,
 ) -> &'a mut Tape {
     let fits = tape.as_ref().is_some_and(|tape| {
         let sides = tape.sides(0);
@@ -244,7 +316,11 @@ fn reuse<'a>(
     if !fits {
         *tape = None;
     }
-    tape.get_or_insert_with(|| Tape::new(level, graph, least, height, width))
+    tape.get_or_insert_with(|| {
+        let mut tape = Tape::new(level, graph, least, height, width);
+        tape.steps.clone_from(steps);
+        tape
+    })
 }
 
 impl Backend for CpuEngine {

@@ -95,12 +95,23 @@ multiversion! {
     }
 }
 
+multiversion! {
+    /// Rounds `values` to whole steps from 0 to 255.
+    pub fn round_to_bytes(values: &mut [f32], step: f32) {
+        for value in values {
+            *value = (*value / step).round_ties_even().clamp(0.0, 255.0) * step;
+        }
+    }
+}
+
 /// What the backward pass must know of the forward pass, one entry per channel.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
     pub affine: Affine,
     pub mean: Vec<f32>,
     pub inverse_deviation: Vec<f32>,
+    /// Outputs from here on are cut off, and no gradient passes them; infinite without a grid.
+    pub limit: f32,
 }
 
 multiversion! {
@@ -115,7 +126,8 @@ multiversion! {
             for line in 0..sides.height {
                 let (mut first, mut second) = ([0f32; WIDE], [0f32; WIDE]);
                 let mut one = |lane: usize, z: f32, gradient: f32| {
-                    let alive = scale[lane] * z + shift[lane] > 0.0;
+                    let output = scale[lane] * z + shift[lane];
+                    let alive = output > 0.0 && output < seen.limit;
                     let through = if alive { gradient } else { 0.0 };
                     first[lane] += through;
                     second[lane] += through * ((z - mean[lane]) * inverse[lane]);
@@ -166,7 +178,8 @@ multiversion! {
                 let output = output[sides.line(line)].chunks_exact_mut(BLOCK);
                 for ((z, gradient), output) in z.zip(gradient).zip(output) {
                     for lane in 0..BLOCK {
-                        let alive = scale[lane] * z[lane] + shift[lane] > 0.0;
+                        let value = scale[lane] * z[lane] + shift[lane];
+                        let alive = value > 0.0 && value < seen.limit;
                         let through = if alive { gradient[lane] } else { 0.0 };
                         let x = (z[lane] - mean[lane]) * inverse[lane];
                         output[lane] = scale[lane] * (through - first[lane] - x * second[lane]);

@@ -2,6 +2,7 @@
 //! packed copies for the kernels.
 
 use crate::backend::AdamState;
+use crate::grid::ByteWeights;
 use crate::weights::{Array, Weights};
 use blemish::draem::Graph;
 use blemish::engine::kernels::float::BLOCK;
@@ -80,9 +81,20 @@ pub struct Conv {
 }
 
 impl Conv {
-    /// Brings the packed copies up to date.
-    pub fn pack(&mut self) {
-        let (inputs, weight) = (self.in_channels, &self.weight.values);
+    /// Brings the packed copies up to date; rounded to bytes, where the network is quantized.
+    pub fn pack(&mut self, bytes: bool) {
+        let inputs = self.in_channels;
+        // The logits become one channel, their difference, and are rounded as that.
+        let rounded: Vec<f32>;
+        let weight = match bytes && (self.norm.is_some() || self.out_channels != 2) {
+            true => {
+                rounded = ByteWeights::new(&self.weight.values, self.out_channels)
+                    .values()
+                    .collect();
+                &rounded
+            }
+            false => &self.weight.values,
+        };
         self.packed
             .fill(inputs, self.out_channels, |output, input, tap| {
                 weight[(output * inputs + input) * 9 + tap]
@@ -140,6 +152,8 @@ impl Conv {
 pub struct Parameters {
     pub convolutions: Vec<Conv>,
     pub steps: u64,
+    /// Whether the packed copies are rounded to bytes.
+    bytes: bool,
 }
 
 impl Parameters {
@@ -171,18 +185,27 @@ impl Parameters {
         Self {
             convolutions,
             steps: 0,
+            bytes: false,
         }
+    }
+
+    /// From now on the kernels get weights that are rounded to bytes; the parameters stay float.
+    pub fn round_to_bytes(&mut self) {
+        self.bytes = true;
+        self.convolutions
+            .par_iter_mut()
+            .for_each(|conv| conv.pack(true));
     }
 
     /// One Adam step with the gradients at hand, then packs.
     pub fn update(&mut self, learning_rate: f64) {
         self.steps += 1;
-        let step = self.steps;
+        let (step, bytes) = (self.steps, self.bytes);
         self.convolutions.par_iter_mut().for_each(|conv| {
             for parameter in conv.parameters_mut() {
                 parameter.update(step, learning_rate);
             }
-            conv.pack();
+            conv.pack(bytes);
         });
     }
 
@@ -263,7 +286,10 @@ impl Parameters {
             }
         }
         next.steps = adam.steps;
-        next.convolutions.par_iter_mut().for_each(Conv::pack);
+        let bytes = next.bytes;
+        next.convolutions
+            .par_iter_mut()
+            .for_each(|conv| conv.pack(bytes));
         *self = next;
         Ok(())
     }

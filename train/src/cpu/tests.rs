@@ -1,9 +1,12 @@
 //! Every kernel against its definition, on every instruction set of this processor, and the gradients
 //! against the forward pass.
 
+use super::CpuEngine;
 use super::resample::{max_pool_gradient, upsample_gradient};
 use super::weight_gradient;
-use blemish::draem::Upsampling;
+use crate::backend::{AdamState, Backend, Batch};
+use crate::fit::initial;
+use blemish::draem::{NetworkSpec, Upsampling};
 use blemish::engine::kernels::float::{Activation, Packed, Slot, Start, convolve};
 use blemish::engine::kernels::float::{BLOCK, Level};
 use blemish::engine::kernels::float::{Planes, Sides, from_planar, to_planar};
@@ -214,4 +217,65 @@ fn sum(a: &Planes, sides: Sides, channels: usize) -> f64 {
     let mut planar = vec![0.0; channels * sides.height * sides.width];
     to_planar(&a.values, sides, 0, &mut planar, channels);
     planar.iter().map(|&value| f64::from(value)).sum()
+}
+
+/// The slope along the gradient is the gradient's length, with running statistics that do not move.
+#[test]
+fn imitation_falls_along_its_gradient() {
+    let spec = NetworkSpec::official(4, 2);
+    let (side, pictures) = (32, 2);
+    let batch = Batch {
+        pictures,
+        width_px: side,
+        height_px: side,
+        clean: numbers(pictures * 3 * side * side, 1),
+        mask: vec![0.0; pictures * side * side],
+        seen: numbers(pictures * 3 * side * side, 1),
+    };
+    let engine = |seed: u64| {
+        let (mut weights, adam) = initial::state(spec, seed);
+        // First weights give almost nothing; these give maps and gradients well above rounding.
+        for (name, array) in &mut weights.0 {
+            let factor = if name.contains("fin_out") { 20.0 } else { 1.0 };
+            array.values.iter_mut().for_each(|value| *value *= factor);
+        }
+        let mut engine = CpuEngine::new(spec, 1).unwrap();
+        engine.restore(&weights, &adam).unwrap();
+        for seed in 0..40 {
+            let seen = numbers(batch.seen.len(), seed);
+            engine.train_forward(&seen, pictures, side, side).unwrap();
+        }
+        engine
+    };
+    let mut teacher = engine(8);
+    let wanted = teacher.infer(&batch.seen, pictures, side, side).unwrap();
+    let mut student = engine(9);
+    student.imitate(&batch, &wanted, 0.0).unwrap();
+    let (start, gradients) = (student.weights(), student.parameters.gradients());
+    for name in [
+        "rec.encoder.block1.0.weight",
+        "rec.decoder.db2.1.bias",
+        "seg.encoder_segment.block1.4.weight",
+        "seg.decoder_segment.fin_out.0.weight",
+    ] {
+        let gradient = &gradients.0[name].values;
+        let length = gradient.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>();
+        let length = length.sqrt();
+        let step = 0.002 / length;
+        let mut loss_at = |way: f64| {
+            let mut moved = start.clone();
+            let values = &mut moved.0.get_mut(name).unwrap().values;
+            for (value, &gradient) in values.iter_mut().zip(gradient) {
+                *value += (way * step * f64::from(gradient)) as f32;
+            }
+            student.restore(&moved, &AdamState::default()).unwrap();
+            student.imitate(&batch, &wanted, 0.0).unwrap()
+        };
+        let slope = (loss_at(1.0) - loss_at(-1.0)) / (2.0 * step * length);
+        println!("{name}: slope {slope}, gradient {length}");
+        assert!(
+            (slope / length - 1.0).abs() < 0.05,
+            "{name}: {slope} {length}"
+        );
+    }
 }

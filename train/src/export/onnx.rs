@@ -160,7 +160,7 @@ impl<'a> Writer<'a> {
         folded: &Folded,
         input_scale: f32,
     ) {
-        let bytes = ByteWeights::new(folded);
+        let bytes = ByteWeights::new(&folded.weight, folded.bias.len());
         let channels = folded.bias.len();
         let sums: Vec<f32> = bytes
             .scales

@@ -1,10 +1,13 @@
-//! The three terms of DRAEM's loss with their gradients (draem.md 1.3, from the authors' `loss.py`).
+//! The three terms of DRAEM's loss with their gradients (draem.md 1.3, from the authors' `loss.py`),
+//! and what an integer network is taught by.
 //! All pictures are `N x C x H x W`.
 
 mod focal;
+mod imitation;
 mod ssim;
 
 pub use focal::focal;
+pub use imitation::imitation;
 pub use ssim::ssim;
 
 /// Mean of the squared difference; adds its gradient by `reconstruction` to `gradient`.

@@ -4,60 +4,20 @@
 //! that finds defects. ReLU outputs start at zero, so every zero point is 0. Values that are pooled,
 //! upsampled or joined share one scale, so nothing is rescaled between convolutions.
 
+mod imitation;
 mod range;
 mod report;
 
+pub use crate::grid::{ByteWeights, Grids, WEIGHT_LEVELS};
+pub use imitation::Student;
 pub use range::Range;
 pub use report::{LayerNoise, Report};
 
 use crate::backend::Batch;
 use crate::cpu::CpuEngine;
-use crate::export::Folded;
+use crate::grid::LEVELS;
 use crate::weights::{Weights, WeightsError};
 use blemish::draem::{Graph, NodeId, Op};
-
-/// Greatest byte.
-const LEVELS: f32 = 255.0;
-/// Greatest weight: symmetric, so -128 is never used.
-pub const WEIGHT_LEVELS: f32 = 127.0;
-
-/// The scale of every node's output; zero points are 0. `None` for the logits, which stay float.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Grids {
-    pub scales: Vec<Option<f32>>,
-}
-
-/// One convolution's weights on their grid.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ByteWeights {
-    /// `out x in x 3 x 3`, from -127 to 127.
-    pub levels: Vec<i8>,
-    /// One per output channel.
-    pub scales: Vec<f32>,
-}
-
-impl ByteWeights {
-    /// Per output channel symmetric, the greatest weight at 127.
-    pub fn new(folded: &Folded) -> Self {
-        let per_output = folded.weight.len() / folded.bias.len();
-        let mut weights = ByteWeights {
-            levels: Vec::with_capacity(folded.weight.len()),
-            scales: Vec::with_capacity(folded.bias.len()),
-        };
-        for channel in folded.weight.chunks_exact(per_output) {
-            let greatest = channel.iter().fold(0f32, |most, w| most.max(w.abs()));
-            let scale = if greatest > 0.0 {
-                greatest / WEIGHT_LEVELS
-            } else {
-                1.0
-            };
-            let levels = channel.iter().map(|w| (w / scale).round_ties_even() as i8);
-            weights.levels.extend(levels);
-            weights.scales.push(scale);
-        }
-        weights
-    }
-}
 
 /// Chooses the grids of `graph` by running `engine`, which holds `weights`, over `batches`.
 ///

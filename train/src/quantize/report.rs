@@ -52,11 +52,9 @@ pub(super) fn report(
             continue;
         };
         let folded = Folded::new(weights, key, *in_channels, node.channels)?;
-        let bytes = ByteWeights::new(&folded);
-        let per_output = folded.weight.len() / folded.bias.len();
+        let bytes = ByteWeights::new(&folded.weight, folded.bias.len());
         let (mut signal, mut noise) = (0f64, 0f64);
-        for (index, (weight, &level)) in folded.weight.iter().zip(&bytes.levels).enumerate() {
-            let kept = f32::from(level) * bytes.scales[index / per_output];
+        for (weight, kept) in folded.weight.iter().zip(bytes.values()) {
             signal += f64::from(weight * weight);
             noise += f64::from((weight - kept) * (weight - kept));
         }
