@@ -125,6 +125,38 @@ fn a_bare_folder_needs_no_option_but_time_and_the_bundle_is_good() {
 }
 
 #[test]
+fn a_run_becomes_integers_that_were_tuned() {
+    let scene = Scene::new();
+    let fit = scene.fit(&["--steps=20", "--reconstructive-poolings=2"]);
+    assert!(fit.status.success(), "{}", told(&fit));
+    assert!(told(&fit).contains("4/4, 2 poolings: "), "{}", told(&fit));
+    let quantize = scene.run(&["quantize", "runs/goods", "--steps=6"]);
+    let text = told(&quantize);
+    assert!(quantize.status.success(), "{text}");
+    assert!(text.contains("fine-tuned  6 steps"), "{text}");
+    let bundle = Bundle::read(scene.path("runs/goods/model.int8.onnx")).unwrap();
+    assert_eq!(bundle.metadata().network.reconstructive_poolings, 2);
+    let nodes = bundle.plan();
+    let bytes = (nodes.nodes().iter()).filter(|node| node.operator == "ByteConv");
+    // All convolutions but the last: 6 + 7 of the reconstructive network, 12 + 15 of the other.
+    assert_eq!(bytes.count(), 13 + 27);
+
+    let none = scene.run(&["quantize", "runs/goods", "--steps=0", "-o", "plain.onnx"]);
+    assert!(none.status.success(), "{}", told(&none));
+    assert!(!told(&none).contains("fine-tuned"), "{}", told(&none));
+    let bad = scene.run(&["quantize", "runs/goods", "--learning-rate=0"]);
+    assert_eq!(bad.status.code(), Some(2), "{}", told(&bad));
+    assert!(told(&bad).contains("must lie above 0"), "{}", told(&bad));
+    let deep = scene.run(&["fit", "goods", "--reconstructive-poolings=5"]);
+    assert_eq!(deep.status.code(), Some(2), "{}", told(&deep));
+    assert!(
+        told(&deep).contains("reconstructive-poolings = 5: 1 to 4"),
+        "{}",
+        told(&deep)
+    );
+}
+
+#[test]
 fn eval_scores_a_test_set() {
     let scene = Scene::new();
     let fit = scene.fit(&["--steps=4", "--out=run"]);
