@@ -52,11 +52,28 @@ fn figures_of_the_shipped_model_hang_together() {
     assert!(load["first_verdict_ms"].as_f64() >= load["ready_ms"].as_f64());
     if cfg!(target_os = "linux") {
         assert!(positive(&tile["cpu_min_ms"]) && positive(&load["peak_memory_kib"]));
+        // What a Raspberry Pi with 512 MB can spare beside a system and its pictures.
+        assert!(
+            load["peak_memory_kib"].as_f64() < Some(40e6 / 1024.0),
+            "{load}"
+        );
     }
     let workers: Vec<&Value> = said["workers"].as_array().unwrap().iter().collect();
     assert_eq!(workers.len(), 2);
     assert_eq!(workers[0]["against_first"], 1.0);
     assert_eq!(workers[1]["workers"], 2);
+    let one_tile = said["one_tile"].as_array().unwrap();
+    let threads: Vec<u64> = one_tile
+        .iter()
+        .map(|t| t["threads"].as_u64().unwrap())
+        .collect();
+    assert_eq!(threads, [1, 2]);
+    for row in one_tile {
+        assert!(
+            positive(&row["min_ms"]) && positive(&row["against_first"]),
+            "{row}"
+        );
+    }
 }
 
 #[test]
@@ -82,6 +99,16 @@ fn another_tile_costs_by_its_area_and_is_written_where_asked() {
         .map(|b| f32::from_le_bytes(*b));
     assert!(values.clone().all(|p| (0.0..=1.0).contains(&p)));
     assert!(values.clone().any(|p| p > 0.0));
+    // Every processor has the plain kernels, and they say the same.
+    let small = [&arguments[..], &["--tile", "32"]].concat();
+    json(&small);
+    let map = bytes("map.f32");
+    let plain = json(&[&small[..], &["--kernels", "scalar"]].concat());
+    assert_eq!(plain["model"]["kernels"], "scalar");
+    let again = bytes("map.f32");
+    let values = again.as_chunks::<4>().0.iter().zip(map.as_chunks::<4>().0);
+    let off = values.map(|(a, b)| (f32::from_le_bytes(*a) - f32::from_le_bytes(*b)).abs());
+    assert!(off.fold(0.0, f32::max) < 1e-5);
 }
 
 #[test]
@@ -92,6 +119,7 @@ fn the_table_names_every_layer_and_bad_input_ends_with_2() {
         "% of this core's int8 peak",
         "ByteConv",
         "workers  1:",
+        "one tile on 1:",
         "anomaly_map",
     ] {
         assert!(said.contains(word), "{word}: {said}");
@@ -100,6 +128,7 @@ fn the_table_names_every_layer_and_bad_input_ends_with_2() {
         (["--tile", "100"], "multiples of 32"),
         (["--model", "no/such.onnx"], "no/such.onnx"),
         (["--threads", "0"], "0 is not in"),
+        (["--kernels", "abacus"], "this processor has"),
     ] {
         let output = blemish(&arguments);
         let complaint = String::from_utf8_lossy(&output.stderr);

@@ -7,7 +7,8 @@ BUNDLE it takes models/default.onnx. Every engine is a process of its own that c
 each round while the others wait; what cannot be installed or cannot run the graph says why and is left out.
 Prints medians and least times, by the wall's clock and of the processor, the ratios of both to blemish, and
 how far each map is from blemish's. `--bundles` first makes untrained bundles of 16/8, 16/16 and 32/16, int8
-and f32, in target/peers-bundles (minutes), and takes those.
+and f32, in target/peers-bundles (minutes), and takes those. `--avx2` holds blemish and OpenVINO to AVX2 and
+leaves out the others, which have no switch for it and look at the processor themselves.
 """
 
 import argparse
@@ -31,17 +32,24 @@ PACKAGES = {
     "ncnn": ["ncnn", "pnnx", "numpy", "onnx"],
 }
 WIDTHS = [(16, 8), (16, 16), (32, 16)]
+# What oneDNN, and with it OpenVINO, reads before it looks at the processor.
+AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2"}
 
 
 class Peer:
     """One engine's process: a line in for every round, a line of JSON out."""
 
-    def __init__(self, name, command):
+    def __init__(self, name, command, more_environment):
         self.name = name
         self.samples = []
         self.errors = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            env={**os.environ, **more_environment},
         )
 
     def read(self):
@@ -65,11 +73,12 @@ class Peer:
 class Blemish:
     """blemish is started for every round: its own command measures."""
 
-    def __init__(self, program, bundle, folder, tiles):
+    def __init__(self, program, bundle, folder, tiles, avx2):
         self.name = "blemish"
         self.samples = []
         self.command = [program, "bench", "--json", "--model", bundle, "--tiles", str(tiles)]
         self.command += ["--threads", "1", "--save", folder]
+        self.command += ["--kernels", "avx2"] if avx2 else []
 
     def round(self):
         said = subprocess.run(self.command, stdout=subprocess.PIPE, check=True).stdout
@@ -120,7 +129,7 @@ def make_bundles():
 def compare(bundle, options):
     """Rounds of all engines on one bundle; prints a table."""
     with tempfile.TemporaryDirectory() as folder:
-        ours = Blemish(options.program, bundle, folder, options.tiles)
+        ours = Blemish(options.program, bundle, folder, options.tiles, options.avx2)
         ours.round()  # writes the tile that the others read
         ours.samples.clear()
         engines = [ours]
@@ -131,6 +140,7 @@ def compare(bundle, options):
         print(
             f"\n{bundle}: DRAEM {widths}, {kind}, {size['width_px']}x{size['height_px']} px, "
             f"{options.threads} thread, {options.rounds} rounds of {options.tiles} tiles"
+            + (", AVX2" if options.avx2 else "")
         )
         script = pathlib.Path(__file__).with_name("engines.py")
         for name in PACKAGES:
@@ -138,7 +148,11 @@ def compare(bundle, options):
                 print(f"  {name}: left out: {reason}")
                 continue
             python = [VENV / "bin/python", script, name, bundle, folder]
-            peer = Peer(name, [*map(str, python), str(options.tiles), str(options.threads)])
+            peer = Peer(
+                name,
+                [*map(str, python), str(options.tiles), str(options.threads)],
+                AVX2 if options.avx2 else {},
+            )
             try:
                 ready = peer.read()
                 peer.name = f"{name} {ready['version']}"
@@ -189,6 +203,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--cpus", help="processors for all engines, such as 1 or 0,1")
     parser.add_argument("--bundles", action="store_true", help="make and take untrained bundles")
+    parser.add_argument("--avx2", action="store_true", help="hold all to AVX2 that can be held to it")
     parser.add_argument("--program", default=PROGRAM, help="another blemish than target/release's")
     options = parser.parse_args()
     if not pathlib.Path(options.program).exists():
@@ -196,6 +211,9 @@ def main():
     if options.cpus:
         os.sched_setaffinity(0, {int(cpu) for cpu in options.cpus.split(",")})
     options.missing = {name: install(name) for name in PACKAGES}
+    if options.avx2:
+        free = {name: "cannot be held to AVX2" for name in PACKAGES if name != "OpenVINO"}
+        options.missing.update(free)
     bundles = make_bundles() if options.bundles else options.bundle or [ROOT / "models/default.onnx"]
     for bundle in bundles:
         compare(str(bundle), options)

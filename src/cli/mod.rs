@@ -11,10 +11,12 @@ mod calibrate;
 mod check;
 mod demo;
 mod inspect;
+mod memory;
 mod model;
 mod run;
 mod synth;
 
+pub use memory::give_great_blocks_back;
 use std::error::Error;
 use std::process::ExitCode;
 

@@ -3,12 +3,14 @@
 //! * **plan**: the graph after tract's optimizer, shared by all workers;
 //! * **worker**: an [`Inspector`] with buffers of its own on a shared plan;
 //! * **program**: a plan of which every node is ours, as steps over one piece of memory; the usual case;
+//! * **team**: a worker's threads, which compute one tile of a program together; usually one alone;
 //! * **crew**: workers in threads, one tile each.
 
 mod constants;
 mod crew;
 pub mod kernels;
 mod program;
+mod team;
 mod tract;
 mod transform;
 

@@ -2,12 +2,12 @@
 //!
 //! Where each value lies is settled when the plan is made: a value takes the lowest place that is free
 //! from the step that writes it to the last that reads it. A tile then takes no memory, no lock and no
-//! look-up. What is not ours alone stays with tract's plan.
+//! look-up. What is not ours alone stays with tract's plan. [`Team`](super::team::Team) runs it.
 
-use super::transform::{Ours, Scratch, Step};
+use super::transform::{Ours, Output, Scratch, Step};
+use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tract_core::internal::*;
 use tract_core::ops::konst::Const;
 use tract_core::ops::source::TypedSource;
@@ -47,16 +47,24 @@ pub struct Program {
     outputs: Vec<usize>,
 }
 
-/// What a worker on a program owns.
-#[derive(Debug, Default)]
-pub struct Workspace {
-    arena: Vec<CacheLine>,
-    scratch: Scratch,
-}
+/// The values between the steps, of one worker.
+#[derive(Debug)]
+pub struct Arena(Box<[UnsafeCell<CacheLine>]>);
 
-#[derive(Debug, Clone, Copy)]
+// SAFETY: it is only written through `Memory`, whose users promise to keep apart.
+unsafe impl Sync for Arena {}
+
+#[derive(Debug)]
 #[repr(align(64))]
 struct CacheLine(#[allow(dead_code)] [u8; ALIGN]);
+
+/// Where everything of one tile is: valid while the tile is computed.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    tile: *const [f32],
+    outputs: [*mut f32; OUTPUTS],
+    arena: *mut u8,
+}
 
 impl Program {
     /// The program of `model`, whose nodes are computed in `order`; `None` where tract must run it.
@@ -79,7 +87,7 @@ impl Program {
         }
         let output_of = |id: usize| outlets.iter().position(|outlet| outlet.node == id);
         let mut outputs = vec![0; outlets.len()];
-        let mut arena = Arena::default();
+        let mut arena = Layout::default();
         let mut places: HashMap<usize, Place> = HashMap::new();
         places.insert(source.node, Place::Tile);
         let mut planned = Vec::new();
@@ -128,27 +136,89 @@ impl Program {
         self.lines * ALIGN
     }
 
-    /// Runs all steps on `tile`; `outputs` are made as long as they must be. Tells the time of every step.
-    pub fn run(
+    /// Memory for the values between the steps.
+    pub fn arena(&self) -> Arena {
+        let line = |_| UnsafeCell::new(CacheLine([0; ALIGN]));
+        Arena((0..self.lines).map(line).collect())
+    }
+
+    /// Where a run on `tile` finds everything; `outputs` are made as long as they must be.
+    pub fn memory(
         &self,
         tile: &[f32],
         outputs: &mut [&mut Vec<f32>; OUTPUTS],
-        workspace: &mut Workspace,
-        mut seen: Option<&mut dyn FnMut(Duration)>,
-    ) {
+        arena: &Arena,
+    ) -> Memory {
         for (output, &length) in outputs.iter_mut().zip(&self.outputs) {
             output.resize(length, 0.0);
         }
-        let Workspace { arena, scratch } = workspace;
-        arena.resize(self.lines, CacheLine([0; ALIGN]));
-        let arena = bytes_of_lines(arena);
-        for planned in &self.steps {
-            let start = seen.is_some().then(Instant::now);
-            planned.run(tile, outputs, arena, scratch);
-            if let (Some(seen), Some(start)) = (&mut seen, start) {
-                seen(start.elapsed());
-            }
+        Memory {
+            tile,
+            outputs: outputs.each_mut().map(|output| output.as_mut_ptr()),
+            arena: UnsafeCell::raw_get(arena.0.as_ptr()).cast(),
         }
+    }
+
+    /// Number of steps; each reads what those before it have written.
+    pub fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Lines of a step's output, which may be computed apart.
+    pub fn lines(&self, step: usize) -> usize {
+        self.steps[step].step.lines()
+    }
+
+    /// Scratch for any step.
+    pub fn scratch(&self) -> Scratch {
+        let mut scratch = Scratch::default();
+        for planned in &self.steps {
+            planned.step.prepare(&mut scratch);
+        }
+        scratch
+    }
+
+    /// Computes lines of a step.
+    ///
+    /// # Safety
+    /// `memory` is this program's and valid, all steps before this one are done, and nobody else computes
+    /// these lines or a later step.
+    pub unsafe fn compute(
+        &self,
+        step: usize,
+        lines: Range<usize>,
+        memory: &Memory,
+        scratch: &mut Scratch,
+    ) {
+        let planned = &self.steps[step];
+        let mut inputs: heapless::Vec<&[u8], INPUTS> = heapless::Vec::new();
+        for input in &planned.inputs {
+            let bytes = match input {
+                // SAFETY: valid, as promised.
+                Place::Tile => bytes_of_floats(unsafe { &*memory.tile }),
+                // SAFETY: within the arena, and no step writes what it reads.
+                Place::Arena(range) => unsafe {
+                    std::slice::from_raw_parts(memory.arena.add(range.start), range.len())
+                },
+                // `Program::of` plans no step that reads an output.
+                Place::Output(_) => &[],
+            };
+            // `Program::of` plans no step with more inputs.
+            let _ = inputs.push(bytes);
+        }
+        let (first, bytes) = match &planned.output {
+            Place::Output(number) => {
+                let bytes = self.outputs[*number] * size_of::<f32>();
+                (memory.outputs[*number].cast(), bytes)
+            }
+            // SAFETY: within the arena.
+            Place::Arena(range) => (unsafe { memory.arena.add(range.start) }, range.len()),
+            // `Program::of` plans no step that writes the tile.
+            Place::Tile => return,
+        };
+        // SAFETY: valid, as promised, and these lines are nobody else's.
+        let output = unsafe { Output::share(first, bytes, lines) };
+        planned.step.compute(&inputs, output, scratch);
     }
 
     /// Outputs that a run gives.
@@ -157,48 +227,19 @@ impl Program {
     }
 }
 
-impl Planned {
-    fn run(
-        &self,
-        tile: &[f32],
-        outputs: &mut [&mut Vec<f32>],
-        arena: &mut [u8],
-        scratch: &mut Scratch,
-    ) {
-        let mut inputs: heapless::Vec<&[u8], INPUTS> = heapless::Vec::new();
-        let written = match &self.output {
-            Place::Arena(range) => range.clone(),
-            Place::Tile | Place::Output(_) => arena.len()..arena.len(),
-        };
-        let (below, rest) = arena.split_at_mut(written.start);
-        let (target, above) = rest.split_at_mut(written.len());
-        for input in &self.inputs {
-            let bytes = match input {
-                Place::Tile => bytes_of_floats(tile),
-                Place::Arena(range) if range.end <= written.start => &below[range.clone()],
-                Place::Arena(range) => &above[range.start - written.end..range.end - written.end],
-                // `Program::of` plans no step that reads an output.
-                Place::Output(_) => &[],
-            };
-            // `Program::of` plans no step with more inputs.
-            let _ = inputs.push(bytes);
-        }
-        let target = match self.output {
-            Place::Output(number) => bytes_of_floats_mut(outputs[number]),
-            Place::Tile | Place::Arena(_) => target,
-        };
-        self.step.compute(&inputs, target, scratch);
-    }
+fn bytes_of_floats(floats: &[f32]) -> &[u8] {
+    // SAFETY: a float is four bytes, each a value.
+    unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) }
 }
 
 /// Places taken so far, with the steps from which and up to which they are taken.
 #[derive(Default)]
-struct Arena {
+struct Layout {
     taken: Vec<(Range<usize>, Range<usize>)>,
     most: usize,
 }
 
-impl Arena {
+impl Layout {
     /// The lowest free place for a value that is alive from step `from` to step `until`.
     fn take(&mut self, bytes: usize, from: usize, until: usize) -> Range<usize> {
         let alive = from..until + 1;
@@ -223,24 +264,9 @@ impl Arena {
     }
 }
 
-fn bytes_of_lines(lines: &mut [CacheLine]) -> &mut [u8] {
-    // SAFETY: a line is its bytes, and every byte is a value.
-    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), size_of_val(lines)) }
-}
-
-fn bytes_of_floats(floats: &[f32]) -> &[u8] {
-    // SAFETY: a float is four bytes, each a value.
-    unsafe { std::slice::from_raw_parts(floats.as_ptr().cast(), size_of_val(floats)) }
-}
-
-fn bytes_of_floats_mut(floats: &mut [f32]) -> &mut [u8] {
-    // SAFETY: a float is four bytes, and any four are a float.
-    unsafe { std::slice::from_raw_parts_mut(floats.as_mut_ptr().cast(), size_of_val(floats)) }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Arena;
+    use super::Layout;
     use proptest::prelude::*;
 
     proptest! {
@@ -248,7 +274,7 @@ mod tests {
         fn values_alive_together_never_overlap(
             values in prop::collection::vec((1usize..5000, 0usize..6), 1..60),
         ) {
-            let mut arena = Arena::default();
+            let mut arena = Layout::default();
             for (step, &(bytes, steps)) in values.iter().enumerate() {
                 let place = arena.take(bytes, step, step + steps);
                 prop_assert_eq!(place.len(), bytes);

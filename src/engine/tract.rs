@@ -1,9 +1,12 @@
 //! tract as the reader and optimizer: an ONNX graph in, one plan for all workers out.
 
 use super::constants::multiplied_out;
-use super::program::{Program, Workspace};
+use super::kernels::Levels;
+use super::program::Program;
+use super::team::{Panicked, Team};
 use super::{EngineError, Inspector, Prediction};
 use crate::geometry::TileSize;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tract_core::internal::*;
@@ -30,7 +33,9 @@ enum Runs {
 /// A worker on a plan.
 pub struct TractInspector {
     plan: Plan,
-    workspace: Workspace,
+    threads: NonZero<usize>,
+    /// Made by the first tile, on the thread that will bring all others.
+    team: Option<Team>,
     /// The input tensor, given back by tract's plan after every run.
     input: Option<Arc<Tensor>>,
     /// Made by the first tile, dropped after a failure.
@@ -56,11 +61,23 @@ impl Plan {
     /// # Errors
     /// tract's own words where it cannot read, type or optimize the graph.
     pub fn new(model: &ModelProto, tile: TileSize) -> Result<Self, EngineError> {
+        Self::with_levels(model, tile, Levels::detect())
+    }
+
+    /// The same with chosen kernels.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn with_levels(
+        model: &ModelProto,
+        tile: TileSize,
+        levels: Levels,
+    ) -> Result<Self, EngineError> {
         let plan = || {
             // Each form of the weights is let go before the next is made.
             let read = read(&multiplied_out(model))?;
             let typed = read.into_typed()?.into_decluttered()?;
-            let rewritten = super::transform::rewrite(&typed)?;
+            let rewritten = super::transform::rewrite(&typed, levels)?;
             drop(typed);
             rewritten.into_optimized()?.into_runnable()
         };
@@ -97,11 +114,19 @@ impl Plan {
         Ok(Self { runs, nodes, tile })
     }
 
-    /// A new worker.
+    /// A new worker on one thread.
     pub fn worker(&self) -> TractInspector {
+        self.worker_on(NonZero::<usize>::MIN)
+    }
+
+    /// A new worker that computes each tile on so many threads, the caller's among them: a tile is ready
+    /// sooner, where workers on one thread each would together do more tiles. Where tract runs a node, one
+    /// thread runs all.
+    pub fn worker_on(&self, threads: NonZero<usize>) -> TractInspector {
         TractInspector {
             plan: self.clone(),
-            workspace: Workspace::default(),
+            threads,
+            team: None,
             input: None,
             state: None,
         }
@@ -162,8 +187,12 @@ impl TractInspector {
                 if program.outputs() < 2 {
                     reconstruction.clear();
                 }
+                let team = || Team::new(program.clone(), self.threads);
+                let team = self.team.get_or_insert_with(team);
                 let outputs = &mut [map, reconstruction];
-                program.run(tile, outputs, &mut self.workspace, seen);
+                team.run(tile, outputs, seen).map_err(|Panicked| {
+                    EngineError::Run("a thread panicked, see above".to_owned())
+                })?;
             }
             Runs::Tract(plan) => {
                 let plan = plan.clone();

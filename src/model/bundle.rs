@@ -3,6 +3,7 @@
 use super::graph_check::{check_graph, check_weights, graph, resize};
 use super::seal::{HASH_KEY, content_hash, property, read_metadata};
 use super::{Check, METADATA_KEY, Metadata, ModelError, Problem};
+use crate::engine::kernels::Levels;
 use crate::engine::{Inspector, Plan, Prediction, TractInspector};
 use crate::geometry::TileSize;
 use prost::Message;
@@ -134,11 +135,16 @@ impl Bundle {
     }
 
     /// The graph of a bundle, in a file or the program's own, planned for tiles of another size than it
-    /// was made for: what such tiles would cost. Nothing but the graph is checked.
+    /// was made for, or with other kernels than this processor's best: what such tiles would cost. Nothing
+    /// but the graph is checked.
     ///
     /// # Errors
     /// Where the file cannot be read or the engine cannot plan it.
-    pub fn plan_for(path: Option<&Path>, tile: TileSize) -> Result<Plan, ModelError> {
+    pub fn plan_for(
+        path: Option<&Path>,
+        tile: TileSize,
+        levels: Levels,
+    ) -> Result<Plan, ModelError> {
         let origin = path.map_or("embedded".to_owned(), |path| path.display().to_string());
         let plan = || {
             let read = path.map(std::fs::read).transpose();
@@ -150,7 +156,7 @@ impl Bundle {
             }
             check_weights(graph(&model)?)?;
             check_graph(&model, tile)?;
-            Plan::new(&model, tile).map_err(Problem::Engine)
+            Plan::with_levels(&model, tile, levels).map_err(Problem::Engine)
         };
         plan().map_err(|problem| ModelError { origin, problem })
     }

@@ -20,6 +20,7 @@ use crate::pins::{
 };
 use crate::reject::RejectConfig;
 use crate::web::WebConfig;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -165,8 +166,13 @@ pub fn assemble(
             .map_err(|error| unusable(error.to_string()))?;
         std::fs::write(&path, text).map_err(|error| unusable(error.to_string()))?;
     }
+    let threads_per_tile = NonZero::new(config.engine.threads_per_tile as usize);
+    let threads_per_tile = threads_per_tile.unwrap_or(NonZero::<usize>::MIN);
     let workers = match config.engine.workers {
-        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        0 => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            (cores / threads_per_tile).max(1)
+        }
         workers => workers as usize,
     };
     Ok(Setup {
@@ -183,7 +189,9 @@ pub fn assemble(
         realtime: config.realtime.clone(),
         #[cfg(target_os = "linux")]
         thermal: watch_heat(config, sources)?,
-        workers: (0..workers).map(|_| bundle.inspector()).collect(),
+        workers: (0..workers)
+            .map(|_| bundle.plan().worker_on(threads_per_tile))
+            .collect(),
         replay: sources.replay.clone(),
         record: sources.record.clone(),
     })

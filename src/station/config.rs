@@ -196,8 +196,10 @@ impl Default for WebLimits {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
-    /// Threads, one tile each; 0 for one per core.
+    /// Workers, one tile each; 0 for as many as the cores allow.
     pub workers: u32,
+    /// Threads of each worker, all on one tile; 0 for 1. More answer sooner and inspect less in all.
+    pub threads_per_tile: u32,
     /// Tiles under way at once; 0 for 8. Beyond them lines wait in the rolling image, and then are
     /// late.
     pub tiles_in_flight: u32,

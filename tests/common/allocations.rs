@@ -1,12 +1,16 @@
-//! Counts the allocations of each thread, for tests that must see none: `#[path]` it into a test program of its own.
+//! Counts allocations, of each thread and of all, for tests that must see none: `#[path]` it into a test program of its own.
+#![allow(dead_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 thread_local! {
     /// Of one thread alone: the harness has others.
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
+
+static OF_ALL_THREADS: AtomicU64 = AtomicU64::new(0);
 
 struct Counting;
 
@@ -14,6 +18,7 @@ struct Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        OF_ALL_THREADS.fetch_add(1, Ordering::Relaxed);
         unsafe { System.alloc(layout) }
     }
 
@@ -28,4 +33,9 @@ static ALLOCATOR: Counting = Counting;
 /// Allocations of this thread since its start.
 pub fn allocations() -> u64 {
     ALLOCATIONS.get()
+}
+
+/// Allocations of all threads since the program's start.
+pub fn allocations_of_all_threads() -> u64 {
+    OF_ALL_THREADS.load(Ordering::Relaxed)
 }

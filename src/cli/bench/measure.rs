@@ -1,11 +1,12 @@
 //! The measurements, in the order in which they disturb each other least.
 
 use super::Args;
-use blemish::engine::kernels::Peak;
+use blemish::engine::kernels::{Levels, Peak};
 use blemish::engine::{Crew, EngineError, Inspector, Job, Plan, PlanNode, Prediction};
 use blemish::geometry::TileSize;
 use blemish::model::Bundle;
 use std::error::Error;
+use std::num::NonZero;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ pub struct Measured {
     pub tile: Tile,
     pub layers: Vec<Layer>,
     pub workers: Vec<Workers>,
+    pub one_tile: Vec<OneTile>,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -31,6 +33,8 @@ pub struct Model {
     pub widths: [usize; 2],
     pub tile: TileSize,
     pub quantized: bool,
+    /// Instructions of the kernels.
+    pub kernels: &'static str,
     pub macs: u64,
 }
 
@@ -76,6 +80,16 @@ pub struct Workers {
     pub against_first: f64,
 }
 
+/// A worker that computes each tile on so many threads.
+#[derive(Debug, serde::Serialize)]
+pub struct OneTile {
+    pub threads: usize,
+    pub median_ms: f64,
+    pub min_ms: f64,
+    /// Least time of the first number of threads over this one's.
+    pub against_first: f64,
+}
+
 impl Measured {
     pub fn take(args: &Args, workers: &[usize]) -> Result<Self, Box<dyn Error>> {
         let start = Instant::now();
@@ -92,16 +106,17 @@ impl Measured {
             worker_kib: worker.map(|bytes| bytes as u64 / 1024),
         };
         let size = args.tile.unwrap_or(own);
-        let plan = match size == own {
+        let levels = args.kernels.unwrap_or(Levels::detect());
+        let plan = match size == own && levels == Levels::detect() {
             true => bundle.plan().clone(),
-            false => Bundle::plan_for(args.model.as_deref(), size)?,
+            false => Bundle::plan_for(args.model.as_deref(), size, levels)?,
         };
         let nodes = plan.nodes();
         let macs: u64 = nodes.iter().map(|node| node.macs).sum();
         let quantized = nodes
             .iter()
             .any(|node| node.operator.starts_with("ByteConv"));
-        let timed = Timed::take(&plan, size, nodes.len(), args.tiles)?;
+        let timed = Timed::take(&plan, size, levels, args.tiles)?;
         let best = match quantized {
             true => timed.peak.int8,
             false => timed.peak.f32,
@@ -118,6 +133,7 @@ impl Measured {
                 widths: [spec.reconstructive_width, spec.discriminative_width],
                 tile: size,
                 quantized,
+                kernels: levels.name(),
                 macs,
             },
             peak_gmacs_per_s: Peak {
@@ -128,6 +144,7 @@ impl Measured {
             tile: timed.tile(macs, best),
             layers: timed.layers(nodes, best),
             workers: throughput(&plan, size, workers, args.tiles)?,
+            one_tile: latency(&plan, size, workers, args.tiles)?,
         })
     }
 }
@@ -142,19 +159,19 @@ struct Timed {
 }
 
 impl Timed {
-    fn take(plan: &Plan, size: TileSize, nodes: usize, tiles: u32) -> Result<Self, EngineError> {
+    fn take(plan: &Plan, size: TileSize, levels: Levels, tiles: u32) -> Result<Self, EngineError> {
         let mut worker = plan.worker();
         let picture = picture(size);
         let mut timed = Timed {
-            peak: Peak::measure(4),
+            peak: Peak::measure(levels, 4),
             wall: Vec::new(),
             cpu: Vec::new(),
-            by_node: vec![Vec::new(); nodes],
+            by_node: vec![Vec::new(); plan.nodes().len()],
             prediction: Prediction::default(),
         };
         worker.inspect(&picture, &mut timed.prediction)?;
         for _ in 0..tiles {
-            timed.peak = timed.peak.or(Peak::measure(2));
+            timed.peak = timed.peak.or(Peak::measure(levels, 2));
             let (start, cpu) = (Instant::now(), thread_time());
             worker.inspect(&picture, &mut timed.prediction)?;
             timed.wall.push(start.elapsed());
@@ -203,6 +220,42 @@ impl Timed {
         };
         nodes.iter().zip(&self.by_node).map(layer).collect()
     }
+}
+
+/// Time of a tile on each number of threads, turn by turn.
+fn latency(
+    plan: &Plan,
+    size: TileSize,
+    counts: &[usize],
+    tiles: u32,
+) -> Result<Vec<OneTile>, EngineError> {
+    let picture = picture(size);
+    let mut prediction = Prediction::default();
+    let worker =
+        |&count: &usize| plan.worker_on(NonZero::new(count).unwrap_or(NonZero::<usize>::MIN));
+    let mut workers: Vec<_> = counts.iter().map(worker).collect();
+    let mut samples = vec![Vec::new(); counts.len()];
+    for _ in 0..tiles {
+        for (worker, samples) in workers.iter_mut().zip(&mut samples) {
+            // The first wakes the threads and brings the values into the processors' caches.
+            worker.inspect(&picture, &mut prediction)?;
+            let start = Instant::now();
+            worker.inspect(&picture, &mut prediction)?;
+            samples.push(start.elapsed());
+        }
+    }
+    let times = samples.iter().map(|samples| median_and_least(samples));
+    let times: Vec<(f64, f64)> = times
+        .map(|(median, least)| (ms(median), ms(least)))
+        .collect();
+    let first = times[0].1;
+    let row = |(&threads, (median_ms, min_ms)): (&usize, (f64, f64))| OneTile {
+        threads,
+        median_ms,
+        min_ms,
+        against_first: first / min_ms,
+    };
+    Ok(counts.iter().zip(times).map(row).collect())
 }
 
 /// Tiles per second of each number of workers.

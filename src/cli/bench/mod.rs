@@ -5,6 +5,7 @@ mod print;
 
 use super::Outcome;
 use super::run::Terminal;
+use blemish::engine::kernels::Levels;
 use blemish::geometry::TileSize;
 use blemish::model::Bundle;
 use measure::Measured;
@@ -21,9 +22,12 @@ pub struct Args {
     /// Tile, WIDTHxHEIGHT or one side for both, multiples of 32; without it, the bundle's own
     #[arg(long, value_name = "PX")]
     tile: Option<TileSize>,
-    /// Numbers of workers to measure, one tile each; without it, 1 and all threads
+    /// Numbers of threads to measure, as workers with a tile each and all on one tile; without it, 1 and all
     #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Vec<u16>,
+    /// Measure with lesser kernels than this processor's best: what a processor without them would take
+    #[arg(long, value_name = "NAME", value_parser = parse_kernels)]
+    kernels: Option<Levels>,
     /// Tiles of each measurement
     #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u32).range(2..=100_000))]
     tiles: u32,
@@ -60,5 +64,14 @@ fn read(args: &Args) -> Result<Bundle, blemish::model::ModelError> {
     match &args.model {
         Some(path) => Bundle::read(path),
         None => Bundle::embedded(),
+    }
+}
+
+fn parse_kernels(text: &str) -> Result<Levels, String> {
+    let all = Levels::available();
+    let names: Vec<&str> = all.iter().map(|levels| levels.name()).collect();
+    match names.iter().position(|&name| name == text) {
+        Some(at) => Ok(all[at]),
+        None => Err(format!("this processor has {}", names.join(", "))),
     }
 }

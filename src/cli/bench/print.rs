@@ -28,11 +28,12 @@ pub fn report(measured: &Measured) -> String {
         (
             "model",
             format!(
-                "{}, DRAEM {}/{}, {}, {}x{} px, {:.1} MMAC per tile",
+                "{}, DRAEM {}/{}, {} on {}, {}x{} px, {:.1} MMAC per tile",
                 model.origin,
                 model.widths[0],
                 model.widths[1],
                 peak.0,
+                model.kernels,
                 model.tile.width_px,
                 model.tile.height_px,
                 model.macs as f64 / 1e6
@@ -69,6 +70,15 @@ pub fn report(measured: &Measured) -> String {
             format!(
                 "{}: {:.1} tiles/s, x{:.2}",
                 row.workers, row.tiles_per_s, row.against_first
+            ),
+        ));
+    }
+    for row in &measured.one_tile {
+        rows.push((
+            "one tile",
+            format!(
+                "on {}: median {:.2} ms, least {:.2} ms, x{:.2}",
+                row.threads, row.median_ms, row.min_ms, row.against_first
             ),
         ));
     }

@@ -1,9 +1,9 @@
 //! The most that one core can multiply and accumulate: what speed is a share of.
 //!
-//! A loop of the best instruction of this processor on registers alone, with enough independent sums to
+//! A loop of the best instruction on registers alone, with enough independent sums to
 //! hide its latency. Clocks move, so a figure is only comparable with work timed next to it.
 
-use super::{float, int8};
+use super::{Levels, float, int8};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -22,8 +22,8 @@ pub struct Peak {
 
 impl Peak {
     /// The best of `runs` short runs on the calling thread.
-    pub fn measure(runs: u32) -> Self {
-        let (int8, f32) = (int8::Level::detect(), float::Level::detect());
+    pub fn measure(levels: Levels, runs: u32) -> Self {
+        let (int8, f32) = (levels.int8, levels.float);
         let best = |turn: &dyn Fn() -> u64| (0..runs).map(|_| rate(turn)).fold(0.0, f64::max);
         Self {
             int8: best(&|| int8::multiply_in_registers(int8, TURNS)),

@@ -1,25 +1,19 @@
 //! Operators around the integer kernels. A value in bytes is
 //! `blocks x (height + 2) x (width + 2) x 8`; its outermost lines and columns hold the zero point.
 
-use super::step::{Format, Number, Scratch, Step, floats, floats_mut};
+use super::ops::planes_of;
+use super::step::{Format, Number, Output, Scratch, Step, floats};
 use crate::draem::Upsampling;
 use crate::engine::kernels::float::Level;
 use crate::engine::kernels::int8::{
-    BLOCK, Grid, Output, Packed, Requantize, Sides, Taps, convolve, from_bytes, join, max_pool,
-    to_bytes, upsample,
+    self, Grid, Packed, Requantize, Taps, convolve, from_bytes, join, max_pool, to_bytes, upsample,
 };
+use crate::engine::kernels::{BLOCK, Sides};
 
 fn bytes_of(blocks: usize, sides: Sides) -> Format {
     Format {
         number: Number::U8,
         shape: vec![blocks, sides.height + 2, sides.width + 2, BLOCK],
-    }
-}
-
-fn planes_of(channels: usize, sides: Sides) -> Format {
-    Format {
-        number: Number::F32,
-        shape: vec![1, channels, sides.height, sides.width],
     }
 }
 
@@ -39,17 +33,14 @@ impl Step for ToBytes {
     fn format(&self) -> Format {
         bytes_of(self.channels.div_ceil(BLOCK), self.sides)
     }
-    fn compute(&self, inputs: &[&[u8]], output: &mut [u8], _: &mut Scratch) {
-        self.sides.clear_ring(output, self.grid.zero_point);
+    fn lines(&self) -> usize {
+        self.sides.height
+    }
+    fn compute(&self, inputs: &[&[u8]], output: Output<'_>, _: &mut Scratch) {
+        let mut to = output.bytes(self.sides);
+        to.clear_ring(self.grid.zero_point);
         let from = floats(inputs[0]);
-        to_bytes(
-            self.level,
-            self.sides,
-            self.channels,
-            self.grid,
-            from,
-            output,
-        );
+        to_bytes(self.level, self.channels, self.grid, from, &mut to);
     }
 }
 
@@ -69,16 +60,12 @@ impl Step for FromBytes {
     fn format(&self) -> Format {
         planes_of(self.channels, self.sides)
     }
-    fn compute(&self, inputs: &[&[u8]], output: &mut [u8], _: &mut Scratch) {
-        let to = floats_mut(output);
-        from_bytes(
-            self.level,
-            self.sides,
-            self.channels,
-            self.grid,
-            inputs[0],
-            to,
-        );
+    fn lines(&self) -> usize {
+        self.sides.height
+    }
+    fn compute(&self, inputs: &[&[u8]], output: Output<'_>, _: &mut Scratch) {
+        let mut to = output.planes(self.sides);
+        from_bytes(self.level, self.grid, inputs[0], &mut to);
     }
 }
 
@@ -99,10 +86,15 @@ impl Step for ByteJoin {
     fn format(&self) -> Format {
         bytes_of(1, self.sides)
     }
-    fn compute(&self, inputs: &[&[u8]], output: &mut [u8], _: &mut Scratch) {
+    fn lines(&self) -> usize {
+        self.sides.height
+    }
+    fn compute(&self, inputs: &[&[u8]], output: Output<'_>, _: &mut Scratch) {
         let [first, second] = self.channels;
         let (first, second) = ((inputs[0], first), (inputs[1], second));
-        join(self.level, first, second, self.zero_point, output);
+        let mut to = output.bytes(self.sides);
+        to.clear_ring(self.zero_point);
+        join(self.level, first, second, self.zero_point, &mut to);
     }
 }
 
@@ -132,33 +124,29 @@ impl Step for ByteConv {
         let inputs: usize = self.packed.shape.inputs.iter().sum();
         9 * inputs * self.packed.shape.outputs * self.sides.height * self.sides.width
     }
-    fn compute(&self, inputs: &[&[u8]], output: &mut [u8], _: &mut Scratch) {
+    fn lines(&self) -> usize {
+        self.sides.height
+    }
+    fn compute(&self, inputs: &[&[u8]], output: Output<'_>, _: &mut Scratch) {
         let mut target = match self.to {
             Some(to) => {
-                self.sides.clear_ring(output, to.zero_point);
-                Output::Bytes(output, to)
+                let mut lines = output.bytes(self.sides);
+                lines.clear_ring(to.zero_point);
+                int8::Output::Bytes(lines, to)
             }
-            None => Output::Floats(floats_mut(output)),
+            None => int8::Output::Floats(output.planes(self.sides)),
         };
-        convolve(&self.packed, self.sides, inputs, &mut target);
+        convolve(&self.packed, inputs, &mut target);
     }
 }
 
 /// 2x2 max pooling; `sides` are the input's.
 #[derive(Debug)]
 pub struct BytePool {
+    pub level: Level,
     pub blocks: usize,
     pub sides: Sides,
     pub zero_point: u8,
-}
-
-impl BytePool {
-    fn half(&self) -> Sides {
-        Sides {
-            height: self.sides.height / 2,
-            width: self.sides.width / 2,
-        }
-    }
 }
 
 impl Step for BytePool {
@@ -166,17 +154,22 @@ impl Step for BytePool {
         "BytePool"
     }
     fn format(&self) -> Format {
-        bytes_of(self.blocks, self.half())
+        bytes_of(self.blocks, self.sides.half())
     }
-    fn compute(&self, inputs: &[&[u8]], output: &mut [u8], _: &mut Scratch) {
-        self.half().clear_ring(output, self.zero_point);
-        max_pool(self.sides, inputs[0], output);
+    fn lines(&self) -> usize {
+        self.sides.half().height
+    }
+    fn compute(&self, inputs: &[&[u8]], output: Output<'_>, _: &mut Scratch) {
+        let mut to = output.bytes(self.sides.half());
+        to.clear_ring(self.zero_point);
+        max_pool(self.level, self.sides, inputs[0], &mut to);
     }
 }
 
 /// Bilinear x2; `sides` are the input's.
 #[derive(Debug)]
 pub struct ByteUpsample {
+    level: Level,
     blocks: usize,
     sides: Sides,
     zero_point: u8,
@@ -185,20 +178,20 @@ pub struct ByteUpsample {
 }
 
 impl ByteUpsample {
-    pub fn new(blocks: usize, sides: Sides, zero_point: u8, upsampling: Upsampling) -> Self {
+    pub fn new(
+        level: Level,
+        blocks: usize,
+        sides: Sides,
+        zero_point: u8,
+        upsampling: Upsampling,
+    ) -> Self {
         Self {
+            level,
             blocks,
             sides,
             zero_point,
             vertical: Taps::new(sides.height, upsampling),
             horizontal: Taps::new(sides.width, upsampling),
-        }
-    }
-
-    fn twice(&self) -> Sides {
-        Sides {
-            height: 2 * self.sides.height,
-            width: 2 * self.sides.width,
         }
     }
 }
@@ -208,12 +201,22 @@ impl Step for ByteUpsample {
         "ByteUpsample"
     }
     fn format(&self) -> Format {
-        bytes_of(self.blocks, self.twice())
+        bytes_of(self.blocks, self.sides.twice())
     }
-    fn compute(&self, inputs: &[&[u8]], output: &mut [u8], scratch: &mut Scratch) {
-        self.twice().clear_ring(output, self.zero_point);
+    fn lines(&self) -> usize {
+        self.sides.twice().height
+    }
+    fn prepare(&self, scratch: &mut Scratch) {
+        let length = int8::upsampling_words(self.sides).max(scratch.words.len());
+        scratch.words.resize(length, 0);
+    }
+    fn compute(&self, inputs: &[&[u8]], output: Output<'_>, scratch: &mut Scratch) {
+        let mut to = output.bytes(self.sides.twice());
+        to.clear_ring(self.zero_point);
         let (vertical, horizontal) = (&self.vertical, &self.horizontal);
-        let line = &mut scratch.words;
-        upsample(self.sides, vertical, horizontal, inputs[0], output, line);
+        let (from, words) = (inputs[0], &mut scratch.words);
+        upsample(
+            self.level, self.sides, vertical, horizontal, from, &mut to, words,
+        );
     }
 }

@@ -20,13 +20,15 @@ mod ops;
 mod quantized;
 mod step;
 
-use super::kernels::float::{Activation, BLOCK, Level, Packed, Sides};
+use super::kernels::float::{Activation, Packed};
+use super::kernels::int8::Grid;
+use super::kernels::{BLOCK, Levels, Sides};
 use crate::draem::Upsampling;
 use ops::{BlockConv, BlockPool, BlockUpsample, FromBlocks, Sigmoid, ToBlocks};
 use quantized::{Bytes, Converted};
 use std::collections::HashMap;
 use std::sync::Arc;
-pub use step::{Ours, Scratch, Step};
+pub use step::{Ours, Output, Scratch, Step};
 use tract_core::internal::*;
 use tract_core::ops::array::TypedConcat;
 use tract_core::ops::binary::TypedBinOp;
@@ -35,6 +37,7 @@ use tract_core::ops::element_wise::ElementWiseOp;
 use tract_core::ops::math::Max;
 use tract_core::ops::nn::DataFormat;
 use tract_core::ops::nn::resize::{CoordTransformer, Interpolator, Resize};
+use tract_core::ops::quant::quantize_linear_u8;
 
 /// A value in blocks: parts that follow each other along the channels.
 #[derive(Clone)]
@@ -57,11 +60,11 @@ struct Part {
     channels: usize,
 }
 
-/// Rewrites `model`; what it does not know is copied as it is.
+/// Rewrites `model` for kernels of `levels`; what it does not know is copied as it is.
 ///
 /// # Errors
 /// Where tract refuses to wire a node.
-pub fn rewrite(model: &TypedModel) -> TractResult<TypedModel> {
+pub fn rewrite(model: &TypedModel, levels: Levels) -> TractResult<TypedModel> {
     let mut rewriter = Rewriter {
         from: model,
         to: TypedModel {
@@ -73,7 +76,7 @@ pub fn rewrite(model: &TypedModel) -> TractResult<TypedModel> {
         bytes: HashMap::new(),
         swallowed: HashMap::new(),
         swallowed_bytes: HashMap::new(),
-        level: Level::detect(),
+        levels,
     };
     for id in model.eval_order()? {
         rewriter.node(id)?;
@@ -99,7 +102,7 @@ struct Rewriter<'a> {
     bytes: HashMap<OutletId, Bytes>,
     /// ReLUs and QuantizeLinears that a convolution of bytes has taken in.
     swallowed_bytes: HashMap<usize, Bytes>,
-    level: Level,
+    levels: Levels,
 }
 
 impl Rewriter<'_> {
@@ -184,7 +187,13 @@ impl Rewriter<'_> {
         }
         if let Some(value) = self.bytes.get(&outlet).cloned() {
             let name = format!("{}.planar", self.from.node(outlet.node).name);
-            let wire = self.plain_from_bytes(&value, &name)?;
+            let mut wire = self.plain_from_bytes(&value, &name)?;
+            if self.from.outlet_fact(outlet)?.datum_type == u8::datum_type() {
+                // The bytes themselves are read, by what is not ours.
+                let Grid { scale, zero_point } = value.grid;
+                let op = quantize_linear_u8(scale.recip(), zero_point);
+                wire = self.to.wire_node(format!("{name}.bytes"), op, &[wire])?[0];
+            }
             self.plain.insert(outlet, wire);
             return Ok(wire);
         }
@@ -302,7 +311,7 @@ impl Rewriter<'_> {
         }
         let relu = self.relu_behind(node);
         let op = BlockConv {
-            level: self.level,
+            level: self.levels.float,
             packed,
             activation: if relu.is_some() {
                 Activation::Relu
@@ -346,17 +355,14 @@ impl Rewriter<'_> {
             return Ok(None);
         };
         let op = BlockPool {
-            level: self.level,
+            level: self.levels.float,
             blocks: part.channels.div_ceil(BLOCK),
             sides: input.sides,
         };
         let wire = self.wire(&node.name, op, &[part.wire])?;
         Ok(Some(Value::Blocks(Blocks {
             parts: vec![Part { wire, ..*part }],
-            sides: Sides {
-                height: height / 2,
-                width: width / 2,
-            },
+            sides: input.sides.half(),
         })))
     }
 
@@ -384,7 +390,7 @@ impl Rewriter<'_> {
             return Ok(None);
         };
         let op = BlockUpsample::new(
-            self.level,
+            self.levels.float,
             part.channels.div_ceil(BLOCK),
             input.sides,
             upsampling,
@@ -392,10 +398,7 @@ impl Rewriter<'_> {
         let wire = self.wire(&node.name, op, &[part.wire])?;
         Ok(Some(Value::Blocks(Blocks {
             parts: vec![Part { wire, ..part }],
-            sides: Sides {
-                height: 2 * input.sides.height,
-                width: 2 * input.sides.width,
-            },
+            sides: input.sides.twice(),
         })))
     }
 
@@ -433,7 +436,7 @@ impl Rewriter<'_> {
             return Ok(None);
         }
         let plain = self.plain(node.inputs[0])?;
-        let level = self.level;
+        let level = self.levels.float;
         let wire = self.wire(&node.name, Sigmoid { level, shape }, &[plain])?;
         Ok(Some(Value::Plain(wire)))
     }

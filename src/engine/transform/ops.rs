@@ -1,12 +1,13 @@
 //! Operators around the float kernels. A value in blocks is `blocks x (height + 2) x (width + 2) x 8`;
 //! its outermost lines and columns are zero.
 
-use super::step::{Format, Number, Scratch, Step, floats, floats_mut};
+use super::step::{Format, Number, Output, Scratch, Step, floats};
 use crate::draem::Upsampling;
 use crate::engine::kernels::float::{
-    Activation, BLOCK, Level, Packed, Planes, Sides, Slot, Start, Taps, convolve, from_planar,
-    max_pool, sigmoid, to_planar, upsample,
+    Activation, Level, Packed, Slot, Start, Taps, convolve, from_planar, max_pool, sigmoid,
+    to_planar, upsample,
 };
+use crate::engine::kernels::{BLOCK, Sides};
 
 fn blocks_of(blocks: usize, sides: Sides) -> Format {
     Format {
@@ -15,7 +16,8 @@ fn blocks_of(blocks: usize, sides: Sides) -> Format {
     }
 }
 
-fn planes_of(channels: usize, sides: Sides) -> Format {
+/// Floats in tract's layout.
+pub(super) fn planes_of(channels: usize, sides: Sides) -> Format {
     Format {
         number: Number::F32,
         shape: vec![1, channels, sides.height, sides.width],
@@ -36,14 +38,18 @@ impl Step for ToBlocks {
     fn format(&self) -> Format {
         blocks_of(self.channels.div_ceil(BLOCK), self.sides)
     }
-    fn compute(&self, inputs: &[&[u8]], output: &mut [u8], _: &mut Scratch) {
-        let to = floats_mut(output);
-        self.sides.clear_ring(to);
+    fn lines(&self) -> usize {
+        self.sides.height
+    }
+    fn compute(&self, inputs: &[&[u8]], output: Output<'_>, _: &mut Scratch) {
+        let mut to = output.floats(self.sides);
+        to.clear_ring(0.0);
         if !self.channels.is_multiple_of(BLOCK) {
-            let last = to.len() - self.sides.plane();
-            to[last..].fill(0.0);
+            for line in to.range() {
+                to.line(to.planes() - 1, line).fill(0.0);
+            }
         }
-        from_planar(to, self.sides, 0, floats(inputs[0]), self.channels);
+        from_planar(&mut to, 0, floats(inputs[0]), self.channels);
     }
 }
 
@@ -61,9 +67,11 @@ impl Step for FromBlocks {
     fn format(&self) -> Format {
         planes_of(self.channels, self.sides)
     }
-    fn compute(&self, inputs: &[&[u8]], output: &mut [u8], _: &mut Scratch) {
-        let from = floats(inputs[0]);
-        to_planar(from, self.sides, 0, floats_mut(output), self.channels);
+    fn lines(&self) -> usize {
+        self.sides.height
+    }
+    fn compute(&self, inputs: &[&[u8]], output: Output<'_>, _: &mut Scratch) {
+        to_planar(floats(inputs[0]), 0, &mut output.planes(self.sides));
     }
 }
 
@@ -93,28 +101,21 @@ impl Step for BlockConv {
     fn macs(&self) -> usize {
         9 * self.channels.0 * self.channels.1 * self.sides.height * self.sides.width
     }
-    fn compute(&self, inputs: &[&[u8]], output: &mut [u8], _: &mut Scratch) {
-        let Sides { height, width } = self.sides;
-        let like = |blocks| Planes {
-            pictures: 1,
-            blocks,
-            height,
-            width,
-            values: Vec::new(),
-        };
-        let to = floats_mut(output);
-        self.sides.clear_ring(to);
+    fn lines(&self) -> usize {
+        self.sides.height
+    }
+    fn compute(&self, inputs: &[&[u8]], output: Output<'_>, _: &mut Scratch) {
+        let mut to = output.floats(self.sides);
+        to.clear_ring(0.0);
         let first = Slot { first_block: 0 };
         let last = inputs.len() - 1;
         for (index, (input, packed)) in inputs.iter().zip(&self.packed).enumerate() {
             convolve(
                 self.level,
                 packed,
-                &like(packed.in_blocks),
                 floats(input),
                 first,
-                &like(packed.out_blocks),
-                to,
+                &mut to,
                 first,
                 if index == 0 {
                     Start::Bias
@@ -140,26 +141,20 @@ pub struct BlockPool {
     pub sides: Sides,
 }
 
-impl BlockPool {
-    fn half(&self) -> Sides {
-        Sides {
-            height: self.sides.height / 2,
-            width: self.sides.width / 2,
-        }
-    }
-}
-
 impl Step for BlockPool {
     fn name(&self) -> &'static str {
         "BlockPool"
     }
     fn format(&self) -> Format {
-        blocks_of(self.blocks, self.half())
+        blocks_of(self.blocks, self.sides.half())
     }
-    fn compute(&self, inputs: &[&[u8]], output: &mut [u8], _: &mut Scratch) {
-        let to = floats_mut(output);
-        self.half().clear_ring(to);
-        max_pool(self.level, self.sides, floats(inputs[0]), to);
+    fn lines(&self) -> usize {
+        self.sides.half().height
+    }
+    fn compute(&self, inputs: &[&[u8]], output: Output<'_>, _: &mut Scratch) {
+        let mut to = output.floats(self.sides.half());
+        to.clear_ring(0.0);
+        max_pool(self.level, self.sides, floats(inputs[0]), &mut to);
     }
 }
 
@@ -183,13 +178,6 @@ impl BlockUpsample {
             horizontal: Taps::new(sides.width, upsampling),
         }
     }
-
-    fn twice(&self) -> Sides {
-        Sides {
-            height: 2 * self.sides.height,
-            width: 2 * self.sides.width,
-        }
-    }
 }
 
 impl Step for BlockUpsample {
@@ -197,18 +185,25 @@ impl Step for BlockUpsample {
         "BlockUpsample"
     }
     fn format(&self) -> Format {
-        blocks_of(self.blocks, self.twice())
+        blocks_of(self.blocks, self.sides.twice())
     }
-    fn compute(&self, inputs: &[&[u8]], output: &mut [u8], scratch: &mut Scratch) {
-        let to = floats_mut(output);
-        self.twice().clear_ring(to);
+    fn lines(&self) -> usize {
+        self.sides.twice().height
+    }
+    fn prepare(&self, scratch: &mut Scratch) {
+        let length = (self.sides.width * BLOCK).max(scratch.floats.len());
+        scratch.floats.resize(length, 0.0);
+    }
+    fn compute(&self, inputs: &[&[u8]], output: Output<'_>, scratch: &mut Scratch) {
+        let mut to = output.floats(self.sides.twice());
+        to.clear_ring(0.0);
         upsample(
             self.level,
             self.sides,
             &self.vertical,
             &self.horizontal,
             floats(inputs[0]),
-            to,
+            &mut to,
             &mut scratch.floats,
         );
     }
@@ -221,6 +216,16 @@ pub struct Sigmoid {
     pub shape: Vec<usize>,
 }
 
+impl Sigmoid {
+    fn as_one_plane(&self) -> Sides {
+        let width = self.shape.last().copied().unwrap_or(1);
+        Sides {
+            height: self.shape.iter().product::<usize>() / width.max(1),
+            width,
+        }
+    }
+}
+
 impl Step for Sigmoid {
     fn name(&self) -> &'static str {
         "Sigmoid"
@@ -231,7 +236,14 @@ impl Step for Sigmoid {
             shape: self.shape.clone(),
         }
     }
-    fn compute(&self, inputs: &[&[u8]], output: &mut [u8], _: &mut Scratch) {
-        sigmoid(self.level, floats(inputs[0]), floats_mut(output));
+    fn lines(&self) -> usize {
+        self.as_one_plane().height
+    }
+    fn compute(&self, inputs: &[&[u8]], output: Output<'_>, _: &mut Scratch) {
+        let mut to = output.planes(self.as_one_plane());
+        let from = floats(inputs[0]).chunks_exact(to.sides().width);
+        for (line, from) in to.range().zip(from.skip(to.range().start)) {
+            sigmoid(self.level, from, to.line(0, line));
+        }
     }
 }

@@ -9,7 +9,8 @@
 use super::byte_ops::{ByteConv, ByteJoin, BytePool, ByteUpsample, FromBytes, ToBytes};
 use super::{Part, Rewriter, picture};
 use crate::draem::Upsampling;
-use crate::engine::kernels::int8::{BLOCK, Grid, Level, Packed, Requantize, Shape, Sides};
+use crate::engine::kernels::int8::{Grid, Packed, Requantize, Shape};
+use crate::engine::kernels::{BLOCK, Sides};
 use tract_core::internal::*;
 use tract_core::ops::array::TypedConcat;
 use tract_core::ops::element_wise::ElementWiseOp;
@@ -72,7 +73,7 @@ impl Rewriter<'_> {
         let sides = Sides { height, width };
         let plain = self.plain(node.inputs[0])?;
         let op = ToBytes {
-            level: self.level,
+            level: self.levels.float,
             channels,
             sides,
             grid,
@@ -133,7 +134,7 @@ impl Rewriter<'_> {
             outputs,
         };
         let Some(packed) = Packed::new(
-            Level::detect(),
+            self.levels.int8,
             shape,
             input.grid.zero_point,
             |output, channel, tap| levels[(output * inputs + channel) * 9 + tap],
@@ -185,6 +186,7 @@ impl Rewriter<'_> {
             return Ok(None);
         };
         let op = BytePool {
+            level: self.levels.float,
             blocks: part.channels.div_ceil(BLOCK),
             sides: input.sides,
             zero_point: input.grid.zero_point,
@@ -192,10 +194,7 @@ impl Rewriter<'_> {
         let wire = self.wire(&node.name, op, &[part.wire])?;
         Ok(Some(Bytes {
             parts: vec![Part { wire, ..*part }],
-            sides: Sides {
-                height: height / 2,
-                width: width / 2,
-            },
+            sides: input.sides.half(),
             grid: input.grid,
         }))
     }
@@ -216,14 +215,17 @@ impl Rewriter<'_> {
             return Ok(None);
         };
         let blocks = part.channels.div_ceil(BLOCK);
-        let op = ByteUpsample::new(blocks, input.sides, input.grid.zero_point, upsampling);
+        let op = ByteUpsample::new(
+            self.levels.float,
+            blocks,
+            input.sides,
+            input.grid.zero_point,
+            upsampling,
+        );
         let wire = self.wire(&node.name, op, &[part.wire])?;
         Ok(Some(Bytes {
             parts: vec![Part { wire, ..*part }],
-            sides: Sides {
-                height: 2 * input.sides.height,
-                width: 2 * input.sides.width,
-            },
+            sides: input.sides.twice(),
             grid: input.grid,
         }))
     }
@@ -242,7 +244,7 @@ impl Rewriter<'_> {
             && first.channels + second.channels <= BLOCK
         {
             let op = ByteJoin {
-                level: self.level,
+                level: self.levels.float,
                 channels: [first.channels, second.channels],
                 sides: joined.sides,
                 zero_point: joined.grid.zero_point,
@@ -272,7 +274,7 @@ impl Rewriter<'_> {
         let mut wires = TVec::new();
         for (index, part) in value.parts.iter().enumerate() {
             let op = FromBytes {
-                level: self.level,
+                level: self.levels.float,
                 channels: part.channels,
                 sides: value.sides,
                 grid: value.grid,
@@ -310,4 +312,42 @@ fn to_grid(weights: &[f32], per_output: usize) -> Option<(Vec<i8>, Vec<f32>)> {
         steps.push(step);
     }
     Some((levels, steps))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rewrite;
+    use crate::engine::kernels::Levels;
+    use tract_core::internal::*;
+    use tract_core::ops::quant::{DequantizeLinearF32, quantize_linear_u8};
+
+    /// A foreign graph may read one QuantizeLinear's bytes on several grids, or as they are.
+    #[test]
+    fn bytes_that_are_not_ours_alone_stay_bytes() {
+        let model = || -> TractResult<TypedModel> {
+            let mut model = TypedModel::default();
+            let tile = model.add_source("tile", f32::fact([1, 3, 32, 64]))?;
+            let bytes = model.wire_node("bytes", quantize_linear_u8(50.0, 10), &[tile])?[0];
+            let own = DequantizeLinearF32::new(0.02, 10);
+            let own = model.wire_node("own", own, &[bytes])?[0];
+            let other = DequantizeLinearF32::new(0.05, 3);
+            let other = model.wire_node("other", other, &[bytes])?[0];
+            model.select_output_outlets(&[own, other, bytes])?;
+            Ok(model)
+        };
+        let value = |at: usize| (at % 301) as f32 * 0.02 - 0.7;
+        let values: Vec<f32> = (0..3 * 32 * 64).map(value).collect();
+        let tile = tensor1(&values).into_shape(&[1, 3, 32, 64]).unwrap();
+        let run = |model: TypedModel| {
+            let inputs = tvec!(tile.clone().into_tvalue());
+            model.into_runnable().unwrap().run(inputs).unwrap()
+        };
+        let model = model().unwrap();
+        let ours = rewrite(&model, Levels::detect()).unwrap();
+        assert!(ours.nodes.iter().any(|node| node.op.name() == "ToBytes"));
+        let (wanted, got) = (run(model), run(ours));
+        for (got, wanted) in got.iter().zip(&wanted) {
+            got.close_enough(wanted, Approximation::Close).unwrap();
+        }
+    }
 }

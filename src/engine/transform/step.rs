@@ -1,5 +1,8 @@
 //! An operator of ours, and how tract runs it.
 
+use crate::engine::kernels::{Lines, Sides};
+use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 use tract_core::internal::*;
 use tract_core::ops::Cost;
@@ -29,7 +32,7 @@ impl Format {
     }
 }
 
-/// What a worker keeps from tile to tile, so that no operator takes memory.
+/// What a thread keeps from tile to tile, so that no operator takes memory.
 #[derive(Debug, Default)]
 pub struct Scratch {
     /// A line of bytes, 128 times too great.
@@ -47,8 +50,62 @@ pub trait Step: std::fmt::Debug + Send + Sync {
     fn macs(&self) -> usize {
         0
     }
-    /// Writes every byte of `output`, which holds what `format` says, aligned for it.
-    fn compute(&self, inputs: &[&[u8]], output: &mut [u8], scratch: &mut Scratch);
+    /// Lines of each plane of the output: threads may share them out among themselves.
+    fn lines(&self) -> usize;
+    /// Makes `scratch` as great as [`Step::compute`] needs it.
+    fn prepare(&self, _: &mut Scratch) {}
+    /// Writes every byte of the lines in `output`, which holds what `format` says, aligned for it.
+    fn compute(&self, inputs: &[&[u8]], output: Output<'_>, scratch: &mut Scratch);
+}
+
+/// The value that a step writes, or lines of it.
+#[derive(Debug)]
+pub struct Output<'a> {
+    first: *mut u8,
+    bytes: usize,
+    lines: Range<usize>,
+    value: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a> Output<'a> {
+    /// Lines `lines` of the `bytes` bytes at `first`.
+    ///
+    /// # Safety
+    /// They are there as long as the result lives, and nobody else reads or writes these lines.
+    pub unsafe fn share(first: *mut u8, bytes: usize, lines: Range<usize>) -> Self {
+        Self {
+            first,
+            bytes,
+            lines,
+            value: PhantomData,
+        }
+    }
+
+    /// As bytes in ringed planes of these sides.
+    pub fn bytes(self, sides: Sides) -> Lines<'a, u8> {
+        // SAFETY: promised to `share`.
+        unsafe { Lines::ringed_of(sides, self.first, self.bytes, self.lines) }
+    }
+
+    /// As floats in ringed planes of these sides.
+    pub fn floats(self, sides: Sides) -> Lines<'a, f32> {
+        let (first, count) = self.as_floats();
+        // SAFETY: promised to `share`; four bytes that are aligned are a float.
+        unsafe { Lines::ringed_of(sides, first, count, self.lines) }
+    }
+
+    /// As floats in tract's layout.
+    pub fn planes(self, sides: Sides) -> Lines<'a, f32> {
+        let (first, count) = self.as_floats();
+        // SAFETY: as above.
+        unsafe { Lines::bare_of(sides, first, count, self.lines) }
+    }
+
+    fn as_floats(&self) -> (*mut f32, usize) {
+        let first = self.first.cast::<f32>();
+        assert!(first.is_aligned() && self.bytes.is_multiple_of(size_of::<f32>()));
+        (first, self.bytes / size_of::<f32>())
+    }
 }
 
 /// Bytes as the floats that they are.
@@ -58,17 +115,6 @@ pub trait Step: std::fmt::Debug + Send + Sync {
 pub fn floats(bytes: &[u8]) -> &[f32] {
     // SAFETY: every four bytes are a float.
     let (before, floats, after) = unsafe { bytes.align_to::<f32>() };
-    assert!(before.is_empty() && after.is_empty());
-    floats
-}
-
-/// [`floats`] to write to.
-///
-/// # Panics
-/// As [`floats`].
-pub fn floats_mut(bytes: &mut [u8]) -> &mut [f32] {
-    // SAFETY: every four bytes are a float, and every float is four bytes.
-    let (before, floats, after) = unsafe { bytes.align_to_mut::<f32>() };
     assert!(before.is_empty() && after.is_empty());
     floats
 }
@@ -117,8 +163,13 @@ impl EvalOp for Ours {
         let views = views?;
         let bytes: Vec<&[u8]> = views.iter().map(|view| view.as_bytes()).collect();
         let mut view = output.try_as_plain_ram_mut()?;
-        self.0
-            .compute(&bytes, view.as_bytes_mut(), &mut Scratch::default());
+        let to = view.as_bytes_mut();
+        let lines = 0..self.0.lines();
+        // SAFETY: all lines of a tensor that is ours alone.
+        let to = unsafe { Output::share(to.as_mut_ptr(), to.len(), lines) };
+        let mut scratch = Scratch::default();
+        self.0.prepare(&mut scratch);
+        self.0.compute(&bytes, to, &mut scratch);
         Ok(tvec!(output.into_tvalue()))
     }
 }

@@ -11,7 +11,7 @@ use blemish::draem::{Graph, NodeId, Op};
 use blemish::engine::kernels::float::BLOCK;
 use blemish::engine::kernels::float::Taps;
 use blemish::engine::kernels::float::{Activation, Slot, Start, convolve};
-use blemish::engine::kernels::float::{Planes, Sides, from_planar, to_planar};
+use blemish::engine::kernels::float::{Lines, Planes, Sides, from_planar, to_planar};
 use rayon::prelude::*;
 
 /// Where a picture's gradient by a convolution's input goes.
@@ -57,7 +57,8 @@ impl<'a> Backward<'a> {
             .chunks_exact_mut(stride)
             .zip(planar.chunks_exact(channels * sides.height * sides.width))
         {
-            from_planar(to, sides, slot.first_block * BLOCK, from, channels);
+            let to = &mut Lines::ringed(sides, to);
+            from_planar(to, slot.first_block * BLOCK, from, channels);
         }
         self.close(node, gradient);
     }
@@ -184,11 +185,9 @@ impl<'a> Backward<'a> {
                 convolve(
                     level,
                     &conv.turned,
-                    &like,
                     by_output,
                     ALL,
-                    &shape,
-                    values,
+                    &mut Lines::ringed(Sides::of(&shape), values),
                     slot,
                     start,
                     Activation::None,
@@ -371,21 +370,22 @@ impl<'a> Backward<'a> {
                     .chunks_exact_mut(stride)
                     .zip(gradient.values.chunks_exact(gradient.picture_stride()))
                 {
-                    to_planar(from, sides, first_channel, &mut part, channels);
+                    to_planar(from, first_channel, &mut Lines::bare(sides, &mut part));
                     if let Some(kept) = kept.next() {
-                        to_planar(kept, sides, 0, &mut before, channels);
+                        to_planar(kept, 0, &mut Lines::bare(sides, &mut before));
                         for (part, value) in part.iter_mut().zip(&before) {
                             *part *= f32::from((0.0..=1.0).contains(value));
                         }
                     }
                     if add {
                         let first = slot.first_block * BLOCK;
-                        to_planar(to, sides, first, &mut before, channels);
+                        to_planar(to, first, &mut Lines::bare(sides, &mut before));
                         part.iter_mut()
                             .zip(&before)
                             .for_each(|(sum, value)| *sum += value);
                     }
-                    from_planar(to, sides, slot.first_block * BLOCK, &part, channels);
+                    let to = &mut Lines::ringed(sides, to);
+                    from_planar(to, slot.first_block * BLOCK, &part, channels);
                 }
                 self.close(input, into);
             }

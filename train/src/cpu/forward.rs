@@ -12,7 +12,7 @@ use crate::grid::LEVELS;
 use blemish::draem::{Graph, NodeId, Op};
 use blemish::engine::kernels::float::{Activation, Slot, Start, convolve};
 use blemish::engine::kernels::float::{BLOCK, Level};
-use blemish::engine::kernels::float::{Planes, Sides, from_planar, to_planar};
+use blemish::engine::kernels::float::{Lines, Planes, Sides, from_planar, to_planar};
 use blemish::engine::kernels::float::{Taps, max_pool, upsample};
 use rayon::prelude::*;
 
@@ -152,7 +152,7 @@ impl Tape {
         let scratch = &mut lent.scratch;
         for (number, planar) in planar.chunks_exact_mut(length).enumerate() {
             let picture = self.picture(node, number, &mut scratch.input, &mut scratch.parts);
-            to_planar(picture, sides, 0, planar, channels);
+            to_planar(picture, 0, &mut Lines::bare(sides, planar));
         }
         planar
     }
@@ -193,7 +193,8 @@ impl Tape {
                 let from = self.picture(*input, number, &mut below, parts);
                 let sides = self.sides(*input);
                 let line = &mut parts.line;
-                upsample(self.level, sides, vertical, horizontal, from, to, line);
+                let lines = &mut Lines::ringed(sides.twice(), to);
+                upsample(self.level, sides, vertical, horizontal, from, lines, line);
                 self.round(node, to);
                 parts.below = below;
             }
@@ -218,10 +219,11 @@ impl Tape {
                     let channels = self.channels[input];
                     planar.resize(channels * sides.height * sides.width, 0.0);
                     let from = self.picture(input, number, &mut below, parts);
-                    to_planar(from, sides, 0, &mut planar, channels);
+                    to_planar(from, 0, &mut Lines::bare(sides, &mut planar));
                     // The reconstruction is kept as it is; what is joined is cut to the grid.
                     self.round(input, &mut planar);
-                    from_planar(to, sides, first_channel, &planar, channels);
+                    let to = &mut Lines::ringed(sides, to);
+                    from_planar(to, first_channel, &planar, channels);
                     first_channel += channels;
                 }
                 parts.below = below;
@@ -248,7 +250,7 @@ impl Tape {
         to.values
             .par_chunks_exact_mut(stride)
             .zip(pictures.par_chunks_exact(channels * sides.height * sides.width))
-            .for_each(|(to, from)| from_planar(to, sides, 0, from, channels));
+            .for_each(|(to, from)| from_planar(&mut Lines::ringed(sides, to), 0, from, channels));
     }
 
     fn conv(
@@ -264,7 +266,7 @@ impl Tape {
         let like = shape_of(&output);
         let channels = like.blocks * BLOCK;
         let tape = &*self;
-        let like_input = shape_of(&tape.kept[input]);
+        let sides = Sides::of(&like);
         let counts = conv.norm.is_some() && mode == Mode::Train;
         let sums: Vec<Sums> = output
             .values
@@ -280,11 +282,9 @@ impl Tape {
                     convolve(
                         tape.level,
                         &conv.packed,
-                        &like_input,
                         from,
                         ALL,
-                        &like,
-                        to,
+                        &mut Lines::ringed(sides, to),
                         ALL,
                         Start::Bias,
                         Activation::None,
@@ -330,7 +330,12 @@ impl Tape {
                 |lent, (number, to)| {
                     let scratch = &mut lent.scratch;
                     let from = tape.picture(input, number, &mut scratch.input, &mut scratch.parts);
-                    max_pool(tape.level, sides, from, to);
+                    max_pool(
+                        tape.level,
+                        sides,
+                        from,
+                        &mut Lines::ringed(sides.half(), to),
+                    );
                 },
             );
         self.kept[id] = output;

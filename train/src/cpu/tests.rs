@@ -9,7 +9,7 @@ use crate::fit::initial;
 use blemish::draem::{NetworkSpec, Upsampling};
 use blemish::engine::kernels::float::{Activation, Packed, Slot, Start, convolve};
 use blemish::engine::kernels::float::{BLOCK, Level};
-use blemish::engine::kernels::float::{Planes, Sides, from_planar, to_planar};
+use blemish::engine::kernels::float::{Lines, Planes, Sides, from_planar, to_planar};
 use blemish::engine::kernels::float::{Taps, max_pool, upsample};
 use proptest::prelude::*;
 
@@ -29,7 +29,12 @@ fn numbers(length: usize, seed: u64) -> Vec<f32> {
 fn planes(channels: usize, height: usize, width: usize, planar: &[f32]) -> Planes {
     let mut planes = Planes::new(1, channels.div_ceil(BLOCK), height, width);
     let sides = Sides { height, width };
-    from_planar(&mut planes.values, sides, 0, planar, channels);
+    from_planar(
+        &mut Lines::ringed(sides, &mut planes.values),
+        0,
+        planar,
+        channels,
+    );
     planes
 }
 
@@ -121,18 +126,19 @@ proptest! {
         packed.bias[..outputs].copy_from_slice(&bias);
         for level in Level::available() {
             let mut to = Planes::new(1, outputs.div_ceil(BLOCK) + 1, height, width);
-            let like = Planes { values: Vec::new(), ..to };
+            let sides = Sides { height, width };
             let slot = Slot { first_block: 1 };
             let mut lines = 0;
             for start in [Start::Bias, Start::Output] {
                 convolve(
-                    level, &packed, &from, &from.values, Slot { first_block: 0 }, &like,
-                    &mut to.values, slot, start, Activation::None, |_, _, line| lines += line.len() / BLOCK,
+                    level, &packed, &from.values, Slot { first_block: 0 },
+                    &mut Lines::ringed(sides, &mut to.values), slot, start, Activation::None,
+                    |_, _, line| lines += line.len() / BLOCK,
                 );
             }
             prop_assert_eq!(lines, 2 * outputs.div_ceil(BLOCK) * height * width);
             let mut got = vec![0.0; wanted.len()];
-            to_planar(&to.values, Sides { height, width }, BLOCK, &mut got, outputs);
+            to_planar(&to.values, BLOCK, &mut Lines::bare(sides, &mut got));
             // The second run starts from the first one's output instead of the bias.
             let per = height * width;
             for (pixel, (got, once)) in got.iter().zip(&wanted).enumerate() {
@@ -181,7 +187,8 @@ proptest! {
             for upsampling in [Upsampling::AlignCorners, Upsampling::HalfPixel] {
                 let (v, h) = (Taps::new(half_height, upsampling), Taps::new(half_width, upsampling));
                 let mut up = Planes::new(1, 2, height, width);
-                upsample(level, small, &v, &h, &x.values, &mut up.values, &mut Vec::new());
+                let to = &mut Lines::ringed(large, &mut up.values);
+                upsample(level, small, &v, &h, &x.values, to, &mut Vec::new());
                 let mut back = Planes::new(1, 2, half_height, half_width);
                 back.values.fill(7.0);
                 upsample_gradient(level, small, &v, &h, &g.values, &mut back.values, &mut Vec::new());
@@ -190,7 +197,7 @@ proptest! {
                 prop_assert!((forward - backward).abs() < 1e-3, "{} {}", forward, backward);
             }
             let mut pooled = Planes::new(1, 2, half_height, half_width);
-            max_pool(level, large, &g.values, &mut pooled.values);
+            max_pool(level, large, &g.values, &mut Lines::ringed(small, &mut pooled.values));
             let mut back = Planes::new(1, 2, height, width);
             back.values.fill(1.0);
             max_pool_gradient(level, large, &g.values, &x.values, &mut back.values, true);
@@ -207,7 +214,7 @@ fn dot(a: &Planes, b: &Planes, sides: Sides, channels: usize) -> f64 {
     let mut planar = [Vec::new(), Vec::new()];
     for (planar, planes) in planar.iter_mut().zip([a, b]) {
         planar.resize(channels * sides.height * sides.width, 0.0);
-        to_planar(&planes.values, sides, 0, planar, channels);
+        to_planar(&planes.values, 0, &mut Lines::bare(sides, planar));
     }
     let products = planar[0].iter().zip(&planar[1]);
     products.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
@@ -215,7 +222,7 @@ fn dot(a: &Planes, b: &Planes, sides: Sides, channels: usize) -> f64 {
 
 fn sum(a: &Planes, sides: Sides, channels: usize) -> f64 {
     let mut planar = vec![0.0; channels * sides.height * sides.width];
-    to_planar(&a.values, sides, 0, &mut planar, channels);
+    to_planar(&a.values, 0, &mut Lines::bare(sides, &mut planar));
     planar.iter().map(|&value| f64::from(value)).sum()
 }
 

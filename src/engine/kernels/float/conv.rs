@@ -1,10 +1,10 @@
 //! 3x3 convolution, stride 1, zero padding 1. The gradient by the input is the same convolution with
 //! turned and transposed weights, so one kernel serves both.
 
-use super::planes::Planes;
-use super::vector::{BLOCK, Lanes, Level, Vector};
+use super::vector::{Lanes, Level, Vector};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Ymm, Zmm};
+use super::{BLOCK, Lines};
 
 /// Output blocks that one run of the kernel computes together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -301,40 +301,35 @@ pub struct Slot {
 /// Convolves one picture: all input blocks from `input_slot` on into `output`'s blocks from
 /// `output_slot` on.
 ///
-/// `input` and `output` are the picture's blocks within `like_input` and `like_output`, which give
-/// strides and sides. `each_line` is called with every finished line (block, line, pixels) while it
+/// `input` is a whole picture with the output's sides; of that only the lines in `output` are computed.
+/// `each_line` is called with every finished line (block, line, pixels) while it
 /// is warm in the cache.
 #[allow(clippy::too_many_arguments)]
 pub fn convolve(
     level: Level,
     packed: &Packed,
-    like_input: &Planes,
     input: &[f32],
     input_slot: Slot,
-    like_output: &Planes,
-    output: &mut [f32],
+    output: &mut Lines<'_, f32>,
     output_slot: Slot,
     start: Start,
     activation: Activation,
     mut each_line: impl FnMut(usize, usize, &[f32]),
 ) {
-    assert!(input_slot.first_block + packed.in_blocks <= like_input.blocks);
-    assert!(output_slot.first_block + packed.out_blocks <= like_output.blocks);
-    assert_eq!(input.len(), like_input.picture_stride());
-    assert_eq!(output.len(), like_output.picture_stride());
-    assert_eq!(
-        (like_input.height, like_input.width),
-        (like_output.height, like_output.width)
-    );
+    let sides = output.sides();
+    assert!(input.len().is_multiple_of(sides.plane()));
+    assert!((input_slot.first_block + packed.in_blocks) * sides.plane() <= input.len());
+    assert!(output_slot.first_block + packed.out_blocks <= output.planes());
+    assert_eq!(output.plane_stride(), sides.plane());
     let per_output = packed.in_blocks * BLOCK * 9;
     assert_eq!(packed.weights.len(), packed.out_blocks * BLOCK * per_output);
     assert_eq!(packed.bias.len(), packed.out_blocks * BLOCK);
     let shape = Line {
         in_blocks: packed.in_blocks,
-        width: like_output.width,
-        in_line_stride: like_input.line_stride(),
-        in_block_stride: like_input.block_stride(),
-        out_block_stride: like_output.block_stride(),
+        width: sides.width,
+        in_line_stride: sides.line_stride(),
+        in_block_stride: sides.plane(),
+        out_block_stride: sides.plane(),
         start,
         activation,
     };
@@ -350,10 +345,8 @@ pub fn convolve(
         let weights = &packed.weights[first * per_output..];
         let bias = &packed.bias[first..];
         let first_block = output_slot.first_block + group.first_block;
-        for y in 0..like_output.height {
+        for y in output.range() {
             let from = input_slot.first_block * shape.in_block_stride + y * shape.in_line_stride;
-            let to =
-                first_block * shape.out_block_stride + (y + 1) * like_output.line_stride() + BLOCK;
             // SAFETY: the asserts above hold every block, line and column that the kernel touches:
             // input lines y..y+3 of the ringed plane, output line y inside the ring; the level
             // was detected on this processor.
@@ -363,16 +356,12 @@ pub fn convolve(
                     input[from..].as_ptr(),
                     weights.as_ptr(),
                     bias.as_ptr(),
-                    output[to..].as_mut_ptr(),
+                    output.first_of(first_block, y),
                 );
             }
             for block in 0..group.blocks {
-                let at = to + block * shape.out_block_stride;
-                each_line(
-                    group.first_block + block,
-                    y,
-                    &output[at..at + shape.width * BLOCK],
-                );
+                let line = output.line(first_block + block, y);
+                each_line(group.first_block + block, y, line);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Memory layout of the engine: `picture, channel block, line, column, 8 channels`, each plane with a
 //! ring of zeros around it, so that a 3x3 convolution needs no code for edges.
 
-use super::vector::BLOCK;
+use super::{BLOCK, Lines, Sides};
 
 /// Pictures of one size in blocks of eight channels.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -43,13 +43,6 @@ impl Planes {
     }
 }
 
-/// Sides of a plane without the ring: how safe code walks one block of one picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sides {
-    pub height: usize,
-    pub width: usize,
-}
-
 impl Sides {
     /// Sides of the planes in `planes`.
     pub fn of(planes: &Planes) -> Self {
@@ -58,53 +51,23 @@ impl Sides {
             width: planes.width,
         }
     }
-
-    /// Floats from one line to the next.
-    pub fn line_stride(self) -> usize {
-        (self.width + 2) * BLOCK
-    }
-
-    /// Floats in one plane with its ring.
-    pub fn plane(self) -> usize {
-        (self.height + 2) * self.line_stride()
-    }
-
-    /// Writes zeros into the ring of every plane.
-    pub fn clear_ring(self, planes: &mut [f32]) {
-        let stride = self.line_stride();
-        for plane in planes.chunks_exact_mut(self.plane()) {
-            plane[..stride].fill(0.0);
-            plane[(self.height + 1) * stride..].fill(0.0);
-            for line in plane[stride..(self.height + 1) * stride].chunks_exact_mut(stride) {
-                line[..BLOCK].fill(0.0);
-                line[stride - BLOCK..].fill(0.0);
-            }
-        }
-    }
-
-    /// Where the pixels of `line` lie within a plane, the ring left out.
-    pub fn line(self, line: usize) -> std::ops::Range<usize> {
-        let first = (line + 1) * self.line_stride() + BLOCK;
-        first..first + self.width * BLOCK
-    }
 }
 
 /// Copies `channels` channels of one picture from `C x H x W` into blocks, from channel
 /// `first_channel` on.
 pub fn from_planar(
-    picture: &mut [f32],
-    sides: Sides,
+    picture: &mut Lines<'_, f32>,
     first_channel: usize,
     planar: &[f32],
     channels: usize,
 ) {
-    let area = sides.height * sides.width;
+    let sides = picture.sides();
     for channel in 0..channels {
         let to = first_channel + channel;
-        let plane = &mut picture[to / BLOCK * sides.plane()..][..sides.plane()];
-        for line in 0..sides.height {
-            let from = &planar[channel * area + line * sides.width..][..sides.width];
-            let pixels = plane[sides.line(line)].chunks_exact_mut(BLOCK);
+        for line in picture.range() {
+            let from = channel * sides.area() + line * sides.width;
+            let from = &planar[from..][..sides.width];
+            let pixels = picture.line(to / BLOCK, line).chunks_exact_mut(BLOCK);
             for (pixel, &value) in pixels.zip(from) {
                 pixel[to % BLOCK] = value;
             }
@@ -112,22 +75,15 @@ pub fn from_planar(
     }
 }
 
-/// Copies `channels` channels of one picture out of blocks into `C x H x W`.
-pub fn to_planar(
-    picture: &[f32],
-    sides: Sides,
-    first_channel: usize,
-    planar: &mut [f32],
-    channels: usize,
-) {
-    let area = sides.height * sides.width;
-    for channel in 0..channels {
+/// Copies channels of one picture out of blocks, from channel `first_channel` on, into `C x H x W`.
+pub fn to_planar(picture: &[f32], first_channel: usize, planar: &mut Lines<'_, f32>) {
+    let sides = planar.sides();
+    for channel in 0..planar.planes() {
         let from = first_channel + channel;
         let plane = &picture[from / BLOCK * sides.plane()..][..sides.plane()];
-        for line in 0..sides.height {
-            let to = &mut planar[channel * area + line * sides.width..][..sides.width];
-            let pixels = plane[sides.line(line)].chunks_exact(BLOCK);
-            for (value, pixel) in to.iter_mut().zip(pixels) {
+        for line in planar.range() {
+            let to = planar.line(channel, line).iter_mut();
+            for (value, pixel) in to.zip(plane[sides.line(line)].chunks_exact(BLOCK)) {
                 *value = pixel[from % BLOCK];
             }
         }

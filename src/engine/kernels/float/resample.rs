@@ -1,21 +1,17 @@
 //! Max pooling and bilinear upsampling, one picture at a time.
 
-use super::planes::Sides;
-use super::vector::BLOCK;
+use super::{BLOCK, Lines, Sides};
 use crate::draem::Upsampling;
 use crate::multiversion;
 
 multiversion! {
-    /// 2x2 maximum of every block of `input` (sides `sides`) into `output` (half the sides).
-    pub fn max_pool(sides: Sides, input: &[f32], output: &mut [f32]) {
-        let half = Sides { height: sides.height / 2, width: sides.width / 2 };
-        for (input, output) in
-            input.chunks_exact(sides.plane()).zip(output.chunks_exact_mut(half.plane()))
-        {
-            for line in 0..half.height {
+    /// 2x2 maximum of every block of `input` (sides `sides`) into lines of `output` (half the sides).
+    pub fn max_pool(sides: Sides, input: &[f32], output: &mut Lines<'_, f32>) {
+        for (plane, input) in input.chunks_exact(sides.plane()).enumerate() {
+            for line in output.range() {
                 let above = input[sides.line(2 * line)].chunks_exact(2 * BLOCK);
                 let below = input[sides.line(2 * line + 1)].chunks_exact(2 * BLOCK);
-                let to = output[half.line(line)].chunks_exact_mut(BLOCK);
+                let to = output.line(plane, line).chunks_exact_mut(BLOCK);
                 for ((to, above), below) in to.zip(above).zip(below) {
                     for lane in 0..BLOCK {
                         let (a, b) = (above[lane], above[BLOCK + lane]);
@@ -59,29 +55,26 @@ impl Taps {
 }
 
 multiversion! {
-    /// Bilinear x2 of every block of `input` (sides `sides`) into `output` (twice the sides).
+    /// Bilinear x2 of every block of `input` (sides `sides`) into lines of `output` (twice the sides).
     /// `line` is scratch for one input line.
     pub fn upsample(
         sides: Sides,
         vertical: &Taps,
         horizontal: &Taps,
         input: &[f32],
-        output: &mut [f32],
+        output: &mut Lines<'_, f32>,
         line: &mut Vec<f32>,
     ) {
-        let twice = Sides { height: 2 * sides.height, width: 2 * sides.width };
         line.resize(sides.width * BLOCK, 0.0);
-        for (input, output) in
-            input.chunks_exact(sides.plane()).zip(output.chunks_exact_mut(twice.plane()))
-        {
-            for y in 0..twice.height {
+        for (plane, input) in input.chunks_exact(sides.plane()).enumerate() {
+            for y in output.range() {
                 let share = vertical.share[y];
                 let low = &input[sides.line(vertical.low[y] as usize)];
                 let high = &input[sides.line(vertical.high[y] as usize)];
                 for ((to, low), high) in line.iter_mut().zip(low).zip(high) {
                     *to = low * (1.0 - share) + high * share;
                 }
-                let to = output[twice.line(y)].chunks_exact_mut(BLOCK);
+                let to = output.line(plane, y).chunks_exact_mut(BLOCK);
                 for (x, to) in to.enumerate() {
                     let share = horizontal.share[x];
                     let low = &line[horizontal.low[x] as usize * BLOCK..][..BLOCK];

@@ -3,8 +3,7 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
-/// Channels that lie next to each other in memory; all layouts of this engine are in blocks of it.
-pub const BLOCK: usize = 8;
+use super::BLOCK;
 
 /// What this processor can do. Results differ between levels only by the rounding of fused
 /// multiply-adds; within a level they are the same on every run.

@@ -1,15 +1,25 @@
 //! 3x3 convolution, stride 1, zero padding 1, over one or more inputs.
 
 use super::pack::{Form, Level, Packed, Requantize};
-use super::{BLOCK, Sides, scalar};
+use super::{BLOCK, Lines, Sides, scalar};
 use std::ops::Range;
 
 /// Where sums go.
 pub enum Output<'a> {
     /// Ringed planes.
-    Bytes(&'a mut [u8], Requantize),
+    Bytes(Lines<'a, u8>, Requantize),
     /// Not quantized, sum times scale: one plane for each real channel, without a ring.
-    Floats(&'a mut [f32]),
+    Floats(Lines<'a, f32>),
+}
+
+impl Output<'_> {
+    /// Sides of the whole output and the lines of it that are computed.
+    pub(super) fn extent(&self) -> (Sides, Range<usize>) {
+        match self {
+            Output::Bytes(lines, _) => (lines.sides(), lines.range()),
+            Output::Floats(lines) => (lines.sides(), lines.range()),
+        }
+    }
 }
 
 /// A register of i32 sums and what it takes.
@@ -384,22 +394,27 @@ pub fn multiply_in_registers(level: Level, turns: u32) -> u64 {
     }
 }
 
-/// Convolves ringed planes of `sides`; each input has the blocks that `packed.shape` names, all with
-/// the same scale and zero point, and its ring holds the zero point. An output's ring is not touched.
+/// Convolves ringed planes into lines of `output`, whose sides the inputs have; each input has the
+/// blocks that `packed.shape` names, all with the same scale and zero point, and its ring holds the zero
+/// point. An output's ring is not touched.
 ///
 /// # Panics
-/// If a slice is not as long as `packed.shape` and `sides` ask for.
-pub fn convolve(packed: &Packed, sides: Sides, inputs: &[&[u8]], output: &mut Output<'_>) {
+/// If a value is not as long as `packed.shape` and the output's sides ask for.
+pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
+    let (sides, lines) = output.extent();
     assert_eq!(inputs.len(), packed.shape.inputs.len());
     for (input, blocks) in inputs.iter().zip(packed.shape.input_blocks()) {
         assert_eq!(input.len(), blocks * sides.plane());
     }
-    let area = sides.height * sides.width;
     match output {
         Output::Bytes(bytes, _) => {
-            assert_eq!(bytes.len(), packed.shape.output_blocks() * sides.plane());
+            assert_eq!(bytes.planes(), packed.shape.output_blocks());
+            assert_eq!(bytes.plane_stride(), sides.plane());
         }
-        Output::Floats(floats) => assert_eq!(floats.len(), packed.shape.outputs * area),
+        Output::Floats(floats) => {
+            assert_eq!(floats.planes(), packed.shape.outputs);
+            assert_eq!(floats.plane_stride(), sides.area());
+        }
     }
     let kernel: fn(Form, usize) -> LineKernel = match packed.level {
         #[cfg(target_arch = "x86_64")]
@@ -412,7 +427,7 @@ pub fn convolve(packed: &Packed, sides: Sides, inputs: &[&[u8]], output: &mut Ou
         Level::DotProduct => super::neon::dot_product,
         #[cfg(target_arch = "aarch64")]
         Level::Neon => super::neon::plain,
-        Level::Scalar => return scalar::convolve(packed, sides, inputs, output),
+        Level::Scalar => return scalar::convolve(packed, inputs, output),
     };
     let mut sources = [Source {
         first: std::ptr::null(),
@@ -425,7 +440,7 @@ pub fn convolve(packed: &Packed, sides: Sides, inputs: &[&[u8]], output: &mut Ou
             Form::Quads | Form::Pairs => group.blocks * BLOCK,
             Form::Pixels => packed.shape.outputs,
         };
-        for y in 0..sides.height {
+        for y in lines.clone() {
             let channels = &packed.shape.inputs;
             for ((source, input), &channels) in sources.iter_mut().zip(inputs).zip(channels) {
                 source.first = input[y * sides.line_stride()..].as_ptr();
@@ -442,18 +457,17 @@ pub fn convolve(packed: &Packed, sides: Sides, inputs: &[&[u8]], output: &mut Ou
                 scale: packed.scale[first..].as_ptr(),
                 out: match output {
                     Output::Bytes(bytes, to) => {
-                        let at = group.first_block * sides.plane() + sides.line(y).start;
-                        Target::Bytes(bytes[at..].as_mut_ptr(), *to)
+                        Target::Bytes(bytes.first_of(group.first_block, y), *to)
                     }
                     Output::Floats(floats) => Target::Floats(Floats {
-                        first: floats[first * area + y * sides.width..].as_mut_ptr(),
-                        plane: area,
+                        first: floats.first_of(first, y),
+                        plane: sides.area(),
                         channels: packed.shape.outputs - first,
                     }),
                 },
             };
             // SAFETY: the asserts hold all blocks, lines and columns that a line of a group touches:
-            // input lines y..y+3 of every ringed plane, output line y inside the ring; weights,
+            // input lines y..y+3 of every ringed plane, output line y, which is ours; weights,
             // biases and scales are as long as `Packed::new` made them; the level was detected.
             unsafe { kernel(group.form, group.blocks)(&line) };
         }

@@ -1,6 +1,6 @@
 //! Between planes of f32, channel after channel, and ringed blocks of bytes.
 
-use super::{BLOCK, Sides};
+use super::{BLOCK, Lines};
 use crate::multiversion;
 
 /// Pixels that go through registers together.
@@ -20,17 +20,18 @@ pub struct Grid {
 multiversion! {
     /// `channels` planes of floats to bytes as QuantizeLinear does, with a multiplication by the scale's
     /// inverse; channels that fill up the last block hold the zero point. The ring is not touched.
-    pub fn to_bytes(sides: Sides, channels: usize, grid: Grid, from: &[f32], to: &mut [u8]) {
+    pub fn to_bytes(channels: usize, grid: Grid, from: &[f32], to: &mut Lines<'_, u8>) {
+        let sides = to.sides();
         let inverse = grid.scale.recip();
         let (least, greatest) = (-f32::from(grid.zero_point), 255.0 - f32::from(grid.zero_point));
-        let area = sides.height * sides.width;
-        for (block, plane) in to.chunks_exact_mut(sides.plane()).enumerate() {
+        let area = sides.area();
+        for block in 0..to.planes() {
             let channels = (channels - block * BLOCK).min(BLOCK);
             let real = u64::MAX >> (64 - 8 * channels as u32);
             let filled = u64::from_le_bytes([grid.zero_point; BLOCK]) & !real;
             let from = &from[block * BLOCK * area..][..channels * area];
-            for y in 0..sides.height {
-                let line = plane[sides.line(y)].as_chunks_mut::<BLOCK>().0;
+            for y in to.range() {
+                let line = to.line(block, y).as_chunks_mut::<BLOCK>().0;
                 for (strip, pixels) in line.chunks_mut(STRIP).enumerate() {
                     let mut words = [filled; STRIP];
                     for channel in 0..channels {
@@ -55,20 +56,19 @@ multiversion! {
 }
 
 multiversion! {
-    /// Bytes to `channels` planes of the floats that they stand for.
-    pub fn from_bytes(sides: Sides, channels: usize, grid: Grid, from: &[u8], to: &mut [f32]) {
+    /// Bytes to planes of the floats that they stand for, one for each channel.
+    pub fn from_bytes(grid: Grid, from: &[u8], to: &mut Lines<'_, f32>) {
+        let sides = to.sides();
         let zero_point = i32::from(grid.zero_point);
-        for (index, line) in to.chunks_exact_mut(sides.width).enumerate() {
-            let (channel, y) = (index / sides.height, index % sides.height);
-            if channel >= channels {
-                return;
-            }
+        for channel in 0..to.planes() {
             let plane = &from[channel / BLOCK * sides.plane()..][..sides.plane()];
-            let pixels = plane[sides.line(y)].as_chunks::<BLOCK>().0;
             let place = 8 * (channel % BLOCK) as u32;
-            for (value, pixel) in line.iter_mut().zip(pixels) {
-                let byte = (u64::from_le_bytes(*pixel) >> place) as u8;
-                *value = (i32::from(byte) - zero_point) as f32 * grid.scale;
+            for y in to.range() {
+                let pixels = plane[sides.line(y)].as_chunks::<BLOCK>().0;
+                for (value, pixel) in to.line(channel, y).iter_mut().zip(pixels) {
+                    let byte = (u64::from_le_bytes(*pixel) >> place) as u8;
+                    *value = (i32::from(byte) - zero_point) as f32 * grid.scale;
+                }
             }
         }
     }
@@ -76,18 +76,22 @@ multiversion! {
 
 multiversion! {
     /// Two blocks of so many channels as one: those of `second` follow those of `first`, and what is left
-    /// holds the zero point. Eight channels at most, one at least of each.
-    pub fn join(first: (&[u8], usize), second: (&[u8], usize), zero_point: u8, to: &mut [u8]) {
+    /// holds the zero point. Eight channels at most, one at least of each. The ring is not touched.
+    pub fn join(first: (&[u8], usize), second: (&[u8], usize), zero_point: u8, to: &mut Lines<'_, u8>) {
+        let sides = to.sides();
         let mask = |channels: usize| u64::MAX >> (64 - 8 * channels as u32);
         let place = 8 * first.1 as u32;
         let (kept, added) = (mask(first.1), mask(second.1));
         let filled = u64::from_le_bytes([zero_point; BLOCK]) & !(kept | added << place);
-        let first = first.0.as_chunks::<BLOCK>().0;
-        let second = second.0.as_chunks::<BLOCK>().0;
-        for ((to, first), second) in to.as_chunks_mut::<BLOCK>().0.iter_mut().zip(first).zip(second) {
-            let word = u64::from_le_bytes(*first) & kept;
-            let word = word | (u64::from_le_bytes(*second) & added) << place | filled;
-            *to = word.to_le_bytes();
+        for y in to.range() {
+            let first = first.0[sides.line(y)].as_chunks::<BLOCK>().0;
+            let second = second.0[sides.line(y)].as_chunks::<BLOCK>().0;
+            let pixels = to.line(0, y).as_chunks_mut::<BLOCK>().0;
+            for ((to, first), second) in pixels.iter_mut().zip(first).zip(second) {
+                let word = u64::from_le_bytes(*first) & kept;
+                let word = word | (u64::from_le_bytes(*second) & added) << place | filled;
+                *to = word.to_le_bytes();
+            }
         }
     }
 }

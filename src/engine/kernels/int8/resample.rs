@@ -1,6 +1,7 @@
 //! Max pooling and bilinear upsampling of bytes. The scale stays, so neither needs one.
 
-use super::{BLOCK, Sides};
+use super::super::float::Level;
+use super::{BLOCK, Lines, Sides};
 use crate::draem::Upsampling;
 use crate::multiversion;
 
@@ -34,42 +35,19 @@ impl Taps {
     }
 }
 
-/// The same for the float kernels' level.
-type Level = super::super::float::Level;
-
-fn level() -> Level {
-    Level::detect()
-}
-
-/// 2x2 maximum of every plane of `input` (sides `sides`) into `output` (half the sides).
-pub fn max_pool(sides: Sides, input: &[u8], output: &mut [u8]) {
-    max_pool_at(level(), sides, input, output);
-}
-
-/// Bilinear x2 of every plane of `input` (sides `sides`) into `output` (twice the sides); `lines` is
-/// scratch for two lines.
-pub fn upsample(
-    sides: Sides,
-    vertical: &Taps,
-    horizontal: &Taps,
-    input: &[u8],
-    output: &mut [u8],
-    lines: &mut Vec<i16>,
-) {
-    upsample_at(level(), sides, vertical, horizontal, input, output, lines);
+/// What [`upsample`] needs of scratch.
+pub fn upsampling_words(sides: Sides) -> usize {
+    2 * (2 * sides.width * BLOCK)
 }
 
 multiversion! {
-    /// [`max_pool`] on a chosen level.
-    pub fn max_pool_at(sides: Sides, input: &[u8], output: &mut [u8]) {
-        let half = Sides { height: sides.height / 2, width: sides.width / 2 };
-        for (input, output) in
-            input.chunks_exact(sides.plane()).zip(output.chunks_exact_mut(half.plane()))
-        {
-            for line in 0..half.height {
+    /// 2x2 maximum of every plane of `input` (sides `sides`) into lines of `output` (half the sides).
+    pub fn max_pool(sides: Sides, input: &[u8], output: &mut Lines<'_, u8>) {
+        for (plane, input) in input.chunks_exact(sides.plane()).enumerate() {
+            for line in output.range() {
                 let above = input[sides.line(2 * line)].chunks_exact(2 * BLOCK);
                 let below = input[sides.line(2 * line + 1)].chunks_exact(2 * BLOCK);
-                let to = output[half.line(line)].chunks_exact_mut(BLOCK);
+                let to = output.line(plane, line).chunks_exact_mut(BLOCK);
                 for ((to, above), below) in to.zip(above).zip(below) {
                     for lane in 0..BLOCK {
                         let upper = above[lane].max(above[BLOCK + lane]);
@@ -82,36 +60,32 @@ multiversion! {
     }
 }
 
-/// [`upsample`] on a chosen level.
+/// Bilinear x2 of every plane of `input` (sides `sides`) into lines of `output` (twice the sides);
+/// `scratch` is for two lines, see [`upsampling_words`].
 ///
 /// Between columns first, once for each line of the input, in whole numbers that are 128 times too great;
 /// then between these lines so that all stays in 16 bits: with `a` and `b` so great,
 /// `(a (128 - s) + b s + 8192) / 16384`, rounded down, is `(a + 64 + (b - a) s / 128) / 128`, with the
 /// inner quotient rounded down too.
-pub fn upsample_at(
+pub fn upsample(
     level: Level,
     sides: Sides,
     vertical: &Taps,
     horizontal: &Taps,
     input: &[u8],
-    output: &mut [u8],
-    lines: &mut Vec<i16>,
+    output: &mut Lines<'_, u8>,
+    scratch: &mut [i16],
 ) {
-    let twice = Sides {
-        height: 2 * sides.height,
-        width: 2 * sides.width,
-    };
-    let length = twice.width * BLOCK;
-    lines.resize(2 * length, 0);
-    let (mut low, mut high) = lines.split_at_mut(length);
-    let planes = input.chunks_exact(sides.plane());
-    for (input, output) in planes.zip(output.chunks_exact_mut(twice.plane())) {
+    let scratch = &mut scratch[..upsampling_words(sides)];
+    let (mut low, mut high) = scratch.split_at_mut(scratch.len() / 2);
+    for (plane, input) in input.chunks_exact(sides.plane()).enumerate() {
         let widen = |line: u32, to: &mut [i16]| {
             let from = &input[sides.line(line as usize)];
             between_columns(level, from, horizontal, to);
         };
         let mut held = [u32::MAX; 2];
-        for (y, tap) in vertical.0.iter().enumerate() {
+        for y in output.range() {
+            let tap = vertical.0[y];
             if held[0] != tap.low && held[1] == tap.low {
                 std::mem::swap(&mut low, &mut high);
                 held.swap(0, 1);
@@ -124,7 +98,7 @@ pub fn upsample_at(
                 widen(tap.high, high);
                 held[1] = tap.high;
             }
-            between_lines(level, low, high, tap.share, &mut output[twice.line(y)]);
+            between_lines(level, low, high, tap.share, output.line(plane, y));
         }
     }
 }

@@ -10,23 +10,22 @@ pub fn requantize(sum: i32, scale: f32, zero_point: u8, least: u8) -> u8 {
 }
 
 /// 3x3 convolution of ringed planes, see [`super::convolve`].
-pub fn convolve(packed: &Packed, sides: Sides, inputs: &[&[u8]], output: &mut Output<'_>) {
+pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
+    let (sides, lines) = output.extent();
     for group in &packed.groups {
         for lane in 0..group.blocks * BLOCK {
             let channel = group.first_block * BLOCK + lane;
             let scale = packed.scale[channel];
-            for line in 0..sides.height {
+            for line in lines.clone() {
                 for column in 0..sides.width {
                     let sum = sum(packed, sides, inputs, (*group, lane), line, column);
                     match output {
                         Output::Bytes(bytes, to) => {
-                            let plane = channel / BLOCK * sides.plane() + sides.line(line).start;
-                            bytes[plane + column * BLOCK + channel % BLOCK] =
+                            bytes.line(channel / BLOCK, line)[column * BLOCK + channel % BLOCK] =
                                 requantize(sum, scale, to.zero_point, to.least);
                         }
                         Output::Floats(floats) if channel < packed.shape.outputs => {
-                            let plane = channel * sides.height * sides.width;
-                            floats[plane + line * sides.width + column] = sum as f32 * scale;
+                            floats.line(channel, line)[column] = sum as f32 * scale;
                         }
                         Output::Floats(_) => {}
                     }

@@ -16,7 +16,7 @@ fn numbers(length: usize, seed: u64) -> impl Iterator<Item = u8> {
 /// Ringed planes with `channels` real channels; the others are noise that zero weights must hide.
 fn planes(channels: usize, sides: Sides, zero_point: u8, seed: u64) -> Vec<u8> {
     let mut planes: Vec<u8> = numbers(channels.div_ceil(BLOCK) * sides.plane(), seed).collect();
-    sides.clear_ring(&mut planes, zero_point);
+    Lines::ringed(sides, &mut planes).clear_ring(zero_point);
     planes
 }
 
@@ -63,24 +63,17 @@ impl Case {
     fn bytes(&self, level: Level, to: Requantize) -> Vec<u8> {
         let inputs: Vec<&[u8]> = self.inputs.iter().map(Vec::as_slice).collect();
         let mut output = vec![77; self.shape.output_blocks() * self.sides.plane()];
-        convolve(
-            &self.packed(level),
-            self.sides,
-            &inputs,
-            &mut Output::Bytes(&mut output, to),
-        );
+        let lines = Lines::ringed(self.sides, &mut output);
+        let mut to = Output::Bytes(lines, to);
+        convolve(&self.packed(level), &inputs, &mut to);
         output
     }
 
     fn floats(&self, level: Level) -> Vec<f32> {
         let inputs: Vec<&[u8]> = self.inputs.iter().map(Vec::as_slice).collect();
         let mut output = vec![-1.0; self.shape.outputs * self.sides.height * self.sides.width];
-        convolve(
-            &self.packed(level),
-            self.sides,
-            &inputs,
-            &mut Output::Floats(&mut output),
-        );
+        let mut to = Output::Floats(Lines::bare(self.sides, &mut output));
+        convolve(&self.packed(level), &inputs, &mut to);
         output
     }
 
@@ -145,7 +138,6 @@ proptest! {
     /// What the module promises, in the plainest arithmetic.
     #[test]
     fn upsampling_is_exact_on_every_level(height in 1usize..6, width in 1usize..21, seed: u64) {
-        use super::resample::upsample_at;
         use crate::draem::Upsampling;
         use crate::engine::kernels::float;
         let (small, large) = (Sides { height, width }, Sides { height: 2 * height, width: 2 * width });
@@ -157,7 +149,8 @@ proptest! {
             let share = |share: f32| (share * 128.0).round_ties_even() as u32;
             for level in float::Level::available() {
                 let mut got = vec![0; 2 * large.plane()];
-                upsample_at(level, small, &v, &h, &bytes, &mut got, &mut Vec::new());
+                let to = &mut Lines::ringed(large, &mut got);
+                upsample(level, small, &v, &h, &bytes, to, &mut vec![0; upsampling_words(small)]);
                 for (at, got) in got.iter().enumerate() {
                     let (plane, at) = (at / large.plane(), at % large.plane());
                     let (y, x) = (at / large.line_stride(), at % large.line_stride() / BLOCK);
@@ -194,9 +187,10 @@ proptest! {
             .collect();
         for level in float::Level::available() {
             let mut bytes = vec![9; channels.div_ceil(BLOCK) * sides.plane()];
-            sides.clear_ring(&mut bytes, 7);
-            let ring = bytes.clone();
-            to_bytes(level, sides, channels, grid, &floats, &mut bytes);
+            let to = &mut Lines::ringed(sides, &mut bytes);
+            to.clear_ring(7);
+            let ring = [7; 3 * BLOCK];
+            to_bytes(level, channels, grid, &floats, to);
             let at = |channel: usize, y: usize, x: usize| {
                 channel / BLOCK * sides.plane() + sides.line(y).start + x * BLOCK + channel % BLOCK
             };
@@ -208,9 +202,9 @@ proptest! {
             for channel in channels..channels.next_multiple_of(BLOCK) {
                 prop_assert_eq!(bytes[at(channel, height - 1, width - 1)], zero_point);
             }
-            prop_assert_eq!(&bytes[..sides.line_stride()], &ring[..sides.line_stride()]);
+            prop_assert_eq!(&bytes[..3 * BLOCK], &ring);
             let mut back = vec![-1.0; count];
-            from_bytes(level, sides, channels, grid, &bytes, &mut back);
+            from_bytes(level, grid, &bytes, &mut Lines::bare(sides, &mut back));
             for (index, value) in back.iter().enumerate() {
                 let (channel, y, x) = (index / (height * width), index / width % height, index % width);
                 let byte = i32::from(bytes[at(channel, y, x)]);
@@ -225,11 +219,13 @@ proptest! {
     ) {
         use crate::engine::kernels::float;
         let second = second.min(BLOCK - first);
-        let a: Vec<u8> = numbers(pixels * BLOCK, seed).collect();
-        let b: Vec<u8> = numbers(pixels * BLOCK, seed ^ 5).collect();
+        let sides = Sides { height: 2, width: pixels };
+        let (a, b) = (planes(BLOCK, sides, zero_point, seed), planes(BLOCK, sides, zero_point, seed ^ 5));
         for level in float::Level::available() {
-            let mut to = vec![1; pixels * BLOCK];
-            join(level, (&a, first), (&b, second), zero_point, &mut to);
+            let mut to = vec![1; sides.plane()];
+            let lines = &mut Lines::ringed(sides, &mut to);
+            lines.clear_ring(zero_point);
+            join(level, (&a, first), (&b, second), zero_point, lines);
             for (at, got) in to.iter().enumerate() {
                 let (pixel, lane) = (at / BLOCK * BLOCK, at % BLOCK);
                 let wanted = if lane < first {
@@ -256,13 +252,14 @@ proptest! {
         for upsampling in [Upsampling::AlignCorners, Upsampling::HalfPixel] {
             let mut got = vec![0; large.plane()];
             let (v, h) = (Taps::new(half_height, upsampling), Taps::new(half_width, upsampling));
-            upsample(small, &v, &h, &bytes, &mut got, &mut Vec::new());
+            let to = &mut Lines::ringed(large, &mut got);
+            let level = float::Level::detect();
+            upsample(level, small, &v, &h, &bytes, to, &mut vec![0; upsampling_words(small)]);
             let mut wanted = vec![0.0; large.plane()];
-            let f = float::Sides { height: half_height, width: half_width };
             let taps = |n| float::Taps::new(n, upsampling);
             float::upsample(
-                float::Level::Portable, f, &taps(half_height), &taps(half_width), &floats,
-                &mut wanted, &mut Vec::new(),
+                float::Level::Portable, small, &taps(half_height), &taps(half_width), &floats,
+                &mut Lines::ringed(large, &mut wanted), &mut Vec::new(),
             );
             for (got, wanted) in got.iter().zip(&wanted) {
                 prop_assert!((f32::from(*got) - wanted).abs() <= 2.0, "{} {}", got, wanted);
@@ -270,7 +267,7 @@ proptest! {
         }
         let bytes = planes(BLOCK, large, 3, seed);
         let mut got = vec![0; small.plane()];
-        max_pool(large, &bytes, &mut got);
+        max_pool(float::Level::detect(), large, &bytes, &mut Lines::ringed(small, &mut got));
         for line in 0..half_height {
             for at in 0..half_width * BLOCK {
                 let (x, lane) = (at / BLOCK, at % BLOCK);
