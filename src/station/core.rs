@@ -68,6 +68,8 @@ pub(super) struct Core {
     faults: u64,
     regions: u64,
     defect_spans: u64,
+    /// A fault held the station when it stopped.
+    ended_held: bool,
 }
 
 impl Core {
@@ -108,6 +110,7 @@ impl Core {
             faults: 0,
             regions: 0,
             defect_spans: 0,
+            ended_held: false,
         })
     }
 
@@ -307,8 +310,9 @@ impl Core {
         if let Err(error) = out.outputs.release_all(self.now) {
             // A line that is gone is without current as far as this process can see to it.
             let message = error.to_string();
-            self.fault(Fault::Pins { message }, out);
+            self.begin_fault(Part::Pins, Fault::Pins { message }, out);
         }
+        self.ended_held = self.is_held() || self.undriven.is_some();
         if let Some(confirmations) = &mut self.confirmations {
             confirmations.forget();
         }
@@ -329,6 +333,7 @@ impl Core {
             defect_spans: self.defect_spans,
             jitter: self.jitter,
             confirmations: self.confirmations.as_ref().map(Confirmations::sums),
+            held: self.ended_held,
         }
     }
 
@@ -376,18 +381,19 @@ impl Core {
     /// Moves the ledger on and shows on the pins what it says.
     fn refresh(&mut self, ns: u64, count: Count, out: &mut Surroundings<'_>) {
         self.looked = self.now;
-        let shown = self.ledger.advance(ns, count);
         self.now = Moment {
             ns: self.now.ns.max(ns),
             count,
         };
+        // Before the ledger, whose level and the state follow from it in the same moment.
+        self.look_for_unconfirmed(self.now.ns, out);
+        let shown = self.ledger.advance(ns, count);
         self.drive(Output::Reject, !shown.reject, out);
         self.stationary = shown.stationary;
         self.drain(out);
-        self.look_for_unconfirmed(self.now.ns, out);
         self.enter(self.present_state(), out);
         if std::mem::take(&mut self.gave_verdict) || self.owes_nothing() {
-            out.witness.alive(self.now);
+            out.witness.alive(self.now, self.is_held());
         }
     }
 
@@ -398,6 +404,14 @@ impl Core {
             || self.ledger.accounting().lines_pending == 0
             || self.standing.has(Part::Camera)
             || self.standing.has(Part::Encoder)
+    }
+
+    /// Whether a fault keeps the station from accepting web.
+    fn is_held(&self) -> bool {
+        self.standing.has(Part::Camera)
+            || self.standing.has(Part::Encoder)
+            || self.standing.has(Part::Pins)
+            || self.is_stopped_by_ejector()
     }
 
     fn drain(&mut self, out: &mut Surroundings<'_>) {
@@ -423,13 +437,7 @@ impl Core {
         match self.state {
             State::Starting | State::Stopped | State::Aborted => self.state,
             _ if self.ended => State::Stopping,
-            _ if self.standing.has(Part::Camera)
-                || self.standing.has(Part::Encoder)
-                || self.standing.has(Part::Pins)
-                || self.is_stopped_by_ejector() =>
-            {
-                State::Held
-            }
+            _ if self.is_held() => State::Held,
             _ if !self.seen_lines => State::Idle,
             _ if self.stationary => State::Suspended,
             _ => State::Execute,

@@ -36,7 +36,7 @@ mod supervision;
 #[cfg(test)]
 mod tests;
 #[cfg(target_os = "linux")]
-mod watchdog;
+pub(crate) mod watchdog;
 mod witness;
 
 pub use self::core::{LineCounts, SPANS};

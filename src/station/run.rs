@@ -48,7 +48,7 @@ pub struct Setup<I> {
 }
 
 /// What came of a run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Summary {
     pub accounting: Accounting,
     pub ended: Moment,
@@ -61,6 +61,8 @@ pub struct Summary {
     pub jitter: Jitter,
     /// Where the ejector confirms its pulses.
     pub confirmations: Option<ConfirmSums>,
+    /// A fault stood at the end that kept the station from accepting web.
+    pub held: bool,
 }
 
 /// Time between two looks at the outputs.

@@ -246,6 +246,44 @@ fn one_lost_output_takes_the_current_from_reject_too() {
 }
 
 #[test]
+fn a_fault_that_begins_while_the_web_runs_out_stands_at_the_end_until_it_is_over() {
+    // The last line comes after 1.5 s and reaches the ejector a second later.
+    for (lost, held) in [
+        (SECOND_NS * 2..SECOND_NS * 9, true),
+        (SECOND_NS * 18 / 10..SECOND_NS * 2, false),
+        (SECOND_NS * 9..SECOND_NS * 9, false),
+    ] {
+        let world = World::calm(3);
+        let mut outputs = Loose::new(lost.clone(), None);
+        let setup = world.setup(Box::new(world.camera()));
+        let summary = run(setup, &mut outputs, &mut ()).unwrap();
+        assert_eq!(summary.held, held, "{lost:?}");
+    }
+}
+
+/// Every state that was told.
+#[derive(Default)]
+struct States(Vec<super::super::State>);
+
+impl Witness for States {
+    fn state(&mut self, _: Moment, state: super::super::State) {
+        self.0.push(state);
+    }
+}
+
+#[test]
+fn a_run_that_cannot_begin_tells_no_state() {
+    let world = World::calm(3);
+    let setup = Setup {
+        record: Some(folder("no-such-recording")),
+        ..world.setup(Box::new(world.camera()))
+    };
+    let mut states = States::default();
+    run(setup, &mut RecordedOutputs::default(), &mut states).unwrap_err();
+    assert!(states.0.is_empty(), "the watchdog would take it for begun");
+}
+
+#[test]
 fn lines_without_counts_get_those_of_the_encoder() {
     let world = World::calm(3);
     let by_camera = world.run();
@@ -261,7 +299,7 @@ fn lines_without_counts_get_those_of_the_encoder() {
 struct Alive(Vec<u64>);
 
 impl Witness for Alive {
-    fn alive(&mut self, now: Moment) {
+    fn alive(&mut self, now: Moment, _: bool) {
         self.0.push(now.ns);
     }
 }
