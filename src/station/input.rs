@@ -68,6 +68,19 @@ impl Input {
         }
     }
 
+    /// One of the web's inputs, as it reaches the ledger at `now_ns`.
+    pub fn taken_at(mut self, now_ns: u64) -> Self {
+        if let Self::Block { ns, .. }
+        | Self::Lost { ns }
+        | Self::Tile { ns, .. }
+        | Self::End { ns }
+        | Self::Stop { ns } = &mut self
+        {
+            *ns = now_ns;
+        }
+        self
+    }
+
     /// When it happened.
     pub fn ns(&self) -> u64 {
         match *self {
@@ -114,6 +127,11 @@ impl InputWriter {
         written
             .and_then(|()| self.file.write_all(b"\n"))
             .map_err(|error| unusable(&self.path, &error))
+    }
+
+    /// Why it cannot be used, though it was written.
+    pub fn refuse(self, reason: &str) -> StationError {
+        unusable(&self.path, &reason)
     }
 
     pub fn finish(mut self) -> Result<(), StationError> {

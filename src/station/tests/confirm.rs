@@ -154,6 +154,19 @@ fn a_jammed_ejector_takes_ready_away_until_it_moves() {
 }
 
 #[test]
+fn reject_follows_a_jammed_ejector_in_the_same_moment_as_ready() {
+    let mut accepted_before = 0;
+    for within_ms in (100..600).step_by(50) {
+        let (_, edges, faults) = run_within(within_ms, OnMissing::Stop, 0..2000 * MS);
+        let told = faults.missing[0];
+        assert!(!ready_at(&edges, told) && !is_energised(Output::Reject, &edges, told));
+        let accepted = is_energised(Output::Reject, &edges, told - 1);
+        accepted_before += u32::from(accepted && ready_at(&edges, told - 1));
+    }
+    assert!(accepted_before > 0, "a pulse stood each time");
+}
+
+#[test]
 fn a_warning_leaves_ready_as_it_is() {
     let (summary, edges, faults) = run_with(OnMissing::Warn, 0..2000 * MS);
     assert!(!faults.missing.is_empty());

@@ -1,6 +1,7 @@
 //! Wires that fail: outputs that are lost and come back, an encoder that loses edges or goes away.
 
 use super::super::core::{Core, Surroundings};
+use super::super::inspection::Step;
 use super::*;
 use crate::evidence::Fault;
 use crate::geometry::Count;
@@ -346,7 +347,7 @@ impl Witness for Stalls {
 fn unseen_web(is_told_of_stall: bool) -> (u64, Vec<String>) {
     let mut world = World::calm(1);
     world.reject.accept_startup_web = true;
-    let mut core = Core::new(world.web(), world.reject.clone(), LineCounts::Camera, false).unwrap();
+    let mut core = Core::new(world.reject.clone(), LineCounts::Camera, false).unwrap();
     let mut outputs = RecordedOutputs::default();
     let mut told = Stalls::default();
     let mut out = Surroundings {
@@ -369,7 +370,7 @@ fn unseen_web(is_told_of_stall: bool) -> (u64, Vec<String>) {
     }
     core.catch_up(&mut out);
     core.tick(at(4000).ns, &mut out);
-    core.stop(at(4001).ns, &mut out).unwrap();
+    core.stop(at(4001).ns, &Step::default(), &mut out).unwrap();
     let missed = core.summary().accounting.missed_counts;
     let edges = outputs.edges().iter();
     let mut rejects = edges.filter(|edge| edge.output == Output::Reject);
@@ -391,7 +392,7 @@ fn web_of_a_stall_went_by_under_the_level_that_stood_on_the_pin() {
 fn a_confirmation_that_was_read_after_a_stall_came_in_its_own_time() {
     let mut world = World::calm(1);
     world.reject.accept_startup_web = true;
-    let mut core = Core::new(world.web(), world.reject.clone(), LineCounts::Camera, true).unwrap();
+    let mut core = Core::new(world.reject.clone(), LineCounts::Camera, true).unwrap();
     let mut outputs = RecordedOutputs::default();
     let mut out = Surroundings {
         outputs: &mut outputs,
@@ -409,7 +410,7 @@ fn a_confirmation_that_was_read_after_a_stall_came_in_its_own_time() {
     core.stalled(at(3000).ns, at(990).ns);
     core.confirmed(at(2020).ns, 1, &mut out);
     core.catch_up(&mut out);
-    core.stop(at(3001).ns, &mut out).unwrap();
+    core.stop(at(3001).ns, &Step::default(), &mut out).unwrap();
     let sums = core.summary().confirmations.unwrap();
     assert_eq!((sums.confirmed, sums.missing, sums.unasked), (1, 0, 0));
 }
