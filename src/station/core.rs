@@ -163,6 +163,7 @@ impl Core {
         match input {
             Input::Position(at) => self.position(at, out),
             Input::EdgesLost { at, edges } => self.edges_lost(at, edges, out),
+            Input::PlaceLost { at, off_counts } => self.place_lost(at, off_counts, out),
             Input::EncoderGone { ns, message } => self.encoder_gone(ns, message, out),
             Input::EncoderBack { ns } => self.encoder_back(ns, out),
             Input::Confirmed { ns, edges } => self.confirmed(ns, edges, out),

@@ -18,6 +18,8 @@ pub(super) enum Input {
     Position(Moment),
     /// The encoder lost edges, and has this position now.
     EdgesLost { at: Moment, edges: u64 },
+    /// The positions before this one were off by so many counts.
+    PlaceLost { at: Moment, off_counts: u64 },
     /// The encoder cannot be read.
     EncoderGone { ns: u64, message: String },
     /// It can be read again.
@@ -54,6 +56,7 @@ impl Input {
         match event {
             EncoderEvent::Position(at) => Self::Position(at),
             EncoderEvent::EdgesLost { at, edges } => Self::EdgesLost { at, edges },
+            EncoderEvent::PlaceLost { at, off_counts } => Self::PlaceLost { at, off_counts },
             EncoderEvent::Gone(message) => Self::EncoderGone { ns, message },
             EncoderEvent::Back => Self::EncoderBack { ns },
         }
@@ -84,7 +87,7 @@ impl Input {
     /// When it happened.
     pub fn ns(&self) -> u64 {
         match *self {
-            Self::Position(at) | Self::EdgesLost { at, .. } => at.ns,
+            Self::Position(at) | Self::EdgesLost { at, .. } | Self::PlaceLost { at, .. } => at.ns,
             Self::EncoderGone { ns, .. }
             | Self::EncoderBack { ns }
             | Self::Confirmed { ns, .. }
