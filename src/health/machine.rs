@@ -2,7 +2,7 @@
 
 use super::Row;
 use crate::evidence::WallQuality;
-use crate::station::{Clock, RealClock, RealtimeConfig, rights};
+use crate::station::{Clock, RealClock, RealtimeConfig, rights, watchdog};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -88,13 +88,7 @@ pub fn own_watchdog_row(device: &Path) -> Row {
         return Row::green(ITEM, format!("{shown} may be written"));
     }
     let error = std::io::Error::last_os_error();
-    let fix = match error.kind() {
-        std::io::ErrorKind::PermissionDenied => {
-            "give the service's user the right to write to it by a udev rule"
-        }
-        _ => "load the board's watchdog module; 'ls /dev/watchdog*' shows what is there",
-    };
-    Row::red(ITEM, format!("{shown}: {error}"), fix)
+    Row::red(ITEM, format!("{shown}: {error}"), watchdog::remedy(&error))
 }
 
 /// The hardware watchdog, which `RuntimeWatchdogSec` of systemd feeds.

@@ -70,10 +70,11 @@ impl<C: Camera> Camera for Corrected<C> {
         if event == BlockEvent::Filled {
             self.correct(into);
             if into.fault.is_none() {
-                if let Some(watched) = self.drift.watch(&into.picture) {
+                let look = self.drift.look(&into.picture);
+                if let Some(watched) = look.news {
                     tell(watched);
                 }
-                if self.drift.is_beyond(&into.picture) {
+                if look.is_beyond {
                     into.fault = Some(Reason::Light);
                 }
             }

@@ -52,6 +52,15 @@ impl std::fmt::Display for Watched {
     }
 }
 
+/// What a block says about the light.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Look {
+    /// The light has drifted, or has come back.
+    pub news: Option<Watched>,
+    /// This block alone is so dark or bright that its lines may not be judged.
+    pub is_beyond: bool,
+}
+
 /// Watches the level of corrected lines.
 #[derive(Debug, Clone)]
 pub struct Drift {
@@ -129,25 +138,6 @@ impl Drift {
         self
     }
 
-    /// Whether this block alone is so dark or bright that its lines may not be judged. Until there is
-    /// something to compare with, every block may.
-    pub fn is_beyond(&self, picture: &Picture) -> bool {
-        let Some(baseline) = self.baseline.filter(|_| self.reject_percent > 0) else {
-            return false;
-        };
-        let sum: Option<u64> = (0..picture.height_px)
-            .map(|row| self.line_sum(picture, row))
-            .sum();
-        let samples = picture.height_px * self.samples.len();
-        let Some(level) = sum
-            .filter(|_| samples > 0)
-            .map(|sum| sum as f64 / samples as f64)
-        else {
-            return false;
-        };
-        (100.0 * level / baseline.max(1e-9) - 100.0).abs() > f64::from(self.reject_percent)
-    }
-
     fn line_sum(&self, picture: &Picture, row: usize) -> Option<u64> {
         match picture.line(row).samples {
             LineSamples::U8(line) => line.get(self.samples.clone()).map(sum),
@@ -155,41 +145,63 @@ impl Drift {
         }
     }
 
-    /// Looks at a block; says something where the light has drifted, or has come back.
-    pub fn watch(&mut self, picture: &Picture) -> Option<Watched> {
+    /// Looks at a block. Until there is something to compare with, no block is beyond the limit.
+    pub fn look(&mut self, picture: &Picture) -> Look {
         if self.most_percent == 0 && self.reject_percent == 0 {
-            return None;
+            return Look::default();
         }
-        for row in 0..picture.height_px {
-            self.sum += self.line_sum(picture, row)?;
-        }
+        let sum: Option<u64> = (0..picture.height_px)
+            .map(|row| self.line_sum(picture, row))
+            .sum();
+        let samples = picture.height_px * self.samples.len();
+        let Some(sum) = sum.filter(|_| samples > 0) else {
+            return Look::default();
+        };
+        self.sum += sum;
         self.lines += picture.height_px as u64;
-        if self.lines < LINES {
-            return None;
+        let news = if self.lines < LINES {
+            None
+        } else {
+            self.news()
+        };
+        Look {
+            news,
+            is_beyond: self.is_beyond(sum as f64 / samples as f64),
         }
+    }
+
+    fn is_beyond(&self, level: f64) -> bool {
+        let limit = f64::from(self.reject_percent);
+        self.reject_percent > 0
+            && self
+                .baseline
+                .is_some_and(|baseline| percent_off(level, baseline).abs() > limit)
+    }
+
+    /// What the last [`LINES`] lines say.
+    fn news(&mut self) -> Option<Watched> {
         let level = self.sum as f64 / (self.lines as f64 * self.samples.len() as f64);
         (self.sum, self.lines) = (0, 0);
         let baseline = *self.baseline.get_or_insert(level);
-        let percent = 100.0 * level / baseline.max(1e-9);
         if self.most_percent == 0 {
             return None;
         }
-        let drifted = (percent - 100.0).abs() > f64::from(self.most_percent);
+        let off = percent_off(level, baseline);
+        let drifted = off.abs() > f64::from(self.most_percent);
         let news = drifted != self.drifted;
         self.drifted = drifted;
-        let told = percent.round() as u32;
+        let (percent, of) = ((100.0 + off).round() as u32, self.of);
         news.then_some(match drifted {
             false => Watched::Even,
-            true if percent < 100.0 => Watched::Darker {
-                percent: told,
-                of: self.of,
-            },
-            true => Watched::Brighter {
-                percent: told,
-                of: self.of,
-            },
+            true if off < 0.0 => Watched::Darker { percent, of },
+            true => Watched::Brighter { percent, of },
         })
     }
+}
+
+/// How far a level is from what it was, in percent of that.
+fn percent_off(level: f64, baseline: f64) -> f64 {
+    100.0 * level / baseline.max(1e-9) - 100.0
 }
 
 fn sum<S: Copy + Into<u64>>(samples: &[S]) -> u64 {
@@ -214,7 +226,7 @@ mod tests {
     #[test]
     fn the_reference_columns_are_held_to_the_calibration_and_told_once() {
         let mut drift = Drift::new(FORMAT, Some([2, 4]), 200.0, 10).unwrap();
-        let mut see = |line| (drift.watch(&block(line)), drift.watch(&block(line))).1;
+        let mut see = |line| (drift.look(&block(line)), drift.look(&block(line))).1.news;
         assert_eq!(see([0, 0, 195, 195]), None);
         let of = Baseline::Calibration;
         assert_eq!(
@@ -234,9 +246,10 @@ mod tests {
 
     #[test]
     fn a_block_beyond_the_limit_is_told_at_once_and_for_itself() {
-        let drift = Drift::new(FORMAT, Some([2, 4]), 200.0, 10).unwrap();
-        assert!(!drift.is_beyond(&block([0, 0, 20, 20])), "no limit is set");
-        let drift = drift.rejecting(40);
+        let mut drift = Drift::new(FORMAT, Some([2, 4]), 200.0, 10).unwrap();
+        let dark = drift.look(&block([0, 0, 20, 20]));
+        assert!(!dark.is_beyond, "no limit is set");
+        let mut drift = drift.rejecting(40);
         for (level, beyond) in [
             (200, false),
             (121, false),
@@ -245,31 +258,28 @@ mod tests {
             (255, false),
         ] {
             assert_eq!(
-                drift.is_beyond(&block([7, 7, level, level])),
+                drift.look(&block([7, 7, level, level])).is_beyond,
                 beyond,
                 "{level}"
             );
         }
         let mut by_start = Drift::new(FORMAT, None, 200.0, 0).unwrap().rejecting(40);
-        assert!(
-            !by_start.is_beyond(&block([0; 4])),
-            "nothing to compare with"
-        );
-        assert_eq!(by_start.watch(&block([100; 4])), None);
-        assert_eq!(by_start.watch(&block([100; 4])), None);
-        assert!(by_start.is_beyond(&block([50; 4])));
-        assert!(!by_start.is_beyond(&block([70; 4])));
+        let nothing_to_compare_with = by_start.look(&block([100; 4]));
+        assert_eq!(nothing_to_compare_with, Look::default());
+        assert_eq!(by_start.look(&block([100; 4])), Look::default());
+        assert!(by_start.look(&block([50; 4])).is_beyond);
+        assert!(!by_start.look(&block([70; 4])).is_beyond);
     }
 
     #[test]
     fn without_reference_columns_the_start_of_the_run_is_the_measure() {
         let mut drift = Drift::new(FORMAT, None, 200.0, 10).unwrap();
-        let mut see = |line| (drift.watch(&block(line)), drift.watch(&block(line))).1;
+        let mut see = |line| (drift.look(&block(line)), drift.look(&block(line))).1.news;
         assert_eq!(see([100; 4]), None);
         let of = Baseline::RunStart;
         assert_eq!(see([50; 4]), Some(Watched::Darker { percent: 50, of }));
         assert!(Drift::new(FORMAT, Some([3, 5]), 1.0, 10).is_err());
         assert!(Drift::new(FORMAT, Some([2, 2]), 1.0, 10).is_err());
-        assert_eq!(Drift::off().watch(&block([0; 4])), None);
+        assert_eq!(Drift::off().look(&block([0; 4])), Look::default());
     }
 }

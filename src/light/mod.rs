@@ -17,7 +17,7 @@ mod judge;
 mod measure;
 
 pub use correct::Corrected;
-pub use drift::{Drift, Watched};
+pub use drift::{Drift, Look, Watched};
 pub use file::{FlatFieldFile, Settings};
 pub use judge::{Columns, Dark, LEAST_LINES, Refusal, White};
 pub use measure::Measurement;

@@ -109,6 +109,8 @@ pub enum EncoderEvent {
     Position(Moment),
     /// Edges were lost: the position is no longer that of the web that was seen before.
     EdgesLost { at: Moment, edges: u64 },
+    /// Positions told before were off by so many counts. The web is here now.
+    PlaceLost { at: Moment, off_counts: u64 },
     /// The encoder cannot be read, for this reason, until it is [`Back`](Self::Back).
     Gone(String),
     /// It can be read again; what the web did in between is unknown.

@@ -394,8 +394,8 @@ fn open_confirm(pin: &ConfirmPin, _: &RealClock) -> Result<Box<dyn ConfirmInput>
     })
 }
 
-/// Where the web is by the camera's own lines: known to within two blocks, which the ledger's margin
-/// must cover.
+/// Where the web is by the camera's own lines: known to within the ledger's margin, which must be two
+/// blocks at least.
 #[cfg(target_os = "linux")]
 fn line_encoder(
     spec: &V4l2Spec,
@@ -403,15 +403,18 @@ fn line_encoder(
 ) -> Result<CameraLineEncoder, StationError> {
     let reject = &config.reject;
     check_travel("source", spec.counts_per_line, spec.line_rate_hz, reject)?;
-    let reach_counts = 2 * u64::from(spec.lines_per_block) * u64::from(spec.counts_per_line);
-    if u64::from(reject.margin_counts) < reach_counts {
+    let least_counts = 2 * u64::from(spec.lines_per_block) * u64::from(spec.counts_per_line);
+    if u64::from(reject.margin_counts) < least_counts {
         return Err(StationError::Contradiction(format!(
-            "without an encoder the web's place is known to within two blocks, {reach_counts} counts, but reject.margin_counts is {}; raise it, lower source.lines_per_block, or wire an encoder",
+            "without an encoder the web's place is known to within two blocks, {least_counts} counts, but reject.margin_counts is {}; raise it, lower source.lines_per_block, or wire an encoder",
             reject.margin_counts
         )));
     }
-    let reach = (spec.timeout_ms == 0).then_some(reach_counts as u32);
-    Ok(CameraLineEncoder::new(reach, reject.max_speed_counts_per_s))
+    Ok(CameraLineEncoder::new(
+        reject.margin_counts,
+        spec.timeout_ms == 0,
+        reject.max_speed_counts_per_s,
+    ))
 }
 
 /// The belt must not be faster, nor its lines farther apart, than the ledger is told.

@@ -1,17 +1,18 @@
-//! Web and ledger joined: inputs in, decisions out. No thread, clock or file.
+//! The ledger and what it needs: inputs and what they did to the web in, decisions out. No thread, clock
+//! or file.
 
 mod wires;
 
+use super::input::Input;
+use super::inspection::{Found, Step};
 use super::standing::{Part, Standing};
 use super::{State, StationError, Summary, Witness};
-use crate::block::Block;
-use crate::engine::{EngineError, Prediction};
+use crate::block::LineStamp;
 use crate::evidence::Fault;
-use crate::geometry::{Count, LineNumber};
+use crate::geometry::Count;
 use crate::pins::{Jitter, Moment, Output, Outputs, Track};
-use crate::reject::{Confirmations, Ledger, RejectConfig, RejectEvent};
-use crate::verdict::{Reason, Span, SpanVerdict, Verdict};
-use crate::web::{MapRow, Region, Sink, TileId, TileJob, Web, WebConfig};
+use crate::reject::{ArmError, Confirmations, Ledger, RejectConfig, RejectEvent};
+use crate::verdict::{Reason, Span, Verdict};
 use wires::CatchingUp;
 
 /// Spans that the ledger holds.
@@ -19,6 +20,9 @@ pub const SPANS: usize = 512;
 
 /// Positions remembered for lines that come without a count: at one in 200 us, 13 s.
 const POSITIONS: usize = 1 << 16;
+
+/// The count of a line whose place is forgotten; the ledger takes it for the line of no web.
+const NOWHERE: Count = Count(i64::MAX);
 
 /// Where a line's encoder count comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,7 +42,6 @@ pub(super) struct Surroundings<'a> {
 
 #[derive(Debug)]
 pub(super) struct Core {
-    web: Web,
     ledger: Box<Ledger<SPANS>>,
     reject: RejectConfig,
     now: Moment,
@@ -46,6 +49,8 @@ pub(super) struct Core {
     stationary: bool,
     seen_lines: bool,
     ended: bool,
+    /// Every line that the web took has its verdict, and no tile is out.
+    settled: bool,
     line_counts: LineCounts,
     track: Track,
     standing: Standing,
@@ -68,11 +73,12 @@ pub(super) struct Core {
     faults: u64,
     regions: u64,
     defect_spans: u64,
+    /// A fault held the station when it stopped.
+    ended_held: bool,
 }
 
 impl Core {
     pub fn new(
-        web: WebConfig,
         reject: RejectConfig,
         line_counts: LineCounts,
         is_confirmed: bool,
@@ -80,7 +86,6 @@ impl Core {
         let now = Moment::default();
         let reject_confirm = reject.confirm;
         Ok(Self {
-            web: Web::new(web)?,
             ledger: Box::new(Ledger::new(reject.clone(), now.ns, now.count)?),
             reject,
             now,
@@ -88,6 +93,7 @@ impl Core {
             stationary: false,
             seen_lines: false,
             ended: false,
+            settled: true,
             line_counts,
             track: Track::new(match line_counts {
                 LineCounts::Encoder => POSITIONS,
@@ -108,6 +114,7 @@ impl Core {
             faults: 0,
             regions: 0,
             defect_spans: 0,
+            ended_held: false,
         })
     }
 
@@ -138,60 +145,96 @@ impl Core {
         self.refresh(at.ns.max(self.now.ns), at.count, out);
     }
 
-    /// The board slows itself down, for this reason, or does no longer.
-    pub fn throttled(&mut self, change: Result<(), String>, out: &mut Surroundings<'_>) {
-        match change {
-            Err(message) => out.witness.fault(self.now, &Fault::Throttled { message }),
-            Ok(()) => {
-                let message = String::new();
-                out.witness
-                    .recovered(self.now, &Fault::Throttled { message });
-            }
-        }
-    }
-
     pub fn tick(&mut self, ns: u64, out: &mut Surroundings<'_>) {
         self.refresh(ns, self.now.count, out);
     }
 
-    fn stamp(&self, block: &mut Block) {
+    /// Takes the next input, and what it did to the web.
+    pub fn take(
+        &mut self,
+        input: Input,
+        step: &mut Step,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
+        // These have times of their own within a stall.
+        if !matches!(input, Input::Position(_) | Input::Confirmed { .. }) {
+            self.catch_up(out);
+        }
+        match input {
+            Input::Position(at) => self.position(at, out),
+            Input::EdgesLost { at, edges } => self.edges_lost(at, edges, out),
+            Input::PlaceLost { at, off_counts } => self.place_lost(at, off_counts, out),
+            Input::EncoderGone { ns, message } => self.encoder_gone(ns, message, out),
+            Input::EncoderBack { ns } => self.encoder_back(ns, out),
+            Input::Confirmed { ns, edges } => self.confirmed(ns, edges, out),
+            Input::ConfirmGone { ns, message } => self.confirm_gone(ns, message, out),
+            Input::ConfirmBack { ns } => self.confirm_back(ns, out),
+            Input::PinsLost { ns, message } => self.pins_lost(ns, message, out),
+            Input::PinsBack { ns } => self.pins_back(ns, out),
+            Input::Stalled { ns, stalled_ns } => self.stalled(ns, stalled_ns),
+            Input::Tick { ns } => self.tick(ns, out),
+            Input::Block { ns, .. } => self.block(ns, step, out),
+            Input::Lost { ns } => self.lost(ns, step, out),
+            Input::Tile { ns, .. } => self.tile(ns, step, out),
+            Input::End { ns } => self.end(ns, step, out),
+            Input::Stop { ns } => return self.stop(ns, step, out),
+        }
+        Ok(())
+    }
+
+    fn stamp(&self, stamps: &mut [LineStamp]) {
         if self.line_counts == LineCounts::Encoder {
-            for stamp in &mut block.stamps {
-                let known = self.track.count_at(stamp.exposure_ns);
-                stamp.count = known.unwrap_or(self.now.count);
+            for stamp in stamps {
+                stamp.count = match self.track.count_at(stamp.exposure_ns) {
+                    Some(count) => count,
+                    None if self.track.forgets() => NOWHERE,
+                    // Before the first position the web had not moved.
+                    None => self.now.count,
+                };
             }
         }
     }
 
-    pub fn block(&mut self, ns: u64, block: &mut Block, out: &mut Surroundings<'_>) {
+    fn block(&mut self, ns: u64, step: &mut Step, out: &mut Surroundings<'_>) {
         self.now.ns = self.now.ns.max(ns);
-        self.stamp(block);
-        let block = &*block;
+        self.stamp(&mut step.stamps);
         self.blocks += 1;
-        for exposure in self.reject.exposures(block.first_line, &block.stamps) {
-            if let Err(error) = self.ledger.arm(&exposure) {
-                self.fault(
-                    Fault::LineNumbers {
-                        message: error.to_string(),
-                    },
-                    out,
-                );
-                self.refresh(ns, self.now.count, out);
-                return;
-            }
+        let armed = self.arm(step);
+        if armed.is_ok() {
+            self.look_at_lines(step, out);
         }
-        out.witness.block(self.now, block);
-        if let Some(last) = block.stamps.last() {
+        let verdicts = self.learn(step, out);
+        let misplaced = match armed {
+            Ok(()) => step.trouble.take(),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(message) = misplaced {
+            self.fault(Fault::LineNumbers { message }, out);
+        }
+        self.beat(verdicts, out);
+        self.refresh(ns, self.now.count, out);
+    }
+
+    fn arm(&mut self, step: &Step) -> Result<(), ArmError> {
+        for exposure in self.reject.exposures(step.first_line, &step.stamps) {
+            self.ledger.arm(&exposure)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers how far the web has come, and what its lines are worth.
+    fn look_at_lines(&mut self, step: &Step, out: &mut Surroundings<'_>) {
+        if let Some(last) = step.stamps.last().filter(|last| last.count != NOWHERE) {
             let count = self
                 .last_line
                 .map_or(last.count, |(_, most)| most.max(last.count));
             self.last_line = Some((last.exposure_ns, count));
         }
-        match block.fault {
+        match step.fault {
             Some(reason) => {
                 let span = Span {
-                    first_line: block.first_line,
-                    lines: block.stamps.len() as u32,
+                    first_line: step.first_line,
+                    lines: step.stamps.len() as u32,
                 };
                 self.fault(Fault::Lines { span, reason }, out);
             }
@@ -200,78 +243,62 @@ impl Core {
                 self.seen_lines = true;
             }
         }
-        let (web, mut relay) = self.relay(out);
-        let pushed = web.push(block, &mut relay);
-        let verdicts = relay.verdicts;
-        if let Err(error) = pushed {
-            self.fault(
-                Fault::LineNumbers {
-                    message: error.to_string(),
-                },
-                out,
-            );
-        }
-        self.beat(verdicts, out);
-        self.refresh(ns, self.now.count, out);
     }
 
-    pub fn lost(&mut self, ns: u64, message: String, out: &mut Surroundings<'_>) {
+    /// Hands to the ledger what the web has found out; gives the number of verdicts.
+    fn learn(&mut self, step: &Step, out: &mut Surroundings<'_>) -> u64 {
+        let mut verdicts = 0;
+        for found in &step.found {
+            match found {
+                Found::Region(region) => {
+                    self.regions += 1;
+                    out.witness.region(self.now, region);
+                }
+                Found::Verdict(verdict) => {
+                    let used = self.ledger.verdict(*verdict);
+                    verdicts += 1;
+                    self.defect_spans += u64::from(verdict.verdict == Verdict::Defect);
+                    out.witness.verdict(self.now, *verdict, used);
+                }
+            }
+        }
+        self.settled = step.settled;
+        verdicts
+    }
+
+    fn lost(&mut self, ns: u64, step: &mut Step, out: &mut Surroundings<'_>) {
         self.now.ns = self.now.ns.max(ns);
+        let message = step.trouble.take().unwrap_or_default();
         let fault = Fault::Camera { message };
         self.fault(fault.clone(), out);
         self.standing.begin(Part::Camera, fault);
         self.refresh(ns, self.now.count, out);
     }
 
-    /// Cuts the next tile, if there is one.
-    pub fn next_tile(&mut self, tile: &mut Vec<f32>) -> Option<TileJob> {
-        self.web.next_tile(tile)
-    }
-
-    pub fn tile(
-        &mut self,
-        ns: u64,
-        job: &TileJob,
-        outcome: Result<&Prediction, EngineError>,
-        out: &mut Surroundings<'_>,
-    ) {
+    fn tile(&mut self, ns: u64, step: &mut Step, out: &mut Surroundings<'_>) {
         self.now.ns = self.now.ns.max(ns);
         self.tiles += 1;
-        let outcome = match outcome {
-            Ok(prediction) => Ok(prediction),
-            Err(error) => {
-                self.failed_tiles += 1;
-                let fault = Fault::Engine {
-                    first_line: job.first_line.0,
-                    message: error.to_string(),
-                };
-                self.fault(fault, out);
-                Err(Reason::Engine)
-            }
-        };
-        self.finish_tile(job.id, outcome, out);
+        if let Some(message) = step.trouble.take() {
+            self.failed_tiles += 1;
+            let fault = Fault::Engine {
+                first_line: step.first_line.0,
+                message,
+            };
+            self.fault(fault, out);
+        }
+        let verdicts = self.learn(step, out);
+        self.beat(verdicts, out);
         self.refresh(ns, self.now.count, out);
     }
 
-    fn finish_tile(
-        &mut self,
-        id: TileId,
-        outcome: Result<&Prediction, Reason>,
-        out: &mut Surroundings<'_>,
-    ) {
-        let (web, mut relay) = self.relay(out);
-        web.finish_tile(id, outcome, &mut relay);
-        let verdicts = relay.verdicts;
-        self.beat(verdicts, out);
-    }
-
-    /// No more lines: the web's last lines are inspected as an edge is.
-    pub fn end(&mut self, ns: u64, out: &mut Surroundings<'_>) {
+    /// No more lines: the web's last lines were inspected as an edge is.
+    fn end(&mut self, ns: u64, step: &mut Step, out: &mut Surroundings<'_>) {
+        if step.trouble.is_some() {
+            self.lost(ns, step, out);
+        }
         self.now.ns = self.now.ns.max(ns);
         self.ended = true;
-        let (web, mut relay) = self.relay(out);
-        web.end(&mut relay);
-        let verdicts = relay.verdicts;
+        let verdicts = self.learn(step, out);
         self.beat(verdicts, out);
         self.refresh(ns, self.now.count, out);
     }
@@ -280,7 +307,7 @@ impl Core {
     pub fn is_over(&self) -> bool {
         /// A web that does not move for so long after its end will not come.
         const PATIENCE_NS: u64 = 600_000_000_000;
-        if !self.ended || !self.web.is_settled() {
+        if !self.ended || !self.settled {
             return false;
         }
         let Some((ns, count)) = self.last_line else {
@@ -294,11 +321,14 @@ impl Core {
     }
 
     /// Settles what is left, takes the current from all outputs and checks the account.
-    pub fn stop(&mut self, ns: u64, out: &mut Surroundings<'_>) -> Result<(), StationError> {
+    pub fn stop(
+        &mut self,
+        ns: u64,
+        step: &Step,
+        out: &mut Surroundings<'_>,
+    ) -> Result<(), StationError> {
         self.now.ns = self.now.ns.max(ns);
-        let (web, mut relay) = self.relay(out);
-        web.abort(Reason::Shutdown, &mut relay);
-        let verdicts = relay.verdicts;
+        let verdicts = self.learn(step, out);
         self.beat(verdicts, out);
         self.refresh(ns, self.now.count, out);
         self.ledger
@@ -307,8 +337,9 @@ impl Core {
         if let Err(error) = out.outputs.release_all(self.now) {
             // A line that is gone is without current as far as this process can see to it.
             let message = error.to_string();
-            self.fault(Fault::Pins { message }, out);
+            self.begin_fault(Part::Pins, Fault::Pins { message }, out);
         }
+        self.ended_held = self.is_held() || self.undriven.is_some();
         if let Some(confirmations) = &mut self.confirmations {
             confirmations.forget();
         }
@@ -329,19 +360,8 @@ impl Core {
             defect_spans: self.defect_spans,
             jitter: self.jitter,
             confirmations: self.confirmations.as_ref().map(Confirmations::sums),
+            held: self.ended_held,
         }
-    }
-
-    fn relay<'a>(&'a mut self, out: &'a mut Surroundings<'_>) -> (&'a mut Web, Relay<'a>) {
-        let relay = Relay {
-            ledger: &mut self.ledger,
-            witness: &mut *out.witness,
-            now: self.now,
-            verdicts: 0,
-            regions: &mut self.regions,
-            defect_spans: &mut self.defect_spans,
-        };
-        (&mut self.web, relay)
     }
 
     fn fault(&mut self, fault: Fault, out: &mut Surroundings<'_>) {
@@ -376,18 +396,19 @@ impl Core {
     /// Moves the ledger on and shows on the pins what it says.
     fn refresh(&mut self, ns: u64, count: Count, out: &mut Surroundings<'_>) {
         self.looked = self.now;
-        let shown = self.ledger.advance(ns, count);
         self.now = Moment {
             ns: self.now.ns.max(ns),
             count,
         };
+        // Before the ledger, whose level and the state follow from it in the same moment.
+        self.look_for_unconfirmed(self.now.ns, out);
+        let shown = self.ledger.advance(ns, count);
         self.drive(Output::Reject, !shown.reject, out);
         self.stationary = shown.stationary;
         self.drain(out);
-        self.look_for_unconfirmed(self.now.ns, out);
         self.enter(self.present_state(), out);
         if std::mem::take(&mut self.gave_verdict) || self.owes_nothing() {
-            out.witness.alive(self.now);
+            out.witness.alive(self.now, self.is_held());
         }
     }
 
@@ -398,6 +419,14 @@ impl Core {
             || self.ledger.accounting().lines_pending == 0
             || self.standing.has(Part::Camera)
             || self.standing.has(Part::Encoder)
+    }
+
+    /// Whether a fault keeps the station from accepting web.
+    fn is_held(&self) -> bool {
+        self.standing.has(Part::Camera)
+            || self.standing.has(Part::Encoder)
+            || self.standing.has(Part::Pins)
+            || self.is_stopped_by_ejector()
     }
 
     fn drain(&mut self, out: &mut Surroundings<'_>) {
@@ -423,13 +452,7 @@ impl Core {
         match self.state {
             State::Starting | State::Stopped | State::Aborted => self.state,
             _ if self.ended => State::Stopping,
-            _ if self.standing.has(Part::Camera)
-                || self.standing.has(Part::Encoder)
-                || self.standing.has(Part::Pins)
-                || self.is_stopped_by_ejector() =>
-            {
-                State::Held
-            }
+            _ if self.is_held() => State::Held,
             _ if !self.seen_lines => State::Idle,
             _ if self.stationary => State::Suspended,
             _ => State::Execute,
@@ -456,36 +479,4 @@ pub(super) const fn is_fault(event: &RejectEvent) -> bool {
             | RejectEvent::PulseRate { .. }
             | RejectEvent::EncoderFault { .. }
     )
-}
-
-/// Takes what the web finds out straight to the ledger.
-struct Relay<'a> {
-    ledger: &'a mut Ledger<SPANS>,
-    witness: &'a mut dyn Witness,
-    now: Moment,
-    verdicts: u64,
-    regions: &'a mut u64,
-    defect_spans: &'a mut u64,
-}
-
-impl Sink for Relay<'_> {
-    fn verdict(&mut self, verdict: SpanVerdict) {
-        let used = self.ledger.verdict(verdict);
-        self.verdicts += 1;
-        *self.defect_spans += u64::from(verdict.verdict == Verdict::Defect);
-        self.witness.verdict(self.now, verdict, used);
-    }
-
-    fn region(&mut self, region: &Region) {
-        *self.regions += 1;
-        self.witness.region(self.now, region);
-    }
-
-    fn row(&mut self, row: &MapRow<'_>) {
-        self.witness.row(row);
-    }
-
-    fn reconstruction(&mut self, line: LineNumber, planes: &[f32]) {
-        self.witness.reconstruction(line, planes);
-    }
 }

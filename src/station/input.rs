@@ -18,6 +18,8 @@ pub(super) enum Input {
     Position(Moment),
     /// The encoder lost edges, and has this position now.
     EdgesLost { at: Moment, edges: u64 },
+    /// The positions before this one were off by so many counts.
+    PlaceLost { at: Moment, off_counts: u64 },
     /// The encoder cannot be read.
     EncoderGone { ns: u64, message: String },
     /// It can be read again.
@@ -54,6 +56,7 @@ impl Input {
         match event {
             EncoderEvent::Position(at) => Self::Position(at),
             EncoderEvent::EdgesLost { at, edges } => Self::EdgesLost { at, edges },
+            EncoderEvent::PlaceLost { at, off_counts } => Self::PlaceLost { at, off_counts },
             EncoderEvent::Gone(message) => Self::EncoderGone { ns, message },
             EncoderEvent::Back => Self::EncoderBack { ns },
         }
@@ -68,10 +71,23 @@ impl Input {
         }
     }
 
+    /// One of the web's inputs, as it reaches the ledger at `now_ns`.
+    pub fn taken_at(mut self, now_ns: u64) -> Self {
+        if let Self::Block { ns, .. }
+        | Self::Lost { ns }
+        | Self::Tile { ns, .. }
+        | Self::End { ns }
+        | Self::Stop { ns } = &mut self
+        {
+            *ns = now_ns;
+        }
+        self
+    }
+
     /// When it happened.
     pub fn ns(&self) -> u64 {
         match *self {
-            Self::Position(at) | Self::EdgesLost { at, .. } => at.ns,
+            Self::Position(at) | Self::EdgesLost { at, .. } | Self::PlaceLost { at, .. } => at.ns,
             Self::EncoderGone { ns, .. }
             | Self::EncoderBack { ns }
             | Self::Confirmed { ns, .. }
@@ -114,6 +130,11 @@ impl InputWriter {
         written
             .and_then(|()| self.file.write_all(b"\n"))
             .map_err(|error| unusable(&self.path, &error))
+    }
+
+    /// Why it cannot be used, though it was written.
+    pub fn refuse(self, reason: &str) -> StationError {
+        unusable(&self.path, &reason)
     }
 
     pub fn finish(mut self) -> Result<(), StationError> {

@@ -6,10 +6,12 @@
 //! * **witness**: whoever wants to know what happens: the journal, a terminal, a report.
 //!
 //! ```text
-//! camera --(blocks)--> main thread: web and ledger --(tiles)--> n engine workers
-//!                            |  ^---------------(maps)-------------'
-//!                            |--> pins
-//!                            '--> witnesses --(records, pictures)--> evidence thread
+//! camera --(blocks)--> main thread: web --(tiles)--> n engine workers
+//!                       |  ^  ^---------(maps)----------'
+//!                       |  |
+//!             (verdicts)|  |(what happened)--> witnesses --(records, pictures)--> evidence thread
+//!                       v  |
+//!   encoder --------> eject thread: ledger --> pins
 //! ```
 //!
 //! Everything that the core decides follows from its inputs in their order, and the recording keeps
@@ -20,10 +22,12 @@ mod capture;
 mod clock;
 mod config;
 mod core;
+mod eject;
 mod error;
-mod feed;
 mod input;
+mod inspection;
 mod journaling;
+mod outbox;
 mod real_time;
 mod reel;
 #[cfg(target_os = "linux")]
@@ -33,10 +37,12 @@ mod simulation;
 mod standing;
 #[cfg(target_os = "linux")]
 mod supervision;
+mod supply;
 #[cfg(test)]
 mod tests;
 #[cfg(target_os = "linux")]
-mod watchdog;
+pub(crate) mod watchdog;
+mod wires;
 mod witness;
 
 pub use self::core::{LineCounts, SPANS};

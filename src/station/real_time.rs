@@ -1,98 +1,178 @@
-//! The order of inputs as the clock makes it.
+//! The web's side of a run by the clock: camera and engine on the calling thread, whose witnesses may take
+//! their time, and the eject thread beside it.
 
 use super::capture::Captured;
-use super::core::Core;
-use super::feed::Feed;
-use super::input::Input;
-use super::{Clock, StationError};
+use super::core::{Core, Surroundings};
+use super::eject::{Eject, ORDERS, Order, STEPS};
+use super::input::{Input, InputWriter};
+use super::inspection::{Inspection, Step};
+use super::outbox::{Inbox, Letters, Outbox, Signs};
+use super::run::SetOnDrop;
+use super::wires::Wires;
+use super::{Clock, RealtimeConfig, StationError, Summary, Witness};
 use crate::histogram::Histogram;
+use heapless::spsc::{Consumer, Producer, Queue};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-pub(super) struct RealTime<'c> {
-    clock: &'c dyn Clock,
-    ended: bool,
-    looked_ns: Option<u64>,
-    looks_us: Histogram,
+/// Time between two looks for blocks, tiles and news where there are none.
+const PAUSE: Duration = Duration::from_micros(250);
+
+type Ejected<'scope> = ScopedJoinHandle<'scope, Result<Summary, StationError>>;
+
+pub(super) struct RealTime<'q> {
+    pub inspection: Inspection<'q>,
+    pub recorder: Option<InputWriter>,
+    pub clock: &'q dyn Clock,
+    pub interrupted: Arc<AtomicBool>,
+    #[cfg(target_os = "linux")]
+    pub thermal: Option<crate::health::ThermalWatch>,
 }
 
-impl<'c> RealTime<'c> {
-    pub fn new(clock: &'c dyn Clock) -> Self {
-        Self {
-            clock,
-            ended: false,
+impl RealTime<'_> {
+    pub fn run(
+        mut self,
+        wires: Wires,
+        realtime: &RealtimeConfig,
+        core: &mut Core,
+        out: &mut Surroundings<'_>,
+    ) -> Result<Summary, StationError> {
+        let mut orders = Queue::<Order, ORDERS>::new();
+        let mut spent = Queue::<Step, STEPS>::new();
+        let mut letters = Box::new(Letters::new());
+        let (orders_in, orders_out) = orders.split();
+        let (spent_in, spent_out) = spent.split();
+        let (letters_in, letters_out) = letters.split();
+        let (signs, abandoned) = (Signs::default(), AtomicBool::new(false));
+        let outbox = Outbox::new(letters_in, &signs, self.recorder.is_some());
+        let mut inbox = Inbox::new(letters_out, &signs);
+        let eject = Eject {
+            clock: self.clock,
+            wires,
+            orders: orders_out,
+            spent: spent_in,
+            abandoned: &abandoned,
             looked_ns: None,
             looks_us: Histogram::default(),
+        };
+        let (outputs, witness) = (&mut *out.outputs, &mut *out.witness);
+        let (fed, ejected) = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new()
+                .name("eject".to_owned())
+                .spawn_scoped(scope, move || eject.run(realtime, core, outputs, outbox))
+                .map_err(StationError::Threads)?;
+            let abandon = SetOnDrop(&abandoned);
+            let fed = self.feed(orders_in, spent_out, &mut inbox, &thread, witness);
+            drop(abandon);
+            let ejected = thread.join();
+            let told = self.hand_on(&mut inbox, witness);
+            Ok::<_, StationError>((fed.and(told), ejected))
+        })?;
+        fed?;
+        let summary = ejected.unwrap_or(Err(StationError::ThreadLost("eject")))?;
+        if let Some(recorder) = self.recorder.take() {
+            if signs.input_lost.load(Ordering::Relaxed) {
+                return Err(recorder.refuse("the disk was too slow for it, and inputs are missing"));
+            }
+            recorder.finish()?;
         }
+        out.witness.ended(summary.ended, &summary);
+        self.inspection.failed.take().map_or(Ok(summary), Err)
     }
 
-    /// Microseconds between two looks at encoder and pins.
-    pub fn looks_us(&self) -> &Histogram {
-        &self.looks_us
-    }
-
-    /// What cannot wait: encoder, confirmation, and the ledger's call where half its period is over.
-    pub fn look(
+    /// Hands to the ledger what camera and engine bring, for as long as it runs.
+    fn feed(
         &mut self,
-        feed: &mut Feed<'_>,
-        core: &Core,
-    ) -> Result<Option<Input>, StationError> {
-        let ns = self.clock.now_ns();
-        if let Some(looked_ns) = self.looked_ns.replace(ns) {
-            let since_ns = ns.saturating_sub(looked_ns);
-            self.looks_us.add(since_ns / 1000);
-            if since_ns > core.call_period_ns() {
-                let stalled_ns = since_ns;
-                return Ok(Some(Input::Stalled { ns, stalled_ns }));
+        mut orders: Producer<'_, Order>,
+        mut spent: Consumer<'_, Step>,
+        inbox: &mut Inbox<'_>,
+        eject: &Ejected<'_>,
+        witness: &mut dyn Witness,
+    ) -> Result<(), StationError> {
+        let (mut ended, mut stopping) = (false, false);
+        while !eject.is_finished() {
+            self.hand_on(inbox, witness)?;
+            let next = match stopping {
+                true => None,
+                false => self.next(&mut ended),
+            };
+            let Some(input) = next else {
+                self.clock.sleep(PAUSE);
+                continue;
+            };
+            stopping = matches!(input, Input::Stop { .. });
+            let mut step = spent.dequeue().unwrap_or_default();
+            self.inspection
+                .take(&input, inbox.now, &mut step, witness)?;
+            let mut order = Order { input, step };
+            while let Err(back) = orders.enqueue(order) {
+                if eject.is_finished() {
+                    return Ok(());
+                }
+                order = back;
+                self.clock.sleep(PAUSE);
+            }
+            if !stopping {
+                while self.inspection.hand_out_tile()?.is_some() {}
             }
         }
-        if let Some(event) = feed.confirm(ns) {
-            return Ok(Some(Input::of_confirm(event, ns)));
-        }
-        if let Some(event) = feed.encoder(ns)? {
-            return Ok(Some(Input::of_encoder(event, ns)));
-        }
-        let is_due = ns.saturating_sub(core.now().ns) >= core.call_period_ns() / 2;
-        Ok(is_due.then_some(Input::Tick { ns }))
+        Ok(())
     }
 
-    /// Waits for the next input, at most for half the ledger's call period.
-    pub fn next(&mut self, feed: &mut Feed<'_>, core: &Core) -> Result<Input, StationError> {
-        loop {
-            let urgent = self.look(feed, core)?;
-            // A tick only says the time, which any other input does as well.
-            let tick = match urgent {
-                Some(tick @ Input::Tick { .. }) => Some(tick),
-                Some(input) => return Ok(input),
-                None => None,
-            };
-            let ns = self.clock.now_ns();
-            if let Some(number) = feed.finished() {
-                return Ok(Input::Tile { ns, number });
-            }
-            if !self.ended {
-                match feed.peek() {
-                    Some(Captured::Block(block)) => {
-                        return Ok(Input::Block {
-                            ns,
-                            first_line: block.first_line.0,
-                        });
-                    }
-                    Some(Captured::Lost(_)) => return Ok(Input::Lost { ns }),
-                    Some(Captured::End | Captured::Failed(_)) => {
-                        self.ended = true;
-                        return Ok(Input::End { ns });
-                    }
-                    None => {}
-                }
-            }
-            if core.is_over() && feed.outstanding() == 0 {
-                return Ok(Input::Stop { ns });
-            }
-            if let Some(tick) = tick {
-                return Ok(tick);
-            }
-            self.clock
-                .sleep(Duration::from_nanos(core.call_period_ns() / 4));
+    /// The web's next input, if there is one; its time is that at which it reaches the ledger.
+    fn next(&mut self, ended: &mut bool) -> Option<Input> {
+        let ns = 0;
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Some(Input::Stop { ns });
         }
+        if let Some(number) = self.inspection.supply.finished() {
+            return Some(Input::Tile { ns, number });
+        }
+        if *ended {
+            return None;
+        }
+        match self.inspection.supply.peek()? {
+            Captured::Block(block) => Some(Input::Block {
+                ns,
+                first_line: block.first_line.0,
+            }),
+            Captured::Lost(_) => Some(Input::Lost { ns }),
+            Captured::End | Captured::Failed(_) => {
+                *ended = true;
+                Some(Input::End { ns })
+            }
+        }
+    }
+
+    fn hand_on(
+        &mut self,
+        inbox: &mut Inbox<'_>,
+        witness: &mut dyn Witness,
+    ) -> Result<(), StationError> {
+        #[cfg(target_os = "linux")]
+        if let Some(change) = self.thermal.as_ref().and_then(|watch| watch.changed()) {
+            tell_heat(change, inbox, witness);
+        }
+        let recorder = &mut self.recorder;
+        inbox.hand_on(witness, |input| match recorder {
+            Some(recorder) => recorder.write(input),
+            None => Ok(()),
+        })
+    }
+}
+
+/// The board slows itself down, for this reason, or does no longer.
+#[cfg(target_os = "linux")]
+fn tell_heat(change: Result<(), String>, inbox: &Inbox<'_>, witness: &mut dyn Witness) {
+    use crate::evidence::Fault;
+    let is_over = change.is_ok();
+    let message = change.err().unwrap_or_default();
+    let fault = Fault::Throttled { message };
+    if is_over {
+        witness.recovered(inbox.now, &fault);
+    } else {
+        witness.fault(inbox.now, &fault);
     }
 }

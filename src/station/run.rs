@@ -2,17 +2,19 @@
 
 use super::capture::{Capture, Captured, PLACES};
 use super::core::{Core, LineCounts, Surroundings};
-use super::feed::{Feed, Ticket};
 use super::input::{Input, InputReader, InputWriter};
+use super::inspection::{Inspection, Step};
 use super::real_time::RealTime;
 use super::simulation::Simulation;
+use super::supply::{Supply, Ticket};
+use super::wires::Wires;
 use super::{Clock, Pace, RealClock, RealtimeConfig, StationError, Witness};
 use crate::block::Block;
 use crate::camera::Camera;
 use crate::engine::{Crew, Inspector};
 use crate::pins::{ConfirmInput, Encoder, Jitter, Moment, Outputs};
 use crate::reject::{Accounting, ConfirmSums, RejectConfig};
-use crate::web::WebConfig;
+use crate::web::{Web, WebConfig};
 use heapless::spsc::Queue;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,7 +35,7 @@ pub struct Setup<I> {
     pub clock: RealClock,
     /// Ends the run in order once it is set.
     pub interrupted: Arc<AtomicBool>,
-    /// What is asked of the system for the thread that drives the pins.
+    /// What is asked of the system for the eject thread.
     pub realtime: RealtimeConfig,
     /// Told to the witness where there is one.
     #[cfg(target_os = "linux")]
@@ -48,7 +50,7 @@ pub struct Setup<I> {
 }
 
 /// What came of a run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Summary {
     pub accounting: Accounting,
     pub ended: Moment,
@@ -61,14 +63,13 @@ pub struct Summary {
     pub jitter: Jitter,
     /// Where the ejector confirms its pulses.
     pub confirmations: Option<ConfirmSums>,
+    /// A fault stood at the end that kept the station from accepting web.
+    pub held: bool,
 }
 
-/// Time between two looks at the outputs.
-const CHECK_PINS_NS: u64 = 100_000_000;
-
-enum Schedule<'c> {
+/// What decides the order of inputs where the clock does not.
+enum Schedule {
     Simulated(Simulation),
-    Real(RealTime<'c>),
     Replayed(InputReader),
 }
 
@@ -83,12 +84,7 @@ pub fn run<I: Inspector + 'static>(
     outputs: &mut dyn Outputs,
     witness: &mut dyn Witness,
 ) -> Result<Summary, StationError> {
-    let mut core = Core::new(
-        setup.web.clone(),
-        setup.reject.clone(),
-        setup.line_counts,
-        setup.is_confirmed,
-    )?;
+    let mut core = Core::new(setup.reject.clone(), setup.line_counts, setup.is_confirmed)?;
     let mut out = Surroundings { outputs, witness };
     let result = run_core(setup, &mut core, &mut out);
     if result.is_err() {
@@ -104,24 +100,22 @@ fn run_core<I: Inspector + 'static>(
     out: &mut Surroundings<'_>,
 ) -> Result<Summary, StationError> {
     let clock = setup.clock;
-    let paced: Option<&dyn Clock> = match (&setup.pace, &setup.replay) {
-        (Pace::Real, None) => Some(&clock),
-        _ => None,
-    };
     let schedule = match (&setup.replay, setup.pace) {
-        (Some(folder), _) => Schedule::Replayed(InputReader::open(folder)?),
-        (None, Pace::Simulated(pace)) => Schedule::Simulated(Simulation::new(pace)),
-        (None, Pace::Real) => Schedule::Real(RealTime::new(&clock)),
+        (Some(folder), _) => Some(Schedule::Replayed(InputReader::open(folder)?)),
+        (None, Pace::Simulated(pace)) => Some(Schedule::Simulated(Simulation::new(pace))),
+        (None, Pace::Real) => None,
+    };
+    let paced: Option<&dyn Clock> = match &schedule {
+        None => Some(&clock),
+        Some(_) => None,
     };
     let recorder = match &setup.record {
         Some(folder) => Some(InputWriter::create(folder)?),
         None => None,
     };
-    let in_flight = u64::from(setup.web.tiles_in_flight);
-    let in_real_time = paced.is_some();
     #[cfg(target_os = "linux")]
-    if in_real_time && !setup.realtime.worker_cpus.is_empty() {
-        // Threads started from here on are bound as well; this one is bound anew below.
+    if paced.is_some() && !setup.realtime.worker_cpus.is_empty() {
+        // Threads started from here on are bound as well; the eject thread is bound anew.
         if let Err(error) = super::rights::use_cpus(&setup.realtime.worker_cpus) {
             let text = format!(
                 "workers are not bound to their processors: {error}; see realtime.worker_cpus"
@@ -129,8 +123,10 @@ fn run_core<I: Inspector + 'static>(
             out.witness.note(core.now(), &text);
         }
     }
+    let tiles_in_flight = setup.web.tiles_in_flight;
+    let web = Web::new(setup.web)?;
     let crew: Crew<Ticket> =
-        Crew::start(setup.workers, in_flight as usize).map_err(StationError::Threads)?;
+        Crew::start(setup.workers, tiles_in_flight as usize).map_err(StationError::Threads)?;
     let mut filled = Queue::<Captured, PLACES>::new();
     let mut emptied = Queue::<Block, PLACES>::new();
     let (filled_in, filled_out) = filled.split();
@@ -144,228 +140,103 @@ fn run_core<I: Inspector + 'static>(
         gone: &gone,
         clock: paced,
     };
-    let mut shell = Shell {
-        feed: Feed::new(
-            filled_out,
-            emptied_in,
-            &gone,
-            setup.encoder,
-            setup.confirm,
-            crew,
-        ),
-        schedule,
-        recorder,
-        in_flight,
-        failed: None,
-        check_pins_ns: 0,
-        interrupted: setup.interrupted,
-        #[cfg(target_os = "linux")]
-        thermal: setup.thermal,
-    };
+    let supply = Supply::new(filled_out, emptied_in, &gone, crew);
+    let inspection = Inspection::new(web, supply, tiles_in_flight);
+    let wires = Wires::new(setup.encoder, setup.confirm);
     std::thread::scope(|scope| {
+        let _ends_with_this = SetOnDrop(&stop);
         std::thread::Builder::new()
             .name("capture".to_owned())
             .spawn_scoped(scope, move || capture.run())
             .map_err(StationError::Threads)?;
-        #[cfg(target_os = "linux")]
-        if in_real_time {
-            for text in super::rights::prefer_this_thread(&setup.realtime) {
-                out.witness.note(core.now(), &text);
+        match schedule {
+            None => {
+                let real_time = RealTime {
+                    inspection,
+                    recorder,
+                    clock: &clock,
+                    interrupted: setup.interrupted,
+                    #[cfg(target_os = "linux")]
+                    thermal: setup.thermal,
+                };
+                real_time.run(wires, &setup.realtime, core, out)
+            }
+            Some(schedule) => {
+                let ordered = Ordered {
+                    inspection,
+                    wires,
+                    schedule,
+                    recorder,
+                    interrupted: setup.interrupted,
+                };
+                ordered.run(core, out)
             }
         }
-        let result = shell.run(core, out);
-        stop.store(true, Ordering::Release);
-        result
     })
 }
 
-struct Shell<'q> {
-    feed: Feed<'q>,
-    schedule: Schedule<'q>,
-    recorder: Option<InputWriter>,
-    in_flight: u64,
-    /// Why the source ended before its end; told when its web has passed.
-    failed: Option<StationError>,
-    /// When the outputs are looked at next.
-    check_pins_ns: u64,
-    interrupted: Arc<AtomicBool>,
-    #[cfg(target_os = "linux")]
-    thermal: Option<crate::health::ThermalWatch>,
+/// Tells another thread of this one's end, also where this one panics: a scope waits for all of its threads.
+pub(super) struct SetOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
-impl Shell<'_> {
-    fn run(
-        &mut self,
-        core: &mut Core,
-        out: &mut Surroundings<'_>,
-    ) -> Result<Summary, StationError> {
+/// A run on one thread, whose order of inputs does not depend on any clock.
+struct Ordered<'q> {
+    inspection: Inspection<'q>,
+    wires: Wires,
+    schedule: Schedule,
+    recorder: Option<InputWriter>,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Ordered<'_> {
+    fn run(mut self, core: &mut Core, out: &mut Surroundings<'_>) -> Result<Summary, StationError> {
         core.operate(out);
+        let mut step = Step::default();
         loop {
-            let pins = self.pins_input(core, out);
-            let input = match (&mut self.schedule, pins) {
-                _ if self.interrupted.load(Ordering::Relaxed) => Input::Stop { ns: core.now().ns },
-                (_, Some(input)) => input,
-                (Schedule::Replayed(inputs), None) => inputs.next()?,
-                (Schedule::Simulated(simulation), None) => simulation.next(&mut self.feed, core)?,
-                (Schedule::Real(clock), None) => clock.next(&mut self.feed, core)?,
-            };
+            let input = self.next(core, out)?;
             let is_last = matches!(input, Input::Stop { .. });
-            self.take(input, core, out)?;
+            if let Some(recorder) = &mut self.recorder {
+                recorder.write(&input)?;
+            }
+            self.inspection
+                .take(&input, core.now(), &mut step, &mut *out.witness)?;
+            self.wires.tell_encoder(&input, &step);
+            core.take(input, &mut step, out)?;
             if is_last {
                 break;
             }
-            self.hand_out_tiles(core, out)?;
+            while let Some(number) = self.inspection.hand_out_tile()? {
+                if let Schedule::Simulated(simulation) = &mut self.schedule {
+                    simulation.handed_out(number, core.now().ns);
+                }
+            }
         }
         if let Some(recorder) = self.recorder.take() {
             recorder.finish()?;
         }
         let mut summary = core.summary();
         summary.jitter.decided_to_driven_us = out.outputs.pulse_delays_us().copied();
-        if let Schedule::Real(clock) = &self.schedule {
-            summary.jitter.between_looks_us = Some(*clock.looks_us());
-        }
         out.witness.ended(core.now(), &summary);
-        self.failed.take().map_or(Ok(summary), Err)
+        self.inspection.failed.take().map_or(Ok(summary), Err)
     }
 
-    /// What there is to say about the outputs; in a replay the recording says it.
-    fn pins_input(&mut self, core: &mut Core, out: &mut Surroundings<'_>) -> Option<Input> {
-        let now = core.now();
-        if matches!(self.schedule, Schedule::Replayed(_)) {
-            return None;
+    fn next(&mut self, core: &mut Core, out: &mut Surroundings<'_>) -> Result<Input, StationError> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Ok(Input::Stop { ns: core.now().ns });
         }
-        if let Some(message) = core.undriven() {
-            return Some(Input::PinsLost {
-                ns: now.ns,
-                message,
-            });
+        let simulation = match &mut self.schedule {
+            // What there is to say about the outputs, the recording says.
+            Schedule::Replayed(inputs) => return inputs.next(),
+            Schedule::Simulated(simulation) => simulation,
+        };
+        match self.wires.pins_input(core, &mut *out.outputs) {
+            Some(input) => Ok(input),
+            None => simulation.next(&mut self.inspection.supply, &mut self.wires, core),
         }
-        if now.ns < self.check_pins_ns {
-            return None;
-        }
-        self.check_pins_ns = now.ns + CHECK_PINS_NS;
-        #[cfg(target_os = "linux")]
-        if let Some(change) = self.thermal.as_ref().and_then(|watch| watch.changed()) {
-            core.throttled(change, out);
-        }
-        match (out.outputs.check(now), core.pins_are_lost()) {
-            (Err(error), false) => Some(Input::PinsLost {
-                ns: now.ns,
-                message: error.to_string(),
-            }),
-            (Ok(()), true) => Some(Input::PinsBack { ns: now.ns }),
-            (Ok(()), false) | (Err(_), true) => None,
-        }
-    }
-
-    fn handle(
-        &mut self,
-        input: Input,
-        core: &mut Core,
-        out: &mut Surroundings<'_>,
-    ) -> Result<(), StationError> {
-        // These have times of their own within a stall.
-        if !matches!(input, Input::Position(_) | Input::Confirmed { .. }) {
-            core.catch_up(out);
-        }
-        match input {
-            Input::Position(at) => core.position(at, out),
-            Input::EdgesLost { at, edges } => core.edges_lost(at, edges, out),
-            Input::EncoderGone { ns, message } => core.encoder_gone(ns, message, out),
-            Input::EncoderBack { ns } => core.encoder_back(ns, out),
-            Input::Confirmed { ns, edges } => core.confirmed(ns, edges, out),
-            Input::ConfirmGone { ns, message } => core.confirm_gone(ns, message, out),
-            Input::ConfirmBack { ns } => core.confirm_back(ns, out),
-            Input::PinsLost { ns, message } => core.pins_lost(ns, message, out),
-            Input::PinsBack { ns } => core.pins_back(ns, out),
-            Input::Stalled { ns, stalled_ns } => core.stalled(ns, stalled_ns),
-            Input::Tick { ns } => core.tick(ns, out),
-            Input::Block { ns, first_line } => loop {
-                let Captured::Block(mut block) = self.feed.take()? else {
-                    return Err(StationError::ThreadLost("capture"));
-                };
-                // Blocks that found the queue full were recorded, but never reached the core.
-                let wanted = block.first_line.0 >= first_line;
-                if wanted {
-                    core.block(ns, &mut block, out);
-                }
-                self.feed.lines(&block);
-                self.feed.give_back(block);
-                if wanted {
-                    break;
-                }
-            },
-            Input::Lost { ns } => match self.feed.take()? {
-                Captured::Lost(message) => {
-                    self.feed.camera_lost();
-                    core.lost(ns, message, out);
-                }
-                _ => return Err(StationError::ThreadLost("capture")),
-            },
-            Input::Tile { ns, number } => {
-                let (job, outcome) = self.feed.take_back(number)?;
-                let outcome = outcome.map(|()| &job.prediction);
-                core.tile(ns, &job.tag.job, outcome, out);
-                self.feed.keep_spare(job);
-            }
-            Input::End { ns } => {
-                if let Captured::Failed(error) = self.feed.take()? {
-                    let error = StationError::from(error);
-                    core.lost(ns, error.to_string(), out);
-                    self.failed = Some(error);
-                }
-                core.end(ns, out);
-            }
-            Input::Stop { ns } => core.stop(ns, out)?,
-        }
-        Ok(())
-    }
-
-    /// Hands out what can be cut while fewer tiles are under way than may be. Cutting takes time, so
-    /// encoder and pins are looked at after each tile; what they say changes nothing about the tiles, so
-    /// a replay may hand out all of them at once.
-    fn hand_out_tiles(
-        &mut self,
-        core: &mut Core,
-        out: &mut Surroundings<'_>,
-    ) -> Result<(), StationError> {
-        while self.feed.outstanding() < self.in_flight {
-            let mut job = self.feed.spare();
-            let Some(tile) = core.next_tile(&mut job.tile) else {
-                self.feed.keep_spare(job);
-                break;
-            };
-            job.tag.job = tile;
-            let number = self.feed.hand_out(job)?;
-            match &mut self.schedule {
-                Schedule::Simulated(simulation) => simulation.handed_out(number, core.now().ns),
-                Schedule::Real(_) => self.look(core, out)?,
-                Schedule::Replayed(_) => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes what encoder and confirmation have, and asks the ledger if it is time.
-    fn look(&mut self, core: &mut Core, out: &mut Surroundings<'_>) -> Result<(), StationError> {
-        while let Schedule::Real(clock) = &mut self.schedule
-            && let Some(input) = clock.look(&mut self.feed, core)?
-        {
-            self.take(input, core, out)?;
-        }
-        Ok(())
-    }
-
-    /// Writes an input down, where a recording is made, and hands it to the core.
-    fn take(
-        &mut self,
-        input: Input,
-        core: &mut Core,
-        out: &mut Surroundings<'_>,
-    ) -> Result<(), StationError> {
-        if let Some(recorder) = &mut self.recorder {
-            recorder.write(&input)?;
-        }
-        self.handle(input, core, out)
     }
 }

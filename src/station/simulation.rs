@@ -5,8 +5,9 @@ use super::SimulatedPace;
 use super::StationError;
 use super::capture::Captured;
 use super::core::Core;
-use super::feed::Feed;
 use super::input::Input;
+use super::supply::Supply;
+use super::wires::Wires;
 use crate::camera::Random;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -47,7 +48,12 @@ impl Simulation {
     }
 
     /// The next input. Nothing else happens before it.
-    pub fn next(&mut self, feed: &mut Feed<'_>, core: &Core) -> Result<Input, StationError> {
+    pub fn next(
+        &mut self,
+        supply: &mut Supply<'_>,
+        wires: &mut Wires,
+        core: &Core,
+    ) -> Result<Input, StationError> {
         let now_ns = core.now().ns;
         let tile = self.under_way.peek().map(|Reverse(next)| *next);
         let mut due = tile.map(|(ns, number)| Input::Tile {
@@ -55,7 +61,7 @@ impl Simulation {
             number,
         });
         if !self.ended {
-            let captured = match feed.peek_waiting()? {
+            let captured = match supply.peek_waiting()? {
                 Captured::Block(block) => {
                     let exposed_ns = block.stamps.last().map_or(0, |last| last.exposure_ns);
                     Input::Block {
@@ -75,10 +81,10 @@ impl Simulation {
         }
         let due_ns = due.as_ref().map_or(u64::MAX, Input::ns);
         let tick_ns = now_ns + core.call_period_ns();
-        if let Some(event) = feed.confirm(now_ns) {
+        if let Some(event) = wires.confirm(now_ns) {
             return Ok(Input::of_confirm(event, now_ns));
         }
-        if let Some(event) = feed.encoder(due_ns.min(tick_ns))? {
+        if let Some(event) = wires.encoder(due_ns.min(tick_ns))? {
             return Ok(Input::of_encoder(event, now_ns));
         }
         match due {

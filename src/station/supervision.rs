@@ -54,7 +54,7 @@ impl Witness for Supervision {
         }
     }
 
-    fn alive(&mut self, now: Moment) {
+    fn alive(&mut self, now: Moment, _: bool) {
         let Some(spacing_ns) = self.spacing_ns else {
             return;
         };

@@ -4,7 +4,7 @@
 //! path writes, as with the service manager's watchdog; so a process that hangs, dies or is stopped takes
 //! the machine with it, however it came to that.
 
-use super::{State, StationError, SupervisionConfig, Witness};
+use super::{State, StationError, Summary, SupervisionConfig, Witness};
 use crate::pins::Moment;
 use std::fs::File;
 use std::io::Write;
@@ -26,8 +26,8 @@ pub struct Watchdog<D = File> {
     spacing_ns: u64,
     resets_when_held: bool,
     pinged_ns: Option<u64>,
-    /// The last state before the end.
-    state: State,
+    /// Whether the station has begun its work.
+    operated: bool,
     unheard: bool,
 }
 
@@ -65,18 +65,23 @@ impl<D: Write> Watchdog<D> {
             spacing_ns: u64::from(config.watchdog_timeout_s) * 1_000_000_000 / 4,
             resets_when_held: config.reset_when_held,
             pinged_ns: None,
-            state: State::Starting,
+            operated: false,
             unheard: false,
         }
     }
 
-    /// After an orderly end: disarms the watchdog, unless the station ended with a fault.
-    pub fn close(mut self) {
-        if self.state == State::Held {
-            log::warn!(
-                "the station ends with a fault standing, so the watchdog stays armed: the machine is reset unless the station starts again in time"
-            );
-            return;
+    /// After a run: disarms the watchdog where the station ended in order and without a fault, or never
+    /// began. Every other end resets the machine.
+    pub fn close(mut self, ran: Result<&Summary, &StationError>) {
+        match ran {
+            Ok(summary) if summary.held => {
+                log::warn!(
+                    "the station ends with a fault standing, so the watchdog stays armed: the machine is reset unless the station starts again in time"
+                );
+                return;
+            }
+            Err(_) if self.operated => return,
+            Ok(_) | Err(_) => {}
         }
         if let Err(error) = self.device.write_all(MAGIC_CLOSE) {
             log::warn!("the watchdog cannot be closed: {error}; the machine will be reset");
@@ -85,17 +90,15 @@ impl<D: Write> Watchdog<D> {
 }
 
 impl<D: Write> Witness for Watchdog<D> {
-    fn state(&mut self, _: Moment, state: State) {
-        if !matches!(state, State::Stopping | State::Stopped) {
-            self.state = state;
-        }
+    fn state(&mut self, _: Moment, _: State) {
+        self.operated = true;
     }
 
-    fn alive(&mut self, now: Moment) {
+    fn alive(&mut self, now: Moment, held: bool) {
         let is_due = self
             .pinged_ns
             .is_none_or(|pinged_ns| now.ns >= pinged_ns + self.spacing_ns);
-        if !is_due || (self.resets_when_held && self.state == State::Held) {
+        if !is_due || (self.resets_when_held && held) {
             return;
         }
         self.pinged_ns = Some(now.ns);
@@ -131,7 +134,15 @@ fn set_timeout(device: &File, timeout_s: u32) -> Result<(), String> {
 }
 
 fn refused(path: &Path, error: &std::io::Error) -> StationError {
-    let remedy = match error.kind() {
+    StationError::Watchdog {
+        path: path.to_owned(),
+        reason: format!("cannot be opened: {error}; {}", remedy(error)),
+    }
+}
+
+/// What to do about a watchdog that may not be written to.
+pub fn remedy(error: &std::io::Error) -> &'static str {
+    match error.kind() {
         std::io::ErrorKind::PermissionDenied => {
             "give the service's user the right to write to it by a udev rule"
         }
@@ -139,10 +150,6 @@ fn refused(path: &Path, error: &std::io::Error) -> StationError {
             "another program has it: unset RuntimeWatchdogSec in /etc/systemd/system.conf, or supervision.watchdog"
         }
         _ => "load the board's watchdog module; 'ls /dev/watchdog*' shows what is there",
-    };
-    StationError::Watchdog {
-        path: path.to_owned(),
-        reason: format!("cannot be opened: {error}; {remedy}"),
     }
 }
 
@@ -169,8 +176,8 @@ mod tests {
     }
 
     /// What was written in ten seconds of life.
-    fn written(watchdog: &mut Watchdog<Vec<u8>>) -> String {
-        (0..10).for_each(|second| watchdog.alive(at(second)));
+    fn written(watchdog: &mut Watchdog<Vec<u8>>, held: bool) -> String {
+        (0..10).for_each(|second| watchdog.alive(at(second), held));
         String::from_utf8(watchdog.device.clone()).unwrap()
     }
 
@@ -179,15 +186,14 @@ mod tests {
         let mut watchdog = watchdog(false);
         watchdog.state(at(0), State::Execute);
         assert!(watchdog.device.is_empty());
-        assert_eq!(written(&mut watchdog), "11111");
+        assert_eq!(written(&mut watchdog, false), "11111");
     }
 
     #[test]
     fn a_station_that_is_held_resets_the_machine_where_that_is_asked_for() {
         for (reset_when_held, expected) in [(false, "11111"), (true, "")] {
             let mut watchdog = watchdog(reset_when_held);
-            watchdog.state(at(0), State::Held);
-            assert_eq!(written(&mut watchdog), expected);
+            assert_eq!(written(&mut watchdog, true), expected);
         }
     }
 
@@ -205,15 +211,25 @@ mod tests {
     }
 
     #[test]
-    fn only_a_station_without_a_fault_disarms_it() {
-        for (last, expected) in [(State::Execute, "V"), (State::Idle, "V"), (State::Held, "")] {
+    fn a_fault_that_stands_at_the_end_or_ended_the_run_leaves_it_armed() {
+        let ended = |held| Summary {
+            held,
+            ..Summary::default()
+        };
+        let lost = StationError::ThreadLost("capture");
+        for (operated, ran, expected) in [
+            (true, Ok(&ended(false)), "V"),
+            (true, Ok(&ended(true)), ""),
+            (true, Err(&lost), ""),
+            (false, Err(&lost), "V"),
+        ] {
             let mut bytes = Vec::new();
             let mut watchdog = Watchdog::over(Seen(&mut bytes), &SupervisionConfig::default());
-            for state in [State::Idle, last, State::Stopping, State::Stopped] {
-                watchdog.state(at(0), state);
+            if operated {
+                watchdog.state(at(0), State::Idle);
             }
-            watchdog.close();
-            assert_eq!(String::from_utf8(bytes).unwrap(), expected, "{last:?}");
+            watchdog.close(ran);
+            assert_eq!(String::from_utf8(bytes).unwrap(), expected, "{ran:?}");
         }
     }
 

@@ -38,8 +38,9 @@ pub trait Witness {
     /// The state changed.
     fn state(&mut self, _now: Moment, _state: State) {}
 
-    /// The station has given a verdict, or has none to give: it does not hang.
-    fn alive(&mut self, _now: Moment) {}
+    /// The station has given a verdict, or has none to give: it does not hang. `held` where a fault keeps
+    /// it from accepting web.
+    fn alive(&mut self, _now: Moment, _held: bool) {}
 
     /// Something that is worth knowing and no fault.
     fn note(&mut self, _now: Moment, _text: &str) {}
@@ -96,8 +97,8 @@ impl Witness for Witnesses<'_> {
         self.0.iter_mut().for_each(|w| w.state(now, state));
     }
 
-    fn alive(&mut self, now: Moment) {
-        self.0.iter_mut().for_each(|w| w.alive(now));
+    fn alive(&mut self, now: Moment, held: bool) {
+        self.0.iter_mut().for_each(|w| w.alive(now, held));
     }
 
     fn note(&mut self, now: Moment, text: &str) {

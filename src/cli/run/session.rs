@@ -168,8 +168,8 @@ impl Session {
             let ran = run(setup, &mut outputs, &mut witnesses);
             drop(witnesses);
             #[cfg(target_os = "linux")]
-            if let (Some(watchdog), Ok(_)) = (watchdog, &ran) {
-                watchdog.close();
+            if let Some(watchdog) = watchdog {
+                watchdog.close(ran.as_ref());
             }
             let whole = cutter.and_then(Cutter::finish);
             (ran, whole.filter(|_| self.whole_lines.is_some()), live)

@@ -12,6 +12,7 @@ const PLACES: usize = 1 << 16;
 pub struct Track {
     positions: VecDeque<Moment>,
     places: usize,
+    forgets: bool,
 }
 
 impl Default for Track {
@@ -27,6 +28,7 @@ impl Track {
         Self {
             positions: VecDeque::with_capacity(places),
             places,
+            forgets: false,
         }
     }
 
@@ -38,11 +40,17 @@ impl Track {
             .map_or(at.ns, |last| last.ns.max(at.ns));
         if self.positions.len() == self.places {
             self.positions.pop_front();
+            self.forgets = true;
         }
         self.positions.push_back(Moment {
             ns,
             count: at.count,
         });
+    }
+
+    /// Whether there were positions before everything remembered.
+    pub fn forgets(&self) -> bool {
+        self.forgets
     }
 
     /// The count at a time: between two positions in proportion, after the last one as it was there.
@@ -81,8 +89,10 @@ mod tests {
         assert_eq!(track.count_at(9), None);
         assert_eq!(track.count_at(15), Some(Count(105)));
         assert_eq!(track.count_at(1_000_000), Some(Count(110)));
+        assert!(!track.forgets());
         track.push(at(30, 90));
         assert_eq!(track.count_at(15), None, "forgotten");
+        assert!(track.forgets());
         assert_eq!(track.count_at(25), Some(Count(100)));
         track.push(at(25, 80));
         assert_eq!(track.count_at(30), Some(Count(80)));

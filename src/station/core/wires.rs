@@ -50,11 +50,23 @@ impl Core {
 
     /// Edges of the encoder were lost: which web is where is no longer known.
     pub fn edges_lost(&mut self, at: Moment, edges: u64, out: &mut Surroundings<'_>) {
-        self.now.ns = self.now.ns.max(at.ns);
-        self.track.push(at);
         let message = format!(
             "{edges} edges of the encoder were lost; web between camera and ejector is rejected; give pins.encoder.debounce_us where it bounces, or fewer edges per second"
         );
+        self.misplaced(at, message, out);
+    }
+
+    /// The web was elsewhere than it was taken to be.
+    pub fn place_lost(&mut self, at: Moment, off_counts: u64, out: &mut Surroundings<'_>) {
+        let message = format!(
+            "the camera's lines came so late that the web's place was off by {off_counts} counts; web between camera and ejector is rejected; raise reject.margin_counts, lower source.lines_per_block, or wire an encoder"
+        );
+        self.misplaced(at, message, out);
+    }
+
+    fn misplaced(&mut self, at: Moment, message: String, out: &mut Surroundings<'_>) {
+        self.now.ns = self.now.ns.max(at.ns);
+        self.track.push(at);
         self.fault(Fault::Encoder { message }, out);
         self.ledger.reset(Reason::Stale, self.now.ns, at.count);
         self.refresh(self.now.ns, at.count, out);

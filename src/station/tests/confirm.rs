@@ -77,9 +77,17 @@ impl Witness for Faults {
 }
 
 fn run_with(on_missing: OnMissing, jammed: Range<u64>) -> (Summary, Vec<Edge>, Faults) {
+    run_within(20, on_missing, jammed)
+}
+
+fn run_within(
+    within_ms: u32,
+    on_missing: OnMissing,
+    jammed: Range<u64>,
+) -> (Summary, Vec<Edge>, Faults) {
     let mut world = World::calm(11);
     world.reject.confirm = ConfirmConfig {
-        within_ms: 20,
+        within_ms,
         within_counts: 0,
         on_missing,
     };
@@ -101,11 +109,15 @@ fn run_with(on_missing: OnMissing, jammed: Range<u64>) -> (Summary, Vec<Edge>, F
     (summary, outputs.pins.edges().to_vec(), faults)
 }
 
-fn ready_at(edges: &[Edge], ns: u64) -> bool {
+fn is_energised(output: Output, edges: &[Edge], ns: u64) -> bool {
     edges
         .iter()
-        .rfind(|edge| edge.output == Output::Ready && edge.at.ns <= ns)
+        .rfind(|edge| edge.output == output && edge.at.ns <= ns)
         .is_some_and(|edge| edge.energised)
+}
+
+fn ready_at(edges: &[Edge], ns: u64) -> bool {
+    is_energised(Output::Ready, edges, ns)
 }
 
 #[test]
@@ -139,6 +151,19 @@ fn a_jammed_ejector_takes_ready_away_until_it_moves() {
         summary.confirmations.unwrap().missing,
         faults.missing.len() as u64
     );
+}
+
+#[test]
+fn reject_follows_a_jammed_ejector_in_the_same_moment_as_ready() {
+    let mut accepted_before = 0;
+    for within_ms in (100..600).step_by(50) {
+        let (_, edges, faults) = run_within(within_ms, OnMissing::Stop, 0..2000 * MS);
+        let told = faults.missing[0];
+        assert!(!ready_at(&edges, told) && !is_energised(Output::Reject, &edges, told));
+        let accepted = is_energised(Output::Reject, &edges, told - 1);
+        accepted_before += u32::from(accepted && ready_at(&edges, told - 1));
+    }
+    assert!(accepted_before > 0, "a pulse stood each time");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! calls bright pixels anomalous, and an account of our own of what the ejector did to every line.
 
 mod confirm;
+mod eject;
 mod keeping;
 mod properties;
 mod replay;

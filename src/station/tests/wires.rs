@@ -1,6 +1,7 @@
 //! Wires that fail: outputs that are lost and come back, an encoder that loses edges or goes away.
 
 use super::super::core::{Core, Surroundings};
+use super::super::inspection::Step;
 use super::*;
 use crate::evidence::Fault;
 use crate::geometry::Count;
@@ -246,6 +247,44 @@ fn one_lost_output_takes_the_current_from_reject_too() {
 }
 
 #[test]
+fn a_fault_that_begins_while_the_web_runs_out_stands_at_the_end_until_it_is_over() {
+    // The last line comes after 1.5 s and reaches the ejector a second later.
+    for (lost, held) in [
+        (SECOND_NS * 2..SECOND_NS * 9, true),
+        (SECOND_NS * 18 / 10..SECOND_NS * 2, false),
+        (SECOND_NS * 9..SECOND_NS * 9, false),
+    ] {
+        let world = World::calm(3);
+        let mut outputs = Loose::new(lost.clone(), None);
+        let setup = world.setup(Box::new(world.camera()));
+        let summary = run(setup, &mut outputs, &mut ()).unwrap();
+        assert_eq!(summary.held, held, "{lost:?}");
+    }
+}
+
+/// Every state that was told.
+#[derive(Default)]
+struct States(Vec<super::super::State>);
+
+impl Witness for States {
+    fn state(&mut self, _: Moment, state: super::super::State) {
+        self.0.push(state);
+    }
+}
+
+#[test]
+fn a_run_that_cannot_begin_tells_no_state() {
+    let world = World::calm(3);
+    let setup = Setup {
+        record: Some(folder("no-such-recording")),
+        ..world.setup(Box::new(world.camera()))
+    };
+    let mut states = States::default();
+    run(setup, &mut RecordedOutputs::default(), &mut states).unwrap_err();
+    assert!(states.0.is_empty(), "the watchdog would take it for begun");
+}
+
+#[test]
 fn lines_without_counts_get_those_of_the_encoder() {
     let world = World::calm(3);
     let by_camera = world.run();
@@ -261,7 +300,7 @@ fn lines_without_counts_get_those_of_the_encoder() {
 struct Alive(Vec<u64>);
 
 impl Witness for Alive {
-    fn alive(&mut self, now: Moment) {
+    fn alive(&mut self, now: Moment, _: bool) {
         self.0.push(now.ns);
     }
 }
@@ -308,7 +347,7 @@ impl Witness for Stalls {
 fn unseen_web(is_told_of_stall: bool) -> (u64, Vec<String>) {
     let mut world = World::calm(1);
     world.reject.accept_startup_web = true;
-    let mut core = Core::new(world.web(), world.reject.clone(), LineCounts::Camera, false).unwrap();
+    let mut core = Core::new(world.reject.clone(), LineCounts::Camera, false).unwrap();
     let mut outputs = RecordedOutputs::default();
     let mut told = Stalls::default();
     let mut out = Surroundings {
@@ -331,7 +370,7 @@ fn unseen_web(is_told_of_stall: bool) -> (u64, Vec<String>) {
     }
     core.catch_up(&mut out);
     core.tick(at(4000).ns, &mut out);
-    core.stop(at(4001).ns, &mut out).unwrap();
+    core.stop(at(4001).ns, &Step::default(), &mut out).unwrap();
     let missed = core.summary().accounting.missed_counts;
     let edges = outputs.edges().iter();
     let mut rejects = edges.filter(|edge| edge.output == Output::Reject);
@@ -353,7 +392,7 @@ fn web_of_a_stall_went_by_under_the_level_that_stood_on_the_pin() {
 fn a_confirmation_that_was_read_after_a_stall_came_in_its_own_time() {
     let mut world = World::calm(1);
     world.reject.accept_startup_web = true;
-    let mut core = Core::new(world.web(), world.reject.clone(), LineCounts::Camera, true).unwrap();
+    let mut core = Core::new(world.reject.clone(), LineCounts::Camera, true).unwrap();
     let mut outputs = RecordedOutputs::default();
     let mut out = Surroundings {
         outputs: &mut outputs,
@@ -371,7 +410,7 @@ fn a_confirmation_that_was_read_after_a_stall_came_in_its_own_time() {
     core.stalled(at(3000).ns, at(990).ns);
     core.confirmed(at(2020).ns, 1, &mut out);
     core.catch_up(&mut out);
-    core.stop(at(3001).ns, &mut out).unwrap();
+    core.stop(at(3001).ns, &Step::default(), &mut out).unwrap();
     let sums = core.summary().confirmations.unwrap();
     assert_eq!((sums.confirmed, sums.missing, sums.unasked), (1, 0, 0));
 }

@@ -1,10 +1,9 @@
-//! The core's suppliers: blocks from the capture thread, finished tiles, encoder and confirmation.
+//! The web's suppliers: blocks from the capture thread, finished tiles from the workers.
 
 use super::StationError;
 use super::capture::Captured;
 use crate::block::Block;
 use crate::engine::{Crew, EngineError, Job, Refused};
-use crate::pins::{ConfirmEvent, ConfirmInput, Encoder, EncoderEvent};
 use crate::web::TileJob;
 use heapless::spsc::{Consumer, Producer};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,13 +18,11 @@ pub(super) struct Ticket {
 
 type Finished = (Job<Ticket>, Result<(), EngineError>);
 
-pub(super) struct Feed<'q> {
+pub(super) struct Supply<'q> {
     captured: Consumer<'q, Captured>,
     emptied: Producer<'q, Block>,
     capture_gone: &'q AtomicBool,
     next: Option<Captured>,
-    encoder: Box<dyn Encoder>,
-    confirm: Option<Box<dyn ConfirmInput>>,
     crew: Crew<Ticket>,
     finished: Vec<Finished>,
     spare: Vec<Job<Ticket>>,
@@ -33,13 +30,11 @@ pub(super) struct Feed<'q> {
     taken_back: u64,
 }
 
-impl<'q> Feed<'q> {
+impl<'q> Supply<'q> {
     pub fn new(
         captured: Consumer<'q, Captured>,
         emptied: Producer<'q, Block>,
         capture_gone: &'q AtomicBool,
-        encoder: Box<dyn Encoder>,
-        confirm: Option<Box<dyn ConfirmInput>>,
         crew: Crew<Ticket>,
     ) -> Self {
         Self {
@@ -47,8 +42,6 @@ impl<'q> Feed<'q> {
             emptied,
             capture_gone,
             next: None,
-            encoder,
-            confirm,
             crew,
             finished: Vec::new(),
             spare: Vec::new(),
@@ -91,26 +84,6 @@ impl<'q> Feed<'q> {
     /// Gives a block back to be filled again; one too many is let go.
     pub fn give_back(&mut self, block: Block) {
         let _ = self.emptied.enqueue(block);
-    }
-
-    /// What the encoder says next.
-    pub fn encoder(&mut self, until_ns: u64) -> Result<Option<EncoderEvent>, StationError> {
-        Ok(self.encoder.next_event(until_ns)?)
-    }
-
-    /// What the ejector's confirmation says next.
-    pub fn confirm(&mut self, until_ns: u64) -> Option<ConfirmEvent> {
-        self.confirm.as_mut()?.next_event(until_ns)
-    }
-
-    /// Tells the encoder which lines have come.
-    pub fn lines(&mut self, block: &Block) {
-        self.encoder.lines(&block.stamps);
-    }
-
-    /// Tells the encoder that the camera is lost.
-    pub fn camera_lost(&mut self) {
-        self.encoder.camera_lost();
     }
 
     /// Tiles handed out and not taken back.
