@@ -182,88 +182,27 @@ impl Board {
 mod tests {
     use super::*;
 
-    /// The 40-pin header of every Raspberry Pi since 2014: physical pin and BCM number
-    /// (<https://pinout.xyz>). The numbers are also the offsets on the header's chip.
-    const RASPBERRY_PI: [(u32, u32); 26] = [
-        (3, 2),
-        (5, 3),
-        (7, 4),
-        (8, 14),
-        (10, 15),
-        (11, 17),
-        (12, 18),
-        (13, 27),
-        (15, 22),
-        (16, 23),
-        (18, 24),
-        (19, 10),
-        (21, 9),
-        (22, 25),
-        (23, 11),
-        (24, 8),
-        (26, 7),
-        (29, 5),
-        (31, 6),
-        (32, 12),
-        (33, 13),
-        (35, 19),
-        (36, 16),
-        (37, 26),
-        (38, 20),
-        (40, 21),
-    ];
+    const RASPBERRY_PI: &str = include_str!("../../tests/boards/raspberry-pi.txt");
+    const ORIN_NANO: &str = include_str!("../../tests/boards/jetson-orin-nano.txt");
+    const NANO: &str = include_str!("../../tests/boards/jetson-nano.txt");
+    const DEVICE_TREES: &str = include_str!("../../tests/boards/device-trees.txt");
 
-    /// NVIDIA's Jetson.GPIO 2.1.2, `gpio_pin_data.py`, JETSON_ORIN_NX_PIN_DEFS.
-    const ORIN: [(u32, u32, &str); 22] = [
-        (7, 144, "PAC.06"),
-        (11, 112, "PR.04"),
-        (12, 50, "PH.07"),
-        (13, 122, "PY.00"),
-        (15, 85, "PN.01"),
-        (16, 126, "PY.04"),
-        (18, 125, "PY.03"),
-        (19, 135, "PZ.05"),
-        (21, 134, "PZ.04"),
-        (22, 123, "PY.01"),
-        (23, 133, "PZ.03"),
-        (24, 136, "PZ.06"),
-        (26, 137, "PZ.07"),
-        (29, 105, "PQ.05"),
-        (31, 106, "PQ.06"),
-        (32, 41, "PG.06"),
-        (33, 43, "PH.00"),
-        (35, 53, "PI.02"),
-        (36, 113, "PR.05"),
-        (37, 124, "PY.02"),
-        (38, 52, "PI.01"),
-        (40, 51, "PI.00"),
-    ];
+    /// Words of a table's lines; what begins with '#' says where they are from.
+    fn table(text: &'static str) -> impl Iterator<Item = Vec<&'static str>> {
+        text.lines()
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.split_whitespace().collect())
+    }
 
-    /// The same file, JETSON_NANO_PIN_DEFS.
-    const NANO: [(u32, u32); 22] = [
-        (7, 216),
-        (11, 50),
-        (12, 79),
-        (13, 14),
-        (15, 194),
-        (16, 232),
-        (18, 15),
-        (19, 16),
-        (21, 17),
-        (22, 13),
-        (23, 18),
-        (24, 19),
-        (26, 20),
-        (29, 149),
-        (31, 200),
-        (32, 168),
-        (33, 38),
-        (35, 76),
-        (36, 51),
-        (37, 12),
-        (38, 77),
-        (40, 78),
-    ];
+    /// The rows that begin with a number, a pin of the header.
+    fn pins(text: &'static str) -> impl Iterator<Item = (u32, u32, Vec<&'static str>)> {
+        table(text).filter_map(|row| {
+            let [pin, offset, names @ ..] = row.as_slice() else {
+                return None;
+            };
+            Some((pin.parse().ok()?, offset.parse().ok()?, names.to_vec()))
+        })
+    }
 
     fn header(name: &str) -> BTreeMap<u32, (u32, Option<String>)> {
         let gpio = Board::named(name).unwrap().gpio.unwrap();
@@ -274,16 +213,78 @@ mod tests {
 
     #[test]
     fn headers_are_those_of_the_public_tables() {
-        let pi: BTreeMap<_, _> = RASPBERRY_PI
-            .map(|(pin, bcm)| (pin, (bcm, Some(format!("GPIO{bcm}")))))
-            .into();
+        let named = |(pin, offset, names): (u32, u32, Vec<&str>)| {
+            (pin, (offset, Some(names[0].to_owned())))
+        };
+        let pi: BTreeMap<_, _> = pins(RASPBERRY_PI).map(named).collect();
+        assert_eq!(pi.len(), 26);
         for name in ["raspberry-pi-4", "raspberry-pi-5", "zero-2-w"] {
             assert_eq!(header(name), pi, "{name}");
         }
-        let orin = ORIN.map(|(pin, offset, line)| (pin, (offset, Some(line.to_owned()))));
-        assert_eq!(header("jetson-orin-nano"), orin.into());
-        let nano = NANO.map(|(pin, offset)| (pin, (offset, None)));
-        assert_eq!(header("jetson-nano"), nano.into());
+        let orin: BTreeMap<_, _> = pins(ORIN_NANO).map(named).collect();
+        assert_eq!((header("jetson-orin-nano"), orin.len()), (orin, 22));
+        let nano: BTreeMap<_, _> = pins(NANO)
+            .map(|(pin, offset, _)| (pin, (offset, None)))
+            .collect();
+        assert_eq!((header("jetson-nano"), nano.len()), (nano, 22));
+    }
+
+    #[test]
+    fn what_a_station_is_wired_to_has_one_name_in_all_kernels() {
+        for name in ["raspberry-pi-4", "raspberry-pi-5", "zero-2-w"] {
+            for (role, pin) in Board::named(name).unwrap().gpio.unwrap().wiring.pins() {
+                let (_, _, names) = pins(RASPBERRY_PI).find(|row| row.0 == pin).unwrap();
+                assert_eq!(names.len(), 3);
+                let alike = names.iter().all(|name| name == &names[0]);
+                assert!(alike, "{name}: {role} on pin {pin} is {names:?}");
+            }
+        }
+    }
+
+    /// The makers' tables against the kernel's own numbering.
+    #[test]
+    fn numbers_of_jetsons_are_those_of_the_kernels_ports() {
+        let row = table(ORIN_NANO).find(|row| row[0] == "ports").unwrap();
+        let ports: Vec<(&str, u32)> = row[1..]
+            .iter()
+            .map(|port| port.split_once(':').unwrap())
+            .map(|(name, lines)| (name, lines.parse().unwrap()))
+            .collect();
+        for (_, offset, names) in pins(ORIN_NANO) {
+            let (port, place) = names[0].split_once('.').unwrap();
+            let before = ports
+                .iter()
+                .take_while(|(name, _)| port != format!("P{name}"));
+            let first: u32 = before.map(|(_, lines)| lines).sum();
+            assert_eq!(offset, first + place.parse::<u32>().unwrap(), "{names:?}");
+        }
+        for (_, offset, names) in pins(NANO) {
+            let port = names[1]
+                .trim_start_matches('P')
+                .trim_end_matches(char::is_numeric);
+            let letter = u32::from(port.as_bytes()[0] - b'A') + 26 * (port.len() as u32 - 1);
+            let place: u32 = names[1][1 + port.len()..].parse().unwrap();
+            assert_eq!(offset, 8 * letter + place, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn boards_are_what_their_device_trees_say() {
+        assert_eq!(table(DEVICE_TREES).count(), Board::names().count() - 1);
+        for row in table(DEVICE_TREES) {
+            let [name, cores, core, zone, model @ ..] = row.as_slice() else {
+                panic!("{row:?}");
+            };
+            let (board, model) = (Board::named(name).unwrap(), model.join(" "));
+            let cpus = board.worker_cpus.iter().chain(&board.line_cpus).count();
+            assert!(["-", &cpus.to_string()].contains(cores), "{name}: {cpus}");
+            let kind = board.processor.unwrap().core;
+            assert!(kind.starts_with(core), "{name}: {kind}");
+            assert!(["-", &board.thermal_zone].contains(zone), "{name}: {zone}");
+            let mut models = board.models.iter();
+            let same = |known: &String| known.starts_with(&model) || model.starts_with(known);
+            assert!(models.any(same), "{name}: {model}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! * **red**: the station must not operate; **amber**: it may, with less than it could have.
 
 mod machine;
+mod released;
 mod station;
 mod thermal;
 

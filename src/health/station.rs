@@ -1,5 +1,6 @@
 //! What a station's configuration depends on.
 
+use super::released::{MODULES, released_row};
 use super::{Row, machine_rows, own_watchdog_row, red_error, thermal_row, watchdog_row};
 use crate::board::Board;
 use crate::model::{Bundle, ModelError};
@@ -163,6 +164,10 @@ fn pin_rows(config: &StationConfig, seen: &[SeenLine]) -> Vec<Row> {
     }
     let lines = pins.lines().into_iter();
     rows.extend(lines.map(|(role, line)| line_row(format!("line {role}"), &line, seen)));
+    for (output, line) in pins.outputs().map(|(output, line)| (output, line.at())) {
+        let label = find_line(seen, "check", &line).map_or("", |line| line.label.as_str());
+        rows.extend(released_row(output.word(), label, Path::new(MODULES)));
+    }
     rows
 }
 

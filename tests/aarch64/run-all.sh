@@ -67,7 +67,7 @@ echo "$target: needs glibc $needs, $sdot sdot instructions in the integer kernel
 if [ -n "$guest" ]; then
     timeout 600 tests/guest/build.sh arm64 || skip "the guest's image cannot be built, see above"
     cp "$(executable test)" target/aarch64/guest-tests
-    exec tests/guest/run.sh --timeout "${BLEMISH_GUEST_TIMEOUT_S:-900}" --put "$program" arm64 target/aarch64/guest-tests \
+    exec tests/guest/run.sh --timeout "${BLEMISH_GUEST_TIMEOUT_S:-3600}" --put "$program" arm64 target/aarch64/guest-tests \
         --ignored --test-threads=1 "$@"
 fi
 

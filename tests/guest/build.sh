@@ -122,9 +122,9 @@ done
 $strip --strip-debug "$root/lib/modules/$kernel/extra/"*.ko
 cp "$packaged"/modules.{builtin,builtin.modinfo,order} "$root/lib/modules/$kernel/"
 /sbin/depmod -b "$root" "$kernel"
-# What a dynamic glibc program of Rust needs.
+# What a dynamic glibc program of Rust needs; the last three where it was linked against a glibc before 2.34.
 cp -L "$loader" "$root/$loader_folder/"
-for library in libc.so.6 libm.so.6 libgcc_s.so.1; do cp -L "$libraries/$library" "$root/lib/"; done
+for library in libc.so.6 libm.so.6 libgcc_s.so.1 libpthread.so.0 libdl.so.2 librt.so.1; do cp -L "$libraries/$library" "$root/lib/"; done
 install -m 755 "$here/init" "$root/init"
 (cd "$root" && find . | LC_ALL=C sort | busybox cpio -o -H newc 2>/dev/null) > "$result/base.cpio"
 rm -rf "$work"

@@ -1,11 +1,12 @@
 //! Cameras of the guest: `vivid`, which has faults on demand, and `v4l2loopback`, which is fed known web.
 
-use crate::process::{tool, wait_for};
+use crate::pins::{DEFECT, GOOD};
+use crate::process::{monotonic_s, tool, wait_for};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use v4l::control::{Control, Value};
@@ -62,10 +63,11 @@ impl Drop for Vivid {
     }
 }
 
-/// A camera whose every line is known.
+/// A camera whose every line is known: good web, and at times a frame that is a defect from edge to edge.
 pub struct Loopback {
     pub node: PathBuf,
     stop: Arc<AtomicBool>,
+    defects: Arc<Mutex<Vec<f64>>>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -75,24 +77,33 @@ pub struct Frames {
     pub width_px: u32,
     pub lines: u32,
     pub period: Duration,
+    /// One of so many frames, the middle one, is a defect.
+    pub defect_every: u64,
 }
 
 impl Loopback {
-    /// Loads the driver and begins to write: `paint` fills frame number N, 8-bit grey.
-    pub fn new(frames: Frames, paint: impl Fn(u64, &mut [u8]) + Send + 'static) -> Self {
+    /// Loads the driver and begins to write.
+    pub fn new(frames: Frames) -> Self {
         tool("modprobe v4l2loopback video_nr=10 card_label=line exclusive_caps=0 max_buffers=8");
         let node = PathBuf::from("/dev/video10");
         wait_for("the loopback's node", LIMIT, || node.exists().then_some(()));
         let stop = Arc::new(AtomicBool::new(false));
         let written = Arc::new(AtomicU64::new(0));
+        let defects = Arc::new(Mutex::new(Vec::new()));
         let writer = std::thread::spawn({
             let (stop, written) = (Arc::clone(&stop), Arc::clone(&written));
+            let defects = Arc::clone(&defects);
             let mut device = open_output(&node, frames);
             move || {
-                let mut frame = vec![0; (frames.width_px * frames.lines) as usize];
+                let mut frame = vec![GOOD; (frames.width_px * frames.lines) as usize];
                 let mut next = Instant::now();
                 while !stop.load(Ordering::Relaxed) {
-                    paint(written.load(Ordering::Relaxed), &mut frame);
+                    let number = written.load(Ordering::Relaxed);
+                    let is_defect = number % frames.defect_every == frames.defect_every / 2;
+                    frame.fill(if is_defect { DEFECT } else { GOOD });
+                    if is_defect {
+                        defects.lock().unwrap().push(monotonic_s());
+                    }
                     device.write_all(&frame).unwrap();
                     written.fetch_add(1, Ordering::Relaxed);
                     next += frames.period;
@@ -106,8 +117,14 @@ impl Loopback {
         Self {
             node,
             stop,
+            defects,
             writer: Some(writer),
         }
+    }
+
+    /// When each defect so far was given to the driver, by CLOCK_MONOTONIC in seconds.
+    pub fn defects(&self) -> Vec<f64> {
+        self.defects.lock().unwrap().clone()
     }
 }
 

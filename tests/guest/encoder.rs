@@ -2,7 +2,7 @@
 
 use crate::gpio_sim::{Chip, ENCODER_A, ENCODER_B, REJECT, Wires};
 use crate::pins::strip;
-use crate::process::{Place, Program, wait_for};
+use crate::process::{Place, Program, ns, wait_for};
 use serde_json::Value;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -117,10 +117,6 @@ impl Drop for Shaft {
     }
 }
 
-fn ns(record: &Value) -> u64 {
-    record["ns"].as_u64().unwrap()
-}
-
 fn is_encoder_fault(record: &Value) -> bool {
     record["event"] == "fault" && record["fault"]["cause"] == "encoder"
 }
@@ -149,7 +145,7 @@ fn an_encoder_stops_turns_and_loses_edges_and_no_count_is_lost_untold() {
 
     // It stops in the middle of a block, and the web stands.
     shaft.run(0);
-    let executed_ns = program.journal().last().map_or(0, ns);
+    let executed_ns = program.last_ns();
     let stood_ns = wait_state(&mut program, "suspended", executed_ns);
     sleep(Duration::from_millis(500));
     let counted = program.journal().last().unwrap()["count"].as_i64().unwrap();
@@ -165,26 +161,35 @@ fn an_encoder_stops_turns_and_loses_edges_and_no_count_is_lost_untold() {
     // It turns back, and forward again.
     shaft.run(-1);
     let moved_ns = wait_state(&mut program, "execute", stood_ns);
-    program.wait_record("the reversal", MINUTE, |record| {
+    let reversed = program.wait_record("the reversal", MINUTE, |record| {
         record["ledger"]["event"] == "reversed" && ns(record) > moved_ns
     });
     shaft.run(1);
     program.wait_record("the return", MINUTE, |record| {
-        record["event"] == "recovered" && record["fault"]["ledger"]["event"] == "returned"
+        record["event"] == "recovered"
+            && record["fault"]["ledger"]["event"] == "returned"
+            && ns(record) > ns(&reversed)
     });
 
     // More edges than the kernel keeps while the station does not read.
-    let before_ns = program.journal().last().map_or(0, ns);
+    let before_ns = program.last_ns();
     program.signal("STOP");
     shaft.wait_travelled(100);
     program.signal("CONT");
     let lost = program.wait_record("the loss", MINUTE, |record| {
-        is_encoder_fault(record) && ns(record) > before_ns
+        let message = record["fault"]["message"].as_str().unwrap_or_default();
+        is_encoder_fault(record)
+            && message.contains("edges of the encoder were lost")
+            && ns(record) > before_ns
     });
-    let message = lost["fault"]["message"].as_str().unwrap();
-    assert!(message.contains("edges of the encoder were lost"), "{lost}");
     program.wait_record("the reset", MINUTE, |record| {
-        record["ledger"]["event"] == "reset" && record["ledger"]["reason"] == "stale"
+        record["ledger"]["event"] == "reset"
+            && record["ledger"]["reason"] == "stale"
+            && ns(record) >= ns(&lost)
+    });
+    // For the 6 s of the way to the ejector.
+    wait_for("rejected web", MINUTE, || {
+        (!chip.is_high(REJECT)).then_some(())
     });
     wait_for("accepted web again", MINUTE, || {
         chip.is_high(REJECT).then_some(())

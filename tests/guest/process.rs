@@ -23,6 +23,30 @@ pub fn wait_for<T>(what: &str, limit: Duration, mut done: impl FnMut() -> Option
     }
 }
 
+/// CLOCK_MONOTONIC in seconds, by which the kernel's trace goes.
+pub fn monotonic_s() -> f64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `now` is a place for one timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+}
+
+/// When a record was made, since the program's start.
+pub fn ns(record: &Value) -> u64 {
+    record["ns"].as_u64().unwrap()
+}
+
+/// How much of something a test does, where the environment asks for another number.
+pub fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).map_or(otherwise, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable}={text} is no number"))
+    })
+}
+
 /// Runs one of the guest's tools.
 ///
 /// # Panics
@@ -103,7 +127,13 @@ impl Program {
         journal(&self.journal)
     }
 
-    /// Waits until the journal holds a record.
+    /// When the newest record was made: what is caused now has a later one.
+    pub fn last_ns(&self) -> u64 {
+        self.journal().last().map_or(0, ns)
+    }
+
+    /// Waits until the journal holds a record; the oldest that is `wanted`, so ask for a time where an earlier event may
+    /// have left one too.
     ///
     /// # Panics
     /// Where the program ends before or `limit` passes; with its words.

@@ -1,6 +1,6 @@
 //! The station on the guest's disks, clocks and signals, with the built-in web.
 
-use crate::process::{Place, tool};
+use crate::process::{Place, ns, tool};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -100,15 +100,26 @@ fn a_jump_of_the_wall_clock_moves_nothing() {
     place.station(&real_time(4000));
     let mut program = place.start(&["run", "--config", "station.toml"]);
     program.wait_record("a verdict", MINUTE, |record| is(record, "verdict"));
-    tool("date -s '2031-01-01 00:00:00'");
-    let before = program.journal().len();
-    std::thread::sleep(Duration::from_secs(2));
-    tool("date -s '2001-01-01 00:00:00'");
+    // Each jump must be seen by a record of the run: 2031 begins at 1924992000 s, 2001 at 978307200 s.
+    let day_ms = |record: &Value, day_s: u64| {
+        let wall_ms = record["wall"]["unix_ms"].as_u64().unwrap();
+        (day_s * 1000..(day_s + 86_400) * 1000).contains(&wall_ms)
+    };
+    tool("date -u -s '2031-01-01 00:00:00'");
+    program.wait_record("a record of 2031", MINUTE, |record| {
+        is(record, "verdict") && day_ms(record, 1_924_992_000)
+    });
+    tool("date -u -s '2001-01-01 00:00:00'");
+    program.wait_record("a record of 2001", MINUTE, |record| {
+        is(record, "verdict") && day_ms(record, 978_307_200)
+    });
     let status = program.end(MINUTE);
     assert_eq!(status.code(), Some(0), "{}", program.words());
     let journal = program.journal();
-    assert!(journal.len() > before);
-    let times: Vec<u64> = journal.iter().map(|r| r["ns"].as_u64().unwrap()).collect();
+    let stop = journal.last().unwrap();
+    assert!(is(stop, "stop"), "{stop}");
+    assert_eq!(stop["accounting"]["lines_travelled"], 4000, "{stop}");
+    let times: Vec<u64> = journal.iter().map(ns).collect();
     assert!(times.is_sorted(), "{times:?}");
 }
 

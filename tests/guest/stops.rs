@@ -2,7 +2,7 @@
 
 use crate::gpio_sim::{Chip, HEARTBEAT, READY, REJECT, Trace};
 use crate::pins::{STATION, strip};
-use crate::process::{Place, tool, wait_for};
+use crate::process::{Place, monotonic_s, ns, number, tool, wait_for};
 use serde_json::Value;
 use std::process::Command;
 use std::thread::sleep;
@@ -13,17 +13,6 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// How often SIGKILL is tried; `BLEMISH_GUEST_KILLS` says otherwise.
 const KILLS: u64 = 20;
 
-/// CLOCK_MONOTONIC, by which the kernel's trace goes.
-fn monotonic_s() -> f64 {
-    let mut now = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: `now` is a place for one timespec.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
-}
-
 fn ms(seconds: f64) -> String {
     format!("{:.1}", seconds * 1e3)
 }
@@ -31,8 +20,7 @@ fn ms(seconds: f64) -> String {
 #[test]
 #[ignore = "needs the guest: tests/guest/run-all.sh"]
 fn sigkill_leaves_reject_on_the_line() {
-    let kills = std::env::var("BLEMISH_GUEST_KILLS")
-        .map_or(KILLS, |text| text.parse().expect("BLEMISH_GUEST_KILLS"));
+    let kills = number("BLEMISH_GUEST_KILLS", KILLS);
     let chip = Chip::new();
     let wires = chip.wires();
     let place = Place::new("sigkill");
@@ -103,7 +91,8 @@ fn sigstop_is_told_and_what_was_exposed_meanwhile_is_rejected() {
     wait_for("accepted web", MINUTE, || {
         chip.is_high(REJECT).then_some(())
     });
-    let last = program.journal().pop().unwrap();
+    let before_ns = program.last_ns();
+    let stopped_s = monotonic_s();
     program.signal("STOP");
     sleep(Duration::from_secs(1));
     // A stopped process keeps its lines: only the heartbeat tells.
@@ -111,15 +100,18 @@ fn sigstop_is_told_and_what_was_exposed_meanwhile_is_rejected() {
     sleep(Duration::from_secs(1));
     assert_eq!((chip.is_high(REJECT), chip.is_high(HEARTBEAT)), held);
     assert!(held.0, "reject stays as it was");
+    let continued_s = monotonic_s();
     program.signal("CONT");
     let fault = program.wait_record("the stall", MINUTE, |record| {
-        record["fault"]["cause"] == "stalled" && record["ns"].as_u64() > last["ns"].as_u64()
+        record["event"] == "fault"
+            && record["fault"]["cause"] == "stalled"
+            && ns(record) > before_ns
     });
-    let until_ns = fault["ns"].as_u64().unwrap();
-    let reset = program.wait_record("the reset", MINUTE, |record| {
-        record["ledger"]["event"] == "reset" && record["ns"].as_u64() >= Some(until_ns)
+    program.wait_record("the reset", MINUTE, |record| {
+        record["ledger"]["event"] == "reset"
+            && record["ledger"]["reason"] == "stale"
+            && ns(record) >= ns(&fault)
     });
-    assert_eq!(reset["ledger"]["reason"], "stale");
     wait_for("rejected web", MINUTE, || {
         (!chip.is_high(REJECT)).then_some(())
     });
@@ -127,17 +119,20 @@ fn sigstop_is_told_and_what_was_exposed_meanwhile_is_rejected() {
         chip.is_high(REJECT).then_some(())
     });
     let beats = trace.edges(HEARTBEAT);
-    let gap = |pair: &[crate::gpio_sim::Edge]| pair[1].seconds - pair[0].seconds;
-    let longest = beats.windows(2).map(gap).fold(0.0, f64::max);
-    assert!(longest >= 2.0, "the heartbeat's longest gap is {longest} s");
-    // Web needs the whole way from the camera before it is accepted: nothing of the stall's web was. The first
-    // way is that of the start.
-    let falls = trace.edges(REJECT);
-    let rejected = falls
+    let silent = beats
         .windows(2)
-        .filter(|pair| !pair[0].high && pair[1].high);
-    let longest = rejected.map(gap).fold(0.0, f64::max);
-    assert!(longest >= 2.4, "rejected for {longest} s of a way of 2.5 s");
+        .any(|pair| pair[0].seconds < stopped_s + 0.1 && pair[1].seconds > continued_s);
+    assert!(silent, "{beats:?} from {stopped_s} to {continued_s}");
+    // Web needs the whole way from the camera before it is accepted: nothing of the stall's web was.
+    let levels = trace.edges(REJECT);
+    let rejected = levels
+        .windows(2)
+        .find(|pair| !pair[0].high && pair[1].high && pair[0].seconds > continued_s);
+    let rejected = rejected.map(|pair| pair[1].seconds - pair[0].seconds);
+    assert!(
+        rejected.is_some_and(|seconds| seconds >= 2.4),
+        "rejected for {rejected:?} s of a way of 2.5 s: {levels:?}"
+    );
     program.signal("TERM");
     assert_eq!(program.end(MINUTE).code(), Some(0), "{}", program.words());
     let stop = program.journal().pop().unwrap();
