@@ -36,8 +36,25 @@ pub(super) trait Dot: Copy {
     unsafe fn weight(from: *const i8) -> Self::Weight;
     /// Four channels of one pixel in every lane.
     unsafe fn quad(from: *const u8) -> Self::Activation;
+    /// The same, where the compiler would compute equal products once.
+    #[inline(always)]
+    unsafe fn unknown(activation: Self::Activation) -> Self::Activation {
+        activation
+    }
     /// Adds the four products of every lane.
     unsafe fn add(self, activation: Self::Activation, weight: Self::Weight) -> Self;
+    /// Adds what the first `Q` quads of one input block give to `P` pixels' sums; returns where the next
+    /// weights are. `above` is the first of three lines of `P + 2` pixels.
+    #[inline(always)]
+    unsafe fn taps<const P: usize, const K: usize, const Q: usize>(
+        line: &Line<'_>,
+        sums: &mut [[Self; K]; P],
+        above: *const u8,
+        next: *const i8,
+    ) -> *const i8 {
+        // SAFETY: passed on.
+        unsafe { taps::<Self, P, K, Q>(line, sums, above, next) }
+    }
     /// Rounds, cuts and stores `LANES` bytes, eight to a block.
     unsafe fn store(self, scale: *const f32, to: Requantize, out: *mut u8, block_stride: usize);
     /// [`Dot::store`] of four pixels that follow each other.
@@ -151,6 +168,8 @@ macro_rules! unrolled {
     };
 }
 
+pub(super) use unrolled;
+
 /// Adds what the first `Q` quads of one input block give; returns where the next weights are.
 ///
 /// # Safety
@@ -217,11 +236,11 @@ pub(super) unsafe fn pixels<D: Dot, const P: usize, const K: usize, const HALF: 
             let whole = source.channels.div_ceil(BLOCK / 2) / 2;
             for block in 0..whole {
                 let block = first.add(block * line.block_stride);
-                next = taps::<D, P, K, 2>(line, &mut sums, block, next);
+                next = D::taps::<P, K, 2>(line, &mut sums, block, next);
             }
             if HALF && whole * BLOCK < source.channels {
                 let block = first.add(whole * line.block_stride);
-                next = taps::<D, P, K, 1>(line, &mut sums, block, next);
+                next = D::taps::<P, K, 1>(line, &mut sums, block, next);
             }
         }
         for k in 0..K {
@@ -326,10 +345,11 @@ pub(super) unsafe fn in_registers<D: Dot>(turns: u32) -> u64 {
     // SAFETY: no register is wider than 16 sums or 64 bytes; blocks of eight floats lie next to each
     // other in `out`.
     unsafe {
-        let (seen, weight) = (D::quad(bytes.as_ptr()), D::weight(bytes.as_ptr().cast()));
+        let (mut seen, weight) = (D::quad(bytes.as_ptr()), D::weight(bytes.as_ptr().cast()));
         let mut sums: [D; SUMS] = std::array::from_fn(|at| D::start(starts[at * 16..].as_ptr()));
         for _ in 0..turns {
             for sum in &mut sums {
+                seen = D::unknown(seen);
                 *sum = sum.add(seen, weight);
             }
         }
@@ -437,7 +457,7 @@ pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
     for group in &packed.groups {
         let first = group.first_block * BLOCK;
         let lanes = match group.form {
-            Form::Quads | Form::Pairs => group.blocks * BLOCK,
+            Form::Quads | Form::Halves | Form::Pairs => group.blocks * BLOCK,
             Form::Pixels => packed.shape.outputs,
         };
         for y in lines.clone() {

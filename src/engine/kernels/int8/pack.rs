@@ -63,9 +63,11 @@ impl Level {
     /// `blocks` of them left: the shape table.
     pub fn group(self, blocks: usize) -> usize {
         let most = match self {
-            // 32 registers of four sums hold two blocks for enough pixels, and their weights.
+            // 32 registers of four sums, or 16 of eight, hold two blocks for enough pixels, and their weights.
             #[cfg(target_arch = "aarch64")]
             Level::DotProduct | Level::Neon => 2,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => 2,
             _ => 4,
         };
         match blocks.min(most) {
@@ -91,6 +93,8 @@ impl Level {
             Level::Avx512Vnni if outputs <= NARROW => Form::Pixels,
             #[cfg(target_arch = "x86_64")]
             Level::Avx512Vnni if blocks == 1 => Form::Pairs,
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => Form::Halves,
             _ => Form::Quads,
         }
     }
@@ -105,10 +109,30 @@ pub enum Form {
     /// Output channels; four input channels of one pixel at a time. Half a block of inputs without a
     /// real channel is left out.
     Quads,
+    /// As quads, but a register has two input channels of four output channels, then the other two.
+    Halves,
     /// Eight output channels with two partial sums each; eight input channels of one pixel at a time.
     Pairs,
     /// Eight pixels with two partial sums each, of one output channel; eight input channels at a time.
     Pixels,
+}
+
+impl Form {
+    /// Input channels that go into a register together.
+    pub(super) fn inputs(self) -> usize {
+        match self {
+            Form::Quads | Form::Halves => BLOCK / 2,
+            Form::Pairs | Form::Pixels => BLOCK,
+        }
+    }
+
+    /// Where a weight lies among those of one column of the filter.
+    pub(super) fn place(self, output: usize, input: usize) -> usize {
+        match self {
+            Form::Halves => output / 4 * 16 + input / 2 * 8 + output % 4 * 2 + input % 2,
+            Form::Quads | Form::Pairs | Form::Pixels => output * self.inputs() + input,
+        }
+    }
 }
 
 /// Output blocks that one run of a kernel computes together.
@@ -161,6 +185,7 @@ pub struct Packed {
     pub shape: Shape,
     /// By group: input block, line of the filter, then
     /// in quads: `half block, column, output, 4 inputs`;
+    /// in halves: `half block, column, 4 outputs, 2 of 4 inputs, output, 2 inputs`;
     /// in pairs: `column, output, 8 inputs`;
     /// in pixels: `column, real output, 8 inputs`.
     pub weights: Vec<i8>,
@@ -176,7 +201,8 @@ impl Packed {
     /// Packs `weight(output, input, tap)`, with inputs counted through all parts; `bias` and `scale`
     /// have one entry per output channel. `zero_point` is the inputs'.
     ///
-    /// `None` where a sum could leave 32 bits or its product the integers that a float holds.
+    /// `None` where a sum could leave 32 bits or its product the integers that a float holds, or where a
+    /// weight is -128, whose products could leave 16 bits in pairs.
     pub fn new(
         level: Level,
         shape: Shape,
@@ -203,6 +229,9 @@ impl Packed {
             let (mut sum, mut most) = (0i64, 0i64);
             for (input, tap) in all {
                 let value = i64::from(weight(output, input, tap));
+                if value == i64::from(i8::MIN) {
+                    return None;
+                }
                 sum += value;
                 most += value.abs() * 255;
             }
@@ -246,25 +275,26 @@ impl Packed {
         line: usize,
         weight: &impl Fn(usize, usize, usize) -> i8,
     ) {
-        let wide = match group.form {
-            Form::Quads => BLOCK / 2,
-            Form::Pairs | Form::Pixels => BLOCK,
-        };
         let lanes = match group.form {
-            Form::Quads | Form::Pairs => group.blocks * BLOCK,
+            Form::Quads | Form::Halves | Form::Pairs => group.blocks * BLOCK,
             Form::Pixels => self.shape.outputs,
         };
+        let wide = group.form.inputs();
         let filled = inputs.chunks(wide).filter(|part| part[0].is_some());
         for part in filled {
             for column in 0..3 {
+                let first = self.weights.len();
+                self.weights.resize(first + lanes * wide, 0);
                 for lane in 0..lanes {
                     let output = group.first_block * BLOCK + lane;
-                    self.weights.extend(part.iter().map(|input| match input {
-                        Some(input) if output < self.shape.outputs => {
-                            weight(output, *input, line * 3 + column)
-                        }
-                        _ => 0,
-                    }));
+                    if output >= self.shape.outputs {
+                        continue;
+                    }
+                    let real = part.iter().enumerate();
+                    for (at, input) in real.filter_map(|(at, &input)| Some((at, input?))) {
+                        self.weights[first + group.form.place(lane, at)] =
+                            weight(output, input, line * 3 + column);
+                    }
                 }
             }
         }

@@ -43,10 +43,10 @@ fn sum(
     line: usize,
     column: usize,
 ) -> i32 {
-    let (wide, lanes) = match group.form {
-        Form::Quads => (BLOCK / 2, group.blocks * BLOCK),
-        Form::Pairs => (BLOCK, BLOCK),
-        Form::Pixels => (BLOCK, packed.shape.outputs),
+    let wide = group.form.inputs();
+    let lanes = match group.form {
+        Form::Quads | Form::Halves | Form::Pairs => group.blocks * BLOCK,
+        Form::Pixels => packed.shape.outputs,
     };
     let mut sum = packed.bias[group.first_block * BLOCK + lane];
     if lane >= lanes {
@@ -65,7 +65,7 @@ fn sum(
                             + part * wide;
                         for channel in 0..wide {
                             sum += i32::from(input[pixel + channel])
-                                * i32::from(packed.weights[at + lane * wide + channel]);
+                                * i32::from(packed.weights[at + group.form.place(lane, channel)]);
                         }
                         at += lanes * wide;
                     }

@@ -1,10 +1,12 @@
-//! x86-64: VNNI on 512 and 256 bits, and AVX2.
+//! x86-64: VNNI on 512 and 256 bits, and AVX2. One file, for the levels share how sums become bytes and floats.
 
 use super::BLOCK;
 use super::conv::{
     Dot, DotPairs, Line, LineKernel, Source, Target, in_registers, line_of, paired_pixels, pixels,
+    unrolled,
 };
 use super::pack::{Form, NARROW, Requantize};
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 /// Sixteen sums.
@@ -297,6 +299,24 @@ impl Dot for YmmVnni {
     }
 }
 
+/// The same registers, of which the compiler no longer knows what is in them.
+///
+/// # Safety
+/// Needs avx2.
+#[target_feature(enable = "avx2")]
+unsafe fn unknown([mut even, mut odd]: [__m256i; 2]) -> [__m256i; 2] {
+    // SAFETY: no instruction at all.
+    unsafe {
+        asm!(
+            "/* {0} {1} */",
+            inout(ymm_reg) even,
+            inout(ymm_reg) odd,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    [even, odd]
+}
+
 /// Eight sums with 16-bit products: `vpmaddubsw` would saturate at two products of 255 * 127.
 #[derive(Clone, Copy)]
 struct Ymm(__m256i);
@@ -330,6 +350,40 @@ impl Dot for Ymm {
                 _mm256_srli_epi16::<8>(both),
             ]
         }
+    }
+    /// A column's weights at a time: those of three would not leave registers for the sums.
+    #[inline(always)]
+    unsafe fn taps<const P: usize, const K: usize, const Q: usize>(
+        line: &Line<'_>,
+        sums: &mut [[Self; K]; P],
+        above: *const u8,
+        mut next: *const i8,
+    ) -> *const i8 {
+        unsafe {
+            for tap_line in 0..3 {
+                let above = above.add(tap_line * line.line_stride);
+                for quad in 0..Q {
+                    for column in 0..3 {
+                        let mut weights = [Self::weight(next); K];
+                        unrolled!(k in [1, 2, 3] while k < K => {
+                            weights[k] = Self::weight(next.add(k * 32));
+                        });
+                        next = next.add(K * 32);
+                        unrolled!(p in [0, 1, 2, 3, 4, 5, 6, 7] while p < P => {
+                            let seen = Self::quad(above.add((p + column) * BLOCK + quad * 4));
+                            unrolled!(k in [0, 1, 2, 3] while k < K => {
+                                sums[p][k] = sums[p][k].add(seen, weights[k]);
+                            });
+                        });
+                    }
+                }
+            }
+            next
+        }
+    }
+    #[inline(always)]
+    unsafe fn unknown(activation: [__m256i; 2]) -> [__m256i; 2] {
+        unsafe { unknown(activation) }
     }
     #[inline(always)]
     unsafe fn add(self, activation: [__m256i; 2], weight: [__m256i; 2]) -> Self {
@@ -521,9 +575,8 @@ line_of!(zmm_two, Zmm, 2, [8, 4, 1]);
 line_of!(vnni_one, YmmVnni, 1, [8, 4, 1]);
 line_of!(vnni_two, YmmVnni, 2, [4, 1]);
 line_of!(vnni_four, YmmVnni, 4, [2, 1]);
-line_of!(ymm_one, Ymm, 1, [4, 1]);
-line_of!(ymm_two, Ymm, 2, [2, 1]);
-line_of!(ymm_four, Ymm, 4, [1]);
+line_of!(ymm_one, Ymm, 1, [8, 4, 1]);
+line_of!(ymm_two, Ymm, 2, [4, 1]);
 
 level!(
     avx512_vnni,
@@ -534,7 +587,7 @@ level!(
     Pixels => zmm_strips
 );
 level!(avx_vnni, "avx2,avxvnni", vnni_one, vnni_two, vnni_four);
-level!(avx2, "avx2", ymm_one, ymm_two, ymm_four);
+level!(avx2, "avx2", ymm_one, ymm_two, ymm_two);
 
 /// The most this core can do on 512 bits.
 ///
