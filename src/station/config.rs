@@ -277,11 +277,11 @@ impl Default for EvidenceConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RealtimeConfig {
-    /// SCHED_FIFO priority of the thread that drives the pins, at most 99; 0 for none.
+    /// SCHED_FIFO priority of the eject thread, which drives the pins, at most 99; 0 for none.
     pub fifo_priority: u8,
     /// Keep all memory out of the swap.
     pub lock_memory: bool,
-    /// Processors of the thread that drives the pins; all where there are none.
+    /// Processors of the eject thread; all where there are none.
     pub line_cpus: Vec<usize>,
     /// Processors of engine workers and camera; all where there are none.
     pub worker_cpus: Vec<usize>,

@@ -76,7 +76,7 @@ pub fn use_cpus(cpus: &[usize]) -> Result<(), Error> {
     }
 }
 
-/// Makes the calling thread the one that drives the pins, as far as the system lets it; says what it
+/// Makes the calling thread the eject thread, as far as the system lets it; says what it
 /// was refused.
 pub fn prefer_this_thread(config: &RealtimeConfig) -> Vec<String> {
     let mut notes = Vec::new();
@@ -84,7 +84,7 @@ pub fn prefer_this_thread(config: &RealtimeConfig) -> Vec<String> {
         && let Err(error) = use_cpus(&config.line_cpus)
     {
         notes.push(format!(
-            "the line's thread is not bound to processors {:?}: {error}; see realtime.line_cpus",
+            "the eject thread is not bound to processors {:?}: {error}; see realtime.line_cpus",
             config.line_cpus
         ));
     }
@@ -92,7 +92,7 @@ pub fn prefer_this_thread(config: &RealtimeConfig) -> Vec<String> {
         && let Err(error) = use_fifo(config.fifo_priority)
     {
         notes.push(format!(
-            "the line's thread has no fixed priority: {error}; pulses jitter under load until LimitRTPRIO is set in the service"
+            "the eject thread has no fixed priority: {error}; pulses jitter under load until LimitRTPRIO is set in the service"
         ));
     }
     if config.lock_memory
