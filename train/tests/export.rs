@@ -57,7 +57,9 @@ fn tract_gives_what_the_reference_gives() {
         let bundle = Bundle::from_bytes(bytes, "test", &mut |check| checks.push(check)).unwrap();
         assert_eq!(checks, Check::ALL);
         assert_eq!(bundle.metadata().network, network);
-        let mut workers = [bundle.inspector(), bundle.inspector()];
+        // One on a thread, one on several.
+        let threads = std::num::NonZero::new(3).unwrap();
+        let mut workers = [bundle.inspector(), bundle.plan().worker_on(threads)];
         for seed in 2..5 {
             let seen = planes(&picture(tile, seed), order);
             let expected = forward(&graph, &weights, &seen, tile).unwrap();
@@ -66,9 +68,11 @@ fn tract_gives_what_the_reference_gives() {
                 spread > 0.05,
                 "the map must vary to prove anything: {spread}"
             );
+            let mut first: Option<Prediction> = None;
             for worker in &mut workers {
                 let mut found = Prediction::default();
                 worker.inspect(&seen, &mut found).unwrap();
+                assert!(*first.get_or_insert(found.clone()) == found);
                 let map = largest_difference(&found.anomaly_map, &expected.anomaly_map);
                 let painted = largest_difference(&found.reconstruction, &expected.reconstruction);
                 let size = expected
