@@ -131,7 +131,9 @@ impl Eject<'_> {
                 Some(input) => return Ok((input, None)),
                 None => None,
             };
-            let ns = self.clock.now_ns();
+            // The encoder was read then. At a later time the ledger would hold the web for standing since,
+            // and its next position for a jump, where this thread was kept from running in between.
+            let ns = self.looked_ns.unwrap_or_default();
             if let Some(order) = self.orders.dequeue() {
                 return Ok((order.input.taken_at(ns), Some(order.step)));
             }

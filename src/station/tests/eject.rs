@@ -138,6 +138,68 @@ fn a_pulse_is_on_time_though_a_tile_is_cut_for_seconds() {
     assert!(!last.energised && last.at.count.0 == commanded, "{last:?}");
 }
 
+/// As [`Turning`], and whenever there is nothing to tell the thread that asked does not run for 10 ms.
+struct Preempting<'c>(Turning, &'c Script);
+
+impl Encoder for Preempting<'_> {
+    fn next_event(&mut self, until_ns: u64) -> Result<Option<EncoderEvent>, PinError> {
+        let told = self.0.next_event(until_ns)?;
+        if told.is_none() {
+            self.1.sleep(Duration::from_millis(10));
+        }
+        Ok(told)
+    }
+}
+
+#[derive(Default)]
+struct Faults(Vec<RejectEvent>);
+
+impl Witness for Faults {
+    fn ledger(&mut self, _: Moment, event: RejectEvent) {
+        if matches!(event, RejectEvent::EncoderFault { .. }) {
+            self.0.push(event);
+        }
+    }
+}
+
+#[test]
+fn a_thread_that_was_kept_from_running_takes_no_place_for_a_jump() {
+    let mut reject = World::calm(1).reject;
+    reject.max_speed_counts_per_s = 4100;
+    let mut core = Core::new(reject, LineCounts::Encoder, false).unwrap();
+    let mut orders = Queue::<Order, ORDERS>::new();
+    let mut spent = Queue::<Step, STEPS>::new();
+    let mut letters = Box::new(Letters::new());
+    let (mut orders_in, orders_out) = orders.split();
+    let (spent_in, _spent_out) = spent.split();
+    let (letters_in, letters_out) = letters.split();
+    let (signs, abandoned) = (Signs::default(), AtomicBool::new(false));
+    for number in 0..60 {
+        let input = Input::Tile { ns: 0, number };
+        let step = Step::default();
+        orders_in.enqueue(Order { input, step }).unwrap();
+    }
+    let clock: &'static Script = Box::leak(Box::default());
+    let eject = Eject {
+        clock,
+        wires: Wires::new(Box::new(Preempting(Turning(0), clock)), None),
+        orders: orders_out,
+        spent: spent_in,
+        abandoned: &abandoned,
+        looked_ns: None,
+        looks_us: Histogram::default(),
+    };
+    let mut outputs = RecordedOutputs::default();
+    let outbox = Outbox::new(letters_in, &signs, false);
+    let ended = eject.run(&RealtimeConfig::default(), &mut core, &mut outputs, outbox);
+    assert!(ended.unwrap_err().to_string().contains("the test is over"));
+    let mut faults = Faults::default();
+    Inbox::new(letters_out, &signs)
+        .hand_on(&mut faults, |_| Ok::<_, ()>(()))
+        .unwrap();
+    assert!(faults.0.is_empty(), "{:?}", faults.0);
+}
+
 #[test]
 fn lines_that_come_after_their_place_is_forgotten_own_no_web() {
     let mut reject = World::calm(1).reject;
