@@ -58,7 +58,14 @@ fn an_uneven_lamp_is_even_in_what_is_recorded() {
     let half = blemish(&folder, &["run", "--config", "s.toml", "--quiet"]);
     assert_eq!(half.code, Some(2));
     assert!(half.stderr.contains("calibrate white"), "{}", half.stderr);
+    let check = |code, words: &str| {
+        let check = blemish(&folder, &["check", "--config", "s.toml"]);
+        assert_eq!(check.code, Some(code), "{}{}", check.stdout, check.stderr);
+        assert!(check.stdout.contains(words), "{}", check.stdout);
+    };
+    check(1, "has no white yet");
     let white = step(&folder, "white", "white");
+    check(0, "flat field of 160 px");
     assert_eq!(white.code, Some(0), "{}", white.stderr);
     assert!(white.stdout.contains("PRNU"), "{}", white.stdout);
 

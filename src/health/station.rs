@@ -3,6 +3,7 @@
 use super::released::{MODULES, released_row};
 use super::{Row, machine_rows, own_watchdog_row, red_error, thermal_row, watchdog_row};
 use crate::board::Board;
+use crate::light::{FlatFieldFile, LightError};
 use crate::model::{Bundle, ModelError};
 use crate::pins::{LineConfig, SeenLine, find_line, seen_lines};
 use crate::station::{Source, StationConfig};
@@ -20,6 +21,7 @@ pub fn station_rows(config: &StationConfig, bundle: Result<&Bundle, &ModelError>
         ledger_row(config),
         source_row(&config.source),
     ];
+    rows.extend(light_row(config));
     rows.extend(pin_rows(
         config,
         seen_lines().unwrap_or_default().as_slice(),
@@ -108,6 +110,35 @@ fn ledger_row(config: &StationConfig) -> Row {
         ),
         Err(error) => red_error("ledger", &error),
     }
+}
+
+/// The flat field. `None` for pictures that need none.
+fn light_row(config: &StationConfig) -> Option<Row> {
+    const ITEM: &str = "light";
+    let Some(path) = &config.light.flat_field else {
+        let is_camera = matches!(config.source, Source::V4l2(_));
+        return is_camera.then(|| {
+            Row::amber(
+                ITEM,
+                "the camera's columns are taken as they answer",
+                "set light.flat_field and run 'blemish calibrate dark' and 'blemish calibrate white'",
+            )
+        });
+    };
+    Some(match FlatFieldFile::read(path) {
+        Err(error) => red_error(ITEM, &error),
+        Ok(FlatFieldFile { white: None, .. }) => {
+            red_error(ITEM, &LightError::NoWhite { path: path.clone() })
+        }
+        Ok(FlatFieldFile {
+            width_px,
+            white: Some(white),
+            ..
+        }) => Row::green(
+            ITEM,
+            format!("flat field of {width_px} px, white at {:.0}", white.level),
+        ),
+    })
 }
 
 fn source_row(source: &Source) -> Row {

@@ -10,7 +10,7 @@ use std::time::Duration;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A station behind `node` with frames of `lines` lines of 128 px, 2 counts each; the ejector is 2.5 s away.
-fn station(node: &Path, lines: u32, line_rate_hz: u32, more: &str) -> String {
+pub fn station(node: &Path, lines: u32, line_rate_hz: u32, more: &str) -> String {
     let counts_per_s = 2 * line_rate_hz;
     format!(
         r#"
@@ -45,7 +45,7 @@ fn station(node: &Path, lines: u32, line_rate_hz: u32, more: &str) -> String {
     )
 }
 
-fn accepted(program: &Program, chip: &Chip) {
+pub fn accepted(program: &Program, chip: &Chip) {
     wait_for("accepted web", MINUTE, || {
         assert!(!program.words().contains("error"), "{}", program.words());
         chip.is_high(REJECT).then_some(())
@@ -53,7 +53,7 @@ fn accepted(program: &Program, chip: &Chip) {
 }
 
 /// Ends the station in order and gives its last record.
-fn stopped(program: &mut Program) -> Value {
+pub fn stopped(program: &mut Program) -> Value {
     program.signal("TERM");
     let status = program.end(MINUTE);
     assert_eq!(status.code(), Some(0), "{}", program.words());

@@ -68,7 +68,31 @@ pub struct Loopback {
     pub node: PathBuf,
     stop: Arc<AtomicBool>,
     defects: Arc<Mutex<Vec<f64>>>,
+    shown: Arc<Mutex<Shown>>,
     writer: Option<JoinHandle<()>>,
+}
+
+/// What is in front of a [`Loopback`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    Web,
+    /// The covered lens.
+    Cover,
+    /// An even white under a lamp that is brightest in the middle.
+    White,
+}
+
+impl Shown {
+    /// Grey levels of calibration, with a dither of one level along the web.
+    fn level(self, width_px: u32, line: u64, column: u32) -> u8 {
+        let dither = ((line * 7 + u64::from(column) * 3) % 5 < 2) as u8;
+        let from_middle = (f64::from(column) - f64::from(width_px) / 2.0) / 9.0;
+        match self {
+            Shown::Web => GOOD,
+            Shown::Cover => 3 + dither,
+            Shown::White => (180.0 - from_middle.powi(2)) as u8 + dither,
+        }
+    }
 }
 
 /// Size and pace of the frames that a [`Loopback`] is fed.
@@ -90,17 +114,28 @@ impl Loopback {
         let stop = Arc::new(AtomicBool::new(false));
         let written = Arc::new(AtomicU64::new(0));
         let defects = Arc::new(Mutex::new(Vec::new()));
+        let shown = Arc::new(Mutex::new(Shown::Web));
         let writer = std::thread::spawn({
             let (stop, written) = (Arc::clone(&stop), Arc::clone(&written));
-            let defects = Arc::clone(&defects);
+            let (defects, shown) = (Arc::clone(&defects), Arc::clone(&shown));
             let mut device = open_output(&node, frames);
             move || {
                 let mut frame = vec![GOOD; (frames.width_px * frames.lines) as usize];
                 let mut next = Instant::now();
                 while !stop.load(Ordering::Relaxed) {
                     let number = written.load(Ordering::Relaxed);
-                    let is_defect = number % frames.defect_every == frames.defect_every / 2;
+                    let shown = *shown.lock().unwrap();
+                    let is_defect = shown == Shown::Web
+                        && number % frames.defect_every == frames.defect_every / 2;
                     frame.fill(if is_defect { DEFECT } else { GOOD });
+                    if shown != Shown::Web {
+                        for (place, level) in frame.iter_mut().enumerate() {
+                            let column = place as u32 % frames.width_px;
+                            let line = number * u64::from(frames.lines)
+                                + place as u64 / u64::from(frames.width_px);
+                            *level = shown.level(frames.width_px, line, column);
+                        }
+                    }
                     if is_defect {
                         defects.lock().unwrap().push(monotonic_s());
                     }
@@ -118,8 +153,14 @@ impl Loopback {
             node,
             stop,
             defects,
+            shown,
             writer: Some(writer),
         }
+    }
+
+    /// From the next frame on; what the driver holds already is as before.
+    pub fn show(&self, shown: Shown) {
+        *self.shown.lock().unwrap() = shown;
     }
 
     /// When each defect so far was given to the driver, by CLOCK_MONOTONIC in seconds.

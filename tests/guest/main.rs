@@ -9,6 +9,7 @@ mod cameras;
 mod ejector;
 mod encoder;
 mod gpio_sim;
+mod guide;
 mod pins;
 mod process;
 mod soak;
