@@ -181,7 +181,7 @@ impl CpuEngine {
     }
 
     /// One Adam step towards the outputs that another network gives for `seen`, with the running
-    /// statistics as they are. The loss: cross entropy of the anomaly maps and mean square of the
+    /// statistics as they are. The loss: [`loss::imitation`] of the anomaly maps and mean square of the
     /// reconstructions' difference.
     ///
     /// # Errors
@@ -193,8 +193,7 @@ impl CpuEngine {
         learning_rate: f64,
     ) -> Result<f64, String> {
         batch.check()?;
-        let (height, width) = (batch.height_px, batch.width_px);
-        let area = height * width;
+        let area = batch.height_px * batch.width_px;
         if wanted.anomaly_map.len() != batch.pictures * area
             || wanted.reconstruction.len() != batch.seen.len()
         {
@@ -204,53 +203,44 @@ impl CpuEngine {
                 batch.pictures
             ));
         }
-        let Self {
-            graph,
-            parameters,
-            level,
-            threads,
-            train,
-            pool,
-            steps,
-            ..
-        } = self;
-        let room = [batch.pictures; 2];
-        let tape = reuse(train, *level, graph, room, [height, width], steps);
-        Ok(threads.install(|| {
-            tape.forward(graph, parameters, &batch.seen, Mode::Evaluate);
-            let mut by_reconstruction = vec![0.0; batch.seen.len()];
-            let mut by_logits = vec![0.0; 2 * wanted.anomaly_map.len()];
-            let reconstruction = tape.output(graph.reconstruction, 3);
-            let logits = tape.output(graph.logits, 2);
-            let loss = loss::l2(
-                &reconstruction,
-                &wanted.reconstruction,
-                &mut by_reconstruction,
-            ) + loss::imitation(&logits, &wanted.anomaly_map, area, &mut by_logits);
-            let mut backward = Backward::new(graph, tape, pool);
-            backward.seed(graph.logits, &by_logits);
-            backward.seed(graph.reconstruction, &by_reconstruction);
-            backward.run(parameters);
-            parameters.update(learning_rate);
-            f64::from(loss)
-        }))
+        let loss = self.descend(batch, Mode::Evaluate, |_, outputs, slopes| {
+            let wanted_picture = &wanted.reconstruction;
+            loss::l2(
+                &outputs.reconstruction,
+                wanted_picture,
+                &mut slopes.reconstruction,
+            ) + loss::imitation(
+                &outputs.logits,
+                &wanted.anomaly_map,
+                area,
+                &mut slopes.logits,
+            )
+        });
+        self.update(learning_rate);
+        Ok(f64::from(loss))
     }
 
     fn backward(&mut self, batch: &Batch) -> Result<Losses, String> {
-        let (height, width) = (batch.height_px, batch.width_px);
-        check_sides(height, width)?;
-        let area = height * width;
-        let pixels = batch.pictures * area;
-        if batch.clean.len() != 3 * pixels
-            || batch.seen.len() != 3 * pixels
-            || batch.mask.len() != pixels
-            || batch.pictures == 0
-        {
-            return Err(format!(
-                "a batch of {} pictures of {width}x{height} does not hold that many pixels",
-                batch.pictures
-            ));
-        }
+        batch.check()?;
+        let (width, area) = (batch.width_px, batch.width_px * batch.height_px);
+        Ok(self.descend(batch, Mode::Train, |level, outputs, slopes| {
+            let (painted, by_painted) = (&outputs.reconstruction, &mut slopes.reconstruction);
+            Losses {
+                l2: loss::l2(painted, &batch.clean, by_painted),
+                ssim: loss::ssim(level, painted, &batch.clean, width, area, by_painted),
+                focal: loss::focal(&outputs.logits, &batch.mask, area, &mut slopes.logits),
+            }
+        }))
+    }
+
+    /// Forward and backward over a batch that was checked: `judge` gives the loss and writes its slopes,
+    /// zero before, by both outputs.
+    fn descend<L: Send>(
+        &mut self,
+        batch: &Batch,
+        mode: Mode,
+        judge: impl FnOnce(Level, &Outputs, &mut Outputs) -> L + Send,
+    ) -> L {
         let Self {
             graph,
             parameters,
@@ -262,32 +252,37 @@ impl CpuEngine {
             ..
         } = self;
         let room = [batch.pictures; 2];
-        let tape = reuse(train, *level, graph, room, [height, width], steps);
+        let sides = [batch.height_px, batch.width_px];
+        let tape = reuse(train, *level, graph, room, sides, steps);
         threads.install(|| {
-            tape.forward(graph, parameters, &batch.seen, Mode::Train);
-            let reconstruction = tape.output(graph.reconstruction, 3);
-            let logits = tape.output(graph.logits, 2);
-            let mut by_reconstruction = vec![0.0; reconstruction.len()];
-            let mut by_logits = vec![0.0; logits.len()];
-            let losses = Losses {
-                l2: loss::l2(&reconstruction, &batch.clean, &mut by_reconstruction),
-                ssim: loss::ssim(
-                    *level,
-                    &reconstruction,
-                    &batch.clean,
-                    width,
-                    area,
-                    &mut by_reconstruction,
-                ),
-                focal: loss::focal(&logits, &batch.mask, area, &mut by_logits),
+            tape.forward(graph, parameters, &batch.seen, mode);
+            let outputs = Outputs {
+                reconstruction: tape.output(graph.reconstruction, 3),
+                logits: tape.output(graph.logits, 2),
             };
+            let mut slopes = Outputs {
+                reconstruction: vec![0.0; outputs.reconstruction.len()],
+                logits: vec![0.0; outputs.logits.len()],
+            };
+            let loss = judge(*level, &outputs, &mut slopes);
             let mut backward = Backward::new(graph, tape, pool);
-            backward.seed(graph.logits, &by_logits);
-            backward.seed(graph.reconstruction, &by_reconstruction);
+            backward.seed(graph.logits, &slopes.logits);
+            backward.seed(graph.reconstruction, &slopes.reconstruction);
             backward.run(parameters);
-            Ok(losses)
+            loss
         })
     }
+
+    fn update(&mut self, learning_rate: f64) {
+        let parameters = &mut self.parameters;
+        self.threads.install(|| parameters.update(learning_rate));
+    }
+}
+
+/// Values of both networks' outputs, or slopes by them: `N x 3 x H x W` and `N x 2 x H x W`.
+struct Outputs {
+    reconstruction: Vec<f32>,
+    logits: Vec<f32>,
 }
 
 fn check_sides(height: usize, width: usize) -> Result<(), String> {
@@ -326,12 +321,7 @@ fn reuse<'a>(
 impl Backend for CpuEngine {
     fn step(&mut self, batch: &Batch, learning_rate: f64) -> Result<Losses, String> {
         let losses = self.backward(batch)?;
-        let Self {
-            parameters,
-            threads,
-            ..
-        } = self;
-        threads.install(|| parameters.update(learning_rate));
+        self.update(learning_rate);
         Ok(losses)
     }
 
