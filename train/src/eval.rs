@@ -31,6 +31,10 @@ pub enum EvalError {
         .0.display()
     )]
     NoTests(PathBuf),
+    #[error(
+        "bundles {first} and {second} cut pictures into different tiles, so there are no verdicts to compare"
+    )]
+    OtherTiles { first: String, second: String },
     #[error(transparent)]
     Picture(#[from] PictureError),
     #[error("'{}': {source}", path.display())]

@@ -1,5 +1,6 @@
 //! Trains DRAEM on pictures of good product and exports the bundle that `blemish` runs.
 
+pub mod agreement;
 pub mod backend;
 pub mod budget;
 pub mod bundle;

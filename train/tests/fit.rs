@@ -2,12 +2,14 @@
 
 mod program;
 
-use blemish::model::Bundle;
+use blemish::model::{Bundle, seal};
 use blemish::picture::Picture;
 use program::{SMALL, Scene, newest, told};
+use prost::Message;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use tract_onnx::pb::ModelProto;
 
 /// Waits until the run has a checkpoint of at least `step`.
 fn wait_for(scene: &Scene, child: &mut Child, step: u64) {
@@ -201,6 +203,55 @@ fn eval_scores_a_test_set() {
         assert!((0.0..=1.0).contains(&value), "{figure} {value}");
         assert_eq!(rows[0][figure], rows[2][figure]);
     }
+}
+
+#[test]
+fn eval_compares_the_verdicts_of_two_bundles() {
+    let scene = Scene::new();
+    let fit = scene.fit(&["--steps=2", "--out=run"]);
+    assert!(fit.status.success(), "{}", told(&fit));
+    scene.weave("set/train/good/0.png", 40, 40, 0);
+    scene.weave("set/test/good/0.png", 40, 50, 31);
+    scene.weave("set/test/good/1.png", 70, 20, 32);
+    let onnx = std::fs::read(scene.path("run/model.onnx")).unwrap();
+    for (name, score) in [("strict.onnx", 1e-6), ("lax.onnx", 1.0)] {
+        let mut metadata = Bundle::read(scene.path("run/model.onnx"))
+            .unwrap()
+            .metadata()
+            .clone();
+        metadata.threshold.score = score;
+        let bytes = seal(ModelProto::decode(onnx.as_slice()).unwrap(), &metadata).unwrap();
+        std::fs::write(scene.path(name), bytes).unwrap();
+    }
+    let beside = |first: &str, second: &str| {
+        let json = scene.run(&["eval", first, "set", "--json", "--beside", second]);
+        assert!(json.status.success(), "{}", told(&json));
+        let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+        let found = &report["beside"][0];
+        ["tiles", "only_first_rejects", "only_second_rejects"]
+            .map(|key| found[key].as_u64().unwrap())
+    };
+    // Tiles of 32 px that share 8: two by two in 40x50 px, three in 70x20.
+    assert_eq!(beside("strict.onnx", "lax.onnx"), [7, 7, 0]);
+    assert_eq!(beside("lax.onnx", "strict.onnx"), [7, 0, 7]);
+    assert_eq!(beside("lax.onnx", "lax.onnx"), [7, 0, 0]);
+    let table = scene.run(&["eval", "lax.onnx", "set", "--beside", "strict.onnx"]);
+    assert!(
+        told(&table).contains("equal verdicts: 0.00 % of 7 tiles"),
+        "{}",
+        told(&table)
+    );
+    let wider = SMALL.map(|option| option.replace("tile=32", "tile=64"));
+    let wider: Vec<&str> = wider.iter().map(String::as_str).collect();
+    let other = scene.run(&[&["fit", "goods", "--steps=2", "--out=other"], &wider[..]].concat());
+    assert!(other.status.success(), "{}", told(&other));
+    let refused = scene.run(&["eval", "run", "set", "--beside", "other/model.onnx"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        told(&refused).contains("different tiles"),
+        "{}",
+        told(&refused)
+    );
 }
 
 #[test]

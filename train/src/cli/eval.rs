@@ -1,11 +1,13 @@
 //! `eval`: bundles' scores on test sets in MVTec's or DAGM's layout.
 
 use super::Done;
+use crate::agreement::{Agreement, agreement};
 use crate::data::Class;
-use crate::eval::{ClassReport, classes, evaluate};
+use crate::eval::{ClassReport, EvalError, Report, classes, evaluate};
 use blemish::metrics::Row;
 use blemish::model::Bundle;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use std::error::Error;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -18,6 +20,9 @@ pub struct Args {
     model: PathBuf,
     /// Class folder in MVTec's or DAGM's layout, or a folder of class folders.
     pictures: PathBuf,
+    /// Another bundle of the same tiles: says on how many tiles both give the same verdict.
+    #[arg(long, value_name = "BUNDLE")]
+    beside: Option<PathBuf>,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -33,19 +38,52 @@ impl Args {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let report = evaluate(&classes, &|| bar.inc(1))?;
         bar.finish_and_clear();
+        let beside = match &self.beside {
+            Some(path) => compare(&classes, &Bundle::read(path)?)?,
+            None => Vec::new(),
+        };
         let mut out = io::stdout().lock();
         if self.json {
+            let report = Json {
+                report: &report,
+                beside: &beside,
+            };
             writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
             return Ok(ExitCode::SUCCESS);
         }
-        for class in &report.classes {
+        for (number, class) in report.classes.iter().enumerate() {
             table(&mut out, class)?;
+            if let Some(found) = beside.get(number) {
+                writeln!(
+                    out,
+                    "equal verdicts: {:.2} % of {} tiles; the other rejects {} more and passes {} more",
+                    100.0 * found.equal(),
+                    found.tiles,
+                    found.only_second_rejects,
+                    found.only_first_rejects
+                )?;
+            }
         }
         if report.classes.len() > 1 {
             writeln!(out, "{}", row("mean of classes", "", &report.mean))?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Json<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    /// With `--beside`, of every class.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    beside: &'a [Agreement],
+}
+
+fn compare(classes: &[ClassAndBundle], other: &Bundle) -> Result<Vec<Agreement>, EvalError> {
+    let of = |(class, bundle): &ClassAndBundle| agreement(bundle, other, class);
+    classes.iter().map(of).collect()
 }
 
 type ClassAndBundle = (Class, Arc<Bundle>);
