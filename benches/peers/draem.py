@@ -15,10 +15,21 @@ def block(i, m, o):
     return nn.Sequential(*layer(i, m), *layer(m, o))
 
 
+class Upsample(nn.Upsample):
+    """With aligned corners as the authors', until `half_pixel` says otherwise."""
+
+    def __init__(self):
+        super().__init__(scale_factor=2, mode="bilinear", align_corners=True)
+
+
 def up(i, o):
-    return nn.Sequential(
-        nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True), *layer(i, o)
-    )
+    return nn.Sequential(Upsample(), *layer(i, o))
+
+
+def half_pixel(networks):
+    for module in networks.modules():
+        if isinstance(module, Upsample):
+            module.align_corners = False
 
 
 def encode(encoder, x, blocks):
@@ -119,7 +130,8 @@ def first_weights(networks):
 
 
 def ssim_loss(a, b):
-    taps = torch.tensor([np.exp(-((i - 5) ** 2) / (2 * 1.5**2)) for i in range(11)], dtype=a.dtype)
+    taps = [np.exp(-((i - 5) ** 2) / (2 * 1.5**2)) for i in range(11)]
+    taps = torch.tensor(taps, dtype=a.dtype, device=a.device)
     taps = taps / taps.sum()
     window = (taps[:, None] * taps[None]).expand(3, 1, 11, 11)
     mean = lambda x: F.conv2d(x, window, padding=5, groups=3)

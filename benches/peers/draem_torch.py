@@ -3,7 +3,7 @@
     python3 -m venv v && v/bin/pip install torch numpy
     cargo build --release --workspace --examples
     blemish-train fit CLASS --out runs/ours --steps 3000 --device cpu
-    v/bin/python benches/peers/draem_torch.py runs/ours runs/torch [--seed 1] [--threads 1]
+    v/bin/python benches/peers/draem_torch.py runs/ours runs/torch [--seed 1] [--threads 1] [--device cuda]
     blemish-train export runs/torch && blemish-train eval runs/torch CLASS
 
 Pictures, tiles and simulated defects come from `target/release/examples/batches`, so that only networks,
@@ -25,7 +25,7 @@ import tomllib
 import numpy as np
 import torch
 
-from draem import Draem, first_weights, losses
+from draem import Draem, first_weights, half_pixel, losses
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "target/release/examples"
 
@@ -66,7 +66,7 @@ def write_checkpoint(path, model, adam, metadata):
         state = adam.state[parameter]
         arrays["adam.first/" + name] = state["exp_avg"]
         arrays["adam.second/" + name] = state["exp_avg_sq"]
-    arrays = {key: arrays[key].detach().contiguous().numpy().astype("<f4") for key in sorted(arrays)}
+    arrays = {key: arrays[key].detach().cpu().contiguous().numpy().astype("<f4") for key in sorted(arrays)}
     digest = hashlib.sha256()
     sized = lambda text: digest.update(struct.pack("<Q", len(text)) + text)
     for key in sorted(metadata):
@@ -90,20 +90,24 @@ def write_checkpoint(path, model, adam, metadata):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("ours", help="folder of a finished run of ours")
+    arguments.add_argument("ours", help="folder of a run of ours, which may be a stopped one")
     arguments.add_argument("out", help="folder of the run to write")
     arguments.add_argument("--seed", type=int, help="of the first weights; the run's own if left out")
     arguments.add_argument("--threads", type=int, default=1)
+    arguments.add_argument("--device", default="cpu", help="cpu or cuda; no TF32 on either")
     arguments = arguments.parse_args()
     torch.set_num_threads(arguments.threads)
     recipe = tomllib.load(open(arguments.ours + "/config.toml", "rb"))["recipe"]
     seed = recipe["seed"] if arguments.seed is None else arguments.seed
     torch.manual_seed(seed)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     network, steps = recipe["network"], recipe["steps"]
     widths = network["reconstructive_width"], network["discriminative_width"]
     model = Draem(*widths, network.get("reconstructive_poolings", 4))
     first_weights(model)
-    model = model.train().to(memory_format=torch.channels_last)
+    if network["upsampling"] == "half_pixel":
+        half_pixel(model)
+    model = model.train().to(arguments.device, memory_format=torch.channels_last)
     adam = torch.optim.Adam(model.parameters(), lr=recipe["learning_rate"])
     os.makedirs(arguments.out)
     shutil.copy(arguments.ours + "/config.toml", arguments.out)
@@ -114,13 +118,14 @@ def main():
         rate = recipe["learning_rate"]
         rate *= 0.04 if 10 * done >= 9 * steps else 0.2 if 10 * done >= 8 * steps else 1
         adam.param_groups[0]["lr"] = rate
+        clean, seen, mask = (part.to(arguments.device) for part in (clean, seen, mask))
         seen = seen.contiguous(memory_format=torch.channels_last)
         terms = losses(model, clean, seen, mask)
         adam.zero_grad()
         sum(terms).backward()
         adam.step()
-        seconds += time.perf_counter() - started
         l2, ssim, focal = (term.item() for term in terms)
+        seconds += time.perf_counter() - started
         record = {"kind": "step", "step": done + 1, "l2": l2, "ssim": ssim, "focal": focal}
         print(json.dumps(record | {"learning_rate": rate, "seconds": seconds}), file=log)
         if (done + 1) % 100 == 0:
@@ -131,7 +136,8 @@ def main():
     metadata |= {"step": str(steps), "adam_steps": str(steps)}
     path = f"{arguments.out}/checkpoint-{steps:08}.safetensors"
     write_checkpoint(path, model, adam, metadata)
-    print(f"{path}: {seconds / steps:.3f} s a step, {arguments.threads} threads")
+    print(f"{path}: {seconds / steps:.3f} s a step, {arguments.device}, {arguments.threads} threads")
 
 
-main()
+if __name__ == "__main__":
+    main()

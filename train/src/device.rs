@@ -45,8 +45,8 @@ pub fn open(name: &str, spec: NetworkSpec, threads: usize) -> Result<Box<dyn Bac
     }
 }
 
-/// Devices of this program.
-fn compiled() -> Vec<&'static str> {
+/// Names of this program's devices, `cpu` first.
+pub fn compiled() -> Vec<&'static str> {
     let burn = BURN.iter().filter(|(_, on)| *on).map(|(kind, _)| *kind);
     std::iter::once("cpu").chain(burn).collect()
 }

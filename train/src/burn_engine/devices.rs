@@ -99,15 +99,12 @@ fn numbered(kind: &str, index: usize, found: Devices) -> Result<Device, String> 
     Ok(found.swap_remove(index))
 }
 
-/// The device that the tests compute on, or `None`, said loudly, where this machine has none.
+/// The first of burn's devices in this program, which the tests compute on, or `None`, said loudly,
+/// where this machine has none.
 #[cfg(test)]
 pub fn for_tests() -> Option<Device> {
-    let kind = if cfg!(feature = "flex") {
-        "flex"
-    } else {
-        "wgpu"
-    };
-    let device = find(kind, None);
+    let compiled = crate::device::compiled();
+    let device = find(compiled[1], None);
     if let Err(error) = &device {
         eprintln!("skipped: {error}");
     }

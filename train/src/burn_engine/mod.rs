@@ -5,6 +5,7 @@
 //! burn's errors on a GPU come late and partly as panics; each call into it is guarded, so that a
 //! failing device ends a run with a sentence and the last checkpoint stays.
 
+mod adam;
 mod devices;
 mod losses;
 mod network;
@@ -26,7 +27,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub struct BurnEngine {
     graph: Graph,
     device: Device,
-    parameters: Parameters,
+    /// Absent until values were given.
+    parameters: Option<Parameters>,
     upsampler: Upsampler,
     gaussian: Gaussian,
 }
@@ -42,7 +44,7 @@ impl BurnEngine {
             let device = devices::find(kind, index)?;
             Ok(Self {
                 graph: Graph::new(spec),
-                parameters: Parameters::default(),
+                parameters: None,
                 upsampler: Upsampler::new(spec.upsampling, device.clone()),
                 gaussian: Gaussian::new(&device),
                 device,
@@ -67,13 +69,13 @@ impl BurnEngine {
     pub fn gradients(&mut self, batch: &Batch) -> Result<(Losses, Weights), String> {
         batch.check()?;
         guarded(|| {
-            let leaves = self.parameters.leaves();
+            let leaves = given(self.parameters.as_ref())?.leaves();
             let (outputs, terms) = self.terms(batch, &leaves);
             let mut gradients = total(&terms).backward();
             let losses = read_losses(terms)?;
-            self.parameters.follow(outputs.moments);
-            let gradients = self.parameters.gradients(&leaves, &mut gradients)?;
-            Ok((losses, gradients))
+            let parameters = given(self.parameters.as_mut())?;
+            parameters.follow(outputs.moments);
+            Ok((losses, parameters.gradients(&leaves, &mut gradients)?))
         })
     }
 
@@ -85,7 +87,7 @@ impl BurnEngine {
     pub fn train_forward(&mut self, batch: &Batch) -> Result<(Vec<f32>, Vec<f32>), String> {
         batch.check()?;
         guarded(|| {
-            let leaves = self.parameters.leaves();
+            let leaves = given(self.parameters.as_ref())?.leaves();
             let (outputs, _) = self.terms(batch, &leaves);
             Ok((read(outputs.reconstruction)?, read(outputs.logits)?))
         })
@@ -111,12 +113,12 @@ impl Backend for BurnEngine {
     fn step(&mut self, batch: &Batch, learning_rate: f64) -> Result<Losses, String> {
         batch.check()?;
         guarded(|| {
-            let leaves = self.parameters.leaves();
+            let leaves = given(self.parameters.as_ref())?.leaves();
             let (outputs, terms) = self.terms(batch, &leaves);
             let mut gradients = total(&terms).backward();
-            self.parameters
-                .learn(&leaves, &mut gradients, learning_rate)?;
-            self.parameters.follow(outputs.moments);
+            let parameters = given(self.parameters.as_mut())?;
+            parameters.learn(&leaves, &mut gradients, learning_rate)?;
+            parameters.follow(outputs.moments);
             read_losses(terms)
         })
     }
@@ -130,7 +132,7 @@ impl Backend for BurnEngine {
     ) -> Result<Inference, String> {
         crate::backend::check_pictures(seen, pictures, width_px, height_px)?;
         guarded(|| {
-            let values = self.parameters.evaluation();
+            let values = given(self.parameters.as_ref())?.evaluation();
             let seen = self.upload(seen, [pictures, 3, height_px, width_px]);
             let outputs = forward(&self.graph, &values, &mut self.upsampler, seen);
             let probability = activation::softmax(outputs.logits, 1);
@@ -142,11 +144,12 @@ impl Backend for BurnEngine {
     }
 
     fn weights(&self) -> Weights {
-        guarded(|| self.parameters.weights()).unwrap_or_else(|error| self.unreadable(&error))
+        guarded(|| given(self.parameters.as_ref())?.weights())
+            .unwrap_or_else(|error| self.unreadable(&error))
     }
 
     fn adam(&self) -> AdamState {
-        guarded(|| self.parameters.adam()).unwrap_or_else(|error| AdamState {
+        guarded(|| given(self.parameters.as_ref())?.adam()).unwrap_or_else(|error| AdamState {
             steps: 0,
             first_moment: self.unreadable(&error),
             second_moment: self.unreadable(&error),
@@ -158,7 +161,7 @@ impl Backend for BurnEngine {
             let parameters = Parameters::new(&self.graph, weights, adam, &self.device);
             parameters.map_err(|error| error.to_string())
         })?;
-        self.parameters = parameters;
+        self.parameters = Some(parameters);
         Ok(())
     }
 }
@@ -176,6 +179,11 @@ impl BurnEngine {
         };
         Weights(self.graph.convolutions().map(lost).collect())
     }
+}
+
+/// The parameters, of which there are none before [`Backend::restore`].
+fn given<T>(parameters: Option<T>) -> Result<T, String> {
+    parameters.ok_or_else(|| "the networks have no values yet".to_owned())
 }
 
 fn total(terms: &Terms) -> Tensor<1> {
