@@ -8,9 +8,11 @@
 
 mod cost;
 mod graph;
+mod preset;
 pub mod score;
 
 pub use cost::Cost;
 pub use graph::{
     ConvKey, Graph, Network, NetworkSpec, Node, NodeId, OFFICIAL_POOLINGS, Op, Upsampling,
 };
+pub use preset::NetworkPreset;

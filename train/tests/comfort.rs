@@ -247,7 +247,7 @@ fn a_sweep_weighs_accuracy_against_cost_and_is_taken_up() {
     };
     let text = ok(&sweep("--widths=8/4"));
     assert!(!text.contains("is done"), "{text}");
-    let text = ok(&sweep("--widths=8/4,4/4"));
+    let text = ok(&sweep("--widths=8/4,4/4/2"));
     assert_eq!(text.matches(" is done").count(), 1, "{text}");
     let json = std::fs::read(scene.path("out/sweep.json")).unwrap();
     let rows: serde_json::Value = serde_json::from_slice(&json).unwrap();
@@ -256,6 +256,11 @@ fn a_sweep_weighs_accuracy_against_cost_and_is_taken_up() {
         .map(|row| row["reconstructive_width"].as_u64().unwrap())
         .collect();
     assert_eq!(widths, [4, 8], "the cheapest first");
+    let poolings = rows
+        .iter()
+        .map(|row| row["reconstructive_poolings"].as_u64());
+    assert!(poolings.eq([Some(2), Some(4)]));
+    assert!(scene.path("out/4-4-2/model.onnx").exists());
     for row in rows {
         assert!(row["macs_per_tile"].as_u64().unwrap() > 0);
         assert!(row["training_seconds_per_step"].as_f64().unwrap() > 0.0);
@@ -265,10 +270,12 @@ fn a_sweep_weighs_accuracy_against_cost_and_is_taken_up() {
         }
         assert_eq!(row["predicted"]["keeps_up"], true);
     }
-    for part in ["8/4", "4/4", "real: AUROC", "ms/tile"] {
+    for part in ["8/4/4", "4/4/2", "real: AUROC", "ms/tile"] {
         assert!(text.contains(part), "'{part}' is missing from: {text}");
     }
     refused(&sweep("--widths=8"), &["'8' is not a pair of widths"]);
-    let both = scene.run(&["sweep", "class", "--reconstructive-width=4"]);
-    refused(&both, &["given with --widths"]);
+    for other in ["--reconstructive-width=4", "--network=fast"] {
+        let both = scene.run(&["sweep", "class", other]);
+        refused(&both, &["given with --widths"]);
+    }
 }

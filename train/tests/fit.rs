@@ -206,6 +206,33 @@ fn eval_scores_a_test_set() {
 }
 
 #[test]
+fn networks_have_names() {
+    let scene = Scene::new();
+    let small = SMALL.map(|option| match option.contains("width") {
+        true => "--network=fast",
+        false => option,
+    });
+    let fit = |options: &[&str]| {
+        scene.run(&[&["fit", "goods", "--steps=1", "--out=run"], options].concat())
+    };
+    let named = fit(&small[1..]);
+    assert!(named.status.success(), "{}", told(&named));
+    let config = std::fs::read_to_string(scene.path("run/config.toml")).unwrap();
+    for line in [
+        "reconstructive_width = 8",
+        "discriminative_width = 4",
+        "reconstructive_poolings = 2",
+        "learning_rate = 0.0016",
+    ] {
+        assert!(config.contains(line), "'{line}' is missing from:\n{config}");
+    }
+    for other in ["--network=quick", "--discriminative-width=8"] {
+        let refused = fit(&[&small[1..], &[other]].concat());
+        assert_eq!(refused.status.code(), Some(2), "{}", told(&refused));
+    }
+}
+
+#[test]
 fn eval_compares_the_verdicts_of_two_bundles() {
     let scene = Scene::new();
     let fit = scene.fit(&["--steps=2", "--out=run"]);

@@ -5,13 +5,16 @@ use crate::budget::{batch_for_timing, seconds_per_step};
 use crate::device;
 use crate::fit::initial;
 use crate::fit::progress::duration;
-use blemish::draem::{Cost, NetworkSpec};
+use blemish::draem::{Cost, NetworkPreset, NetworkSpec};
 use blemish::geometry::TileSize;
 use std::io::Write;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Networks by name, fast, balanced or accurate, instead of the three options below.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["reconstructive_width", "discriminative_width", "reconstructive_poolings"])]
+    network: Option<NetworkPreset>,
     /// Channels of the reconstructive network's first block; 128 in the paper.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=1024))]
     reconstructive_width: u16,
@@ -45,13 +48,14 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Done {
-        let spec = NetworkSpec {
+        let by_widths = NetworkSpec {
             reconstructive_poolings: self.reconstructive_poolings.into(),
             ..NetworkSpec::official(
                 self.reconstructive_width.into(),
                 self.discriminative_width.into(),
             )
         };
+        let spec = self.network.map_or(by_widths, NetworkPreset::spec);
         let cost = Cost::of(spec, self.tile);
         let TileSize {
             width_px,

@@ -3,7 +3,7 @@
 use crate::config::{FitConfig, learning_rate_of};
 use crate::data::Product;
 use crate::simulate::Preset;
-use blemish::draem::Upsampling;
+use blemish::draem::{NetworkPreset, NetworkSpec, Upsampling};
 use blemish::geometry::TileSize;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,10 @@ pub struct Settings {
     /// What the bundle calls the product; the folder's name if left out.
     #[arg(long)]
     pub name: Option<String>,
+    /// Networks by name: fast (8/4 with two poolings), balanced (16/8 with two) or accurate (16/8 with the
+    /// paper's four) [default: accurate].
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["reconstructive_width", "discriminative_width", "reconstructive_poolings"])]
+    pub network: Option<NetworkPreset>,
     /// Channels of the reconstructive network's first block [default: 16; paper: 128].
     #[arg(long)]
     pub reconstructive_width: Option<usize>,
@@ -21,7 +25,7 @@ pub struct Settings {
     pub discriminative_width: Option<usize>,
     /// How often the reconstructive network halves the picture, 1 to 4 [default: 4, as the paper].
     #[arg(long, value_name = "COUNT")]
-    reconstructive_poolings: Option<usize>,
+    pub reconstructive_poolings: Option<usize>,
     /// Upsampling in both decoders [default: align-corners].
     #[arg(long, value_parser = parse_upsampling)]
     upsampling: Option<Upsampling>,
@@ -104,6 +108,12 @@ impl Settings {
             recipe.resize = true;
         }
         let network = &mut recipe.network;
+        if let Some(preset) = self.network {
+            *network = NetworkSpec {
+                upsampling: network.upsampling,
+                ..preset.spec()
+            };
+        }
         set(
             &mut network.reconstructive_width,
             &self.reconstructive_width,
@@ -112,7 +122,8 @@ impl Settings {
             &mut network.discriminative_width,
             &self.discriminative_width,
         );
-        if self.reconstructive_width.is_some() && fresh {
+        let by_width = self.reconstructive_width.is_some() || self.network.is_some();
+        if by_width && fresh {
             recipe.learning_rate = learning_rate_of(network.reconstructive_width);
         }
         set(

@@ -8,7 +8,7 @@ use crate::eval::{classes, evaluate};
 use crate::fit::metrics_log::Validation;
 use crate::fit::stop::Stop;
 use crate::run_folder::RunFolder;
-use blemish::draem::Cost;
+use blemish::draem::{Cost, OFFICIAL_POOLINGS};
 use blemish::metrics;
 use blemish::model::Bundle;
 use serde::Serialize;
@@ -17,14 +17,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Settings of every run; --reconstructive-width and --discriminative-width are replaced by --widths.
+/// Settings of every run; --network, --reconstructive-width and --discriminative-width are replaced by --widths.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder of good pictures, or a class folder.
     pictures: PathBuf,
-    /// Pairs of reconstructive and discriminative width.
-    #[arg(long, value_name = "R/D,...", value_delimiter = ',', default_value = "8/8,16/8,16/16,32/16", value_parser = parse_pair)]
-    widths: Vec<Pair>,
+    /// Reconstructive and discriminative width, and where wished the reconstructive network's poolings.
+    #[arg(long, value_name = "R/D[/P],...", value_delimiter = ',', default_value = "8/8,16/8,16/16,32/16", value_parser = parse_candidate)]
+    widths: Vec<Candidate>,
     /// Class folder with real defects, or a folder of class folders, for figures beside the simulated
     /// ones: never choose by them what is then said to be tested on them.
     #[arg(long, value_name = "DIR")]
@@ -40,16 +40,35 @@ pub struct Args {
 
 /// Widths of both networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Pair {
+struct Candidate {
     reconstructive: usize,
     discriminative: usize,
+    /// Of the reconstructive network; the settings' where none are named.
+    poolings: Option<usize>,
 }
 
-/// What `sweep.json` says of a pair of widths.
+impl Candidate {
+    /// Its numbers with `between` them.
+    fn joined(self, between: &str) -> String {
+        let numbers = [
+            Some(self.reconstructive),
+            Some(self.discriminative),
+            self.poolings,
+        ];
+        let numbers = numbers
+            .into_iter()
+            .flatten()
+            .map(|number| number.to_string());
+        numbers.collect::<Vec<_>>().join(between)
+    }
+}
+
+/// What `sweep.json` says of a candidate.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Row {
     reconstructive_width: usize,
     discriminative_width: usize,
+    reconstructive_poolings: usize,
     parameters: u64,
     macs_per_tile: u64,
     /// Steps of the weights that were judged.
@@ -78,8 +97,11 @@ impl Args {
             .reconstructive_width
             .or(settings.discriminative_width)
             .is_some()
+            || settings.network.is_some()
         {
-            return Err("the widths of a sweep are given with --widths, such as 8/8,16/8".into());
+            return Err(
+                "the networks of a sweep are given with --widths, such as 8/4/2,8/8,16/8".into(),
+            );
         }
         let stop = Stop::on_signals()?;
         let out = match &self.out {
@@ -91,20 +113,20 @@ impl Args {
             }
         };
         let mut rows = Vec::new();
-        for &pair in &self.widths {
+        for &candidate in &self.widths {
             let mut settings = self.settings.clone();
-            settings.reconstructive_width = Some(pair.reconstructive);
-            settings.discriminative_width = Some(pair.discriminative);
+            settings.reconstructive_width = Some(candidate.reconstructive);
+            settings.discriminative_width = Some(candidate.discriminative);
+            if candidate.poolings.is_some() {
+                settings.reconstructive_poolings = candidate.poolings;
+            }
             let trainer = Trainer {
                 settings: &settings,
                 board: &self.board,
                 stop: &stop,
             };
-            let root = out.join(format!("{}-{}", pair.reconstructive, pair.discriminative));
-            tell(format_args!(
-                "widths      {}/{}",
-                pair.reconstructive, pair.discriminative
-            ));
+            let root = out.join(candidate.joined("-"));
+            tell(format_args!("widths      {}", candidate.joined("/")));
             let ended = trainer.ensure(&self.pictures, &root)?;
             if ended != Ended::Finished {
                 tell(format_args!("the same command goes on from here"));
@@ -153,6 +175,7 @@ impl Args {
         Ok(Row {
             reconstructive_width: spec.reconstructive_width,
             discriminative_width: spec.discriminative_width,
+            reconstructive_poolings: spec.reconstructive_poolings,
             parameters: cost.parameters(),
             macs_per_tile: cost.macs(),
             steps: figures.steps,
@@ -176,7 +199,12 @@ impl Args {
         }
         tell(format_args!("{head}"));
         for row in rows {
-            let widths = format!("{}/{}", row.reconstructive_width, row.discriminative_width);
+            let widths = Candidate {
+                reconstructive: row.reconstructive_width,
+                discriminative: row.discriminative_width,
+                poolings: Some(row.reconstructive_poolings),
+            };
+            let widths = widths.joined("/");
             let (auroc, ap) = match &row.simulated {
                 Some(figures) => (
                     format!("{:.3}", figures.image_auroc),
@@ -210,19 +238,33 @@ impl Args {
     }
 }
 
-fn parse_pair(text: &str) -> Result<Pair, String> {
-    let width = |text: &str| {
-        let width: usize = text.parse().ok()?;
-        (1..=1024).contains(&width).then_some(width)
+fn parse_candidate(text: &str) -> Result<Candidate, String> {
+    let numbers: Result<Vec<usize>, _> = text.split('/').map(str::parse).collect();
+    let candidate = match numbers.unwrap_or_default()[..] {
+        [reconstructive, discriminative] => Some((reconstructive, discriminative, None)),
+        [reconstructive, discriminative, poolings] => {
+            Some((reconstructive, discriminative, Some(poolings)))
+        }
+        _ => None,
     };
-    (text.split_once('/'))
-        .and_then(|(first, second)| {
-            Some(Pair {
-                reconstructive: width(first)?,
-                discriminative: width(second)?,
-            })
+    candidate
+        .map(|(reconstructive, discriminative, poolings)| Candidate {
+            reconstructive,
+            discriminative,
+            poolings,
         })
-        .ok_or_else(|| format!("'{text}' is not a pair of widths from 1 to 1024, such as 16/8"))
+        .filter(|candidate| {
+            let widths = [candidate.reconstructive, candidate.discriminative];
+            let poolings = candidate.poolings.unwrap_or(OFFICIAL_POOLINGS);
+            widths.iter().all(|width| (1..=1024).contains(width))
+                && (1..=OFFICIAL_POOLINGS).contains(&poolings)
+        })
+        .ok_or_else(|| {
+            format!(
+                "'{text}' is not a pair of widths from 1 to 1024, such as 16/8, or with 1 to 4 poolings behind \
+                 it, such as 16/8/2"
+            )
+        })
 }
 
 #[cfg(test)]
@@ -230,11 +272,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_are_parsed_and_checked() {
-        let pair = parse_pair("16/8").expect("a pair");
-        assert_eq!((pair.reconstructive, pair.discriminative), (16, 8));
-        for bad in ["16", "16/", "0/8", "16/8/4", "a/b", "2048/8"] {
-            assert!(parse_pair(bad).is_err(), "{bad}");
+    fn candidates_are_parsed_and_checked() {
+        for good in ["16/8", "8/4/2"] {
+            let candidate = parse_candidate(good).expect("a candidate");
+            assert_eq!(candidate.joined("/"), good);
+        }
+        let candidate = parse_candidate("16/8/2").expect("a candidate");
+        assert_eq!(candidate.poolings, Some(2));
+        for bad in [
+            "16", "16/", "0/8", "16/8/5", "16/8/0", "16/8/4/2", "a/b", "2048/8",
+        ] {
+            assert!(parse_candidate(bad).is_err(), "{bad}");
         }
     }
 }
