@@ -1,6 +1,10 @@
 //! The core takes no memory while the web runs: an allocation on the line is a pause that nobody
 //! asked for, and memory that grows is a station that stops after a month.
 
+#[path = "common/allocations.rs"]
+mod allocations;
+
+use allocations::allocations;
 use blemish::block::{Block, LineStamp};
 use blemish::engine::Prediction;
 use blemish::geometry::{LineNumber, TileSize};
@@ -8,27 +12,6 @@ use blemish::model::ColorOrder;
 use blemish::picture::Picture;
 use blemish::verdict::{Reason, SpanVerdict, Verdict};
 use blemish::web::{Region, Sink, Web, WebConfig};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-struct Counting;
-
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator with the caller's arguments.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[derive(Default)]
 struct Tally {
@@ -105,7 +88,7 @@ fn no_allocation_after_construction() {
         anomaly_map: vec![0.0; tile.area()],
         reconstruction: vec![0.5; 3 * tile.area()],
     };
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = allocations();
     for (turn, block) in blocks.iter().enumerate() {
         web.push(block, &mut sink).unwrap();
         // For a while the engine is too slow.
@@ -121,7 +104,7 @@ fn no_allocation_after_construction() {
         }
     }
     web.abort(Reason::Shutdown, &mut sink);
-    assert_eq!(ALLOCATIONS.load(Ordering::Relaxed) - before, 0);
+    assert_eq!(allocations() - before, 0);
     let end = 76 * LINES as u64;
     assert_eq!(sink.ok + sink.defect + sink.not_inspected, end);
     // The test means something only if all of it happened.

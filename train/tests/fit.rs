@@ -239,7 +239,11 @@ fn eval_compares_the_verdicts_of_two_bundles() {
     assert!(fit.status.success(), "{}", told(&fit));
     scene.weave("set/train/good/0.png", 40, 40, 0);
     scene.weave("set/test/good/0.png", 40, 50, 31);
-    scene.weave("set/test/good/1.png", 70, 20, 32);
+    scene.weave("set/test/hole/0.png", 70, 20, 32);
+    let mut mask = vec![0; 70 * 20];
+    mask[500..520].fill(255);
+    let mask = Picture::from_grey8(70, 20, mask).unwrap();
+    scene.save("set/ground_truth/hole/0_mask.png", &mask);
     let onnx = std::fs::read(scene.path("run/model.onnx")).unwrap();
     for (name, score) in [("strict.onnx", 1e-6), ("lax.onnx", 1.0)] {
         let mut metadata = Bundle::read(scene.path("run/model.onnx"))
