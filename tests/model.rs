@@ -31,6 +31,32 @@ fn the_shipped_bundle_passes_every_check() {
     );
 }
 
+/// What the folder offers is whole, and computes in integers all through.
+#[test]
+fn every_bundle_of_the_models_folder_may_be_used() {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir("models").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "onnx") {
+            continue;
+        }
+        let file = path.to_str().unwrap();
+        let output = blemish(&["check", file]);
+        assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+        let shown = blemish(&["show", "--json", file]);
+        let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+        for node in shown["nodes"].as_array().unwrap() {
+            if node["macs"].as_u64().unwrap() > 0 {
+                let operator = node["operator"].as_str().unwrap();
+                assert!(operator.starts_with("ByteConv"), "{file}: {node}");
+            }
+        }
+        names.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
+    }
+    names.sort();
+    assert_eq!(names, ["default", "fast"]);
+}
+
 #[test]
 fn the_cost_is_that_of_the_nodes() {
     let output = blemish(&["show", "--json"]);
