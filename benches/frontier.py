@@ -55,7 +55,7 @@ def panel(rows, key, title, left):
 
 def main():
     rows = list(csv.DictReader(open(ROOT / "docs/design/frontier.csv")))
-    rows = [row for row in rows if row["steps"] == "3000"]
+    rows = [row for row in rows if row["steps"] == "3000" and "half" not in row["widths"]]
     width = 2 * (LEFT + WIDTH) + GAP - LEFT + 40
     svg = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {TOP + HEIGHT + 60}" font-family="sans-serif" font-size="13">',

@@ -151,12 +151,13 @@ impl Parameters {
         adam: &AdamState,
         device: &Device,
     ) -> Result<Self, WeightsError> {
-        let (mut learning, mut norms, mut biases) = Default::default();
+        let mut learning = Layout::default();
+        let mut norms = Layout::default();
+        let mut biases = Layout::default();
         let layers = graph.convolutions().map(|(node, key, in_channels)| {
             let channels = node.channels;
             let shape = [channels, in_channels, 3, 3];
             let bias = format!("{}.bias", key.conv);
-            let learning: &mut Layout = &mut learning;
             let weight = learning.add(format!("{}.weight", key.conv), &shape);
             let Some(norm) = &key.norm else {
                 return Layer {
@@ -166,14 +167,14 @@ impl Parameters {
                     norm: None,
                 };
             };
-            Layout::add(&mut biases, bias, &[channels]);
+            biases.add(bias, &[channels]);
             Layer {
                 shape,
                 weight,
                 shift: learning.add(format!("{norm}.bias"), &[channels]),
                 norm: Some(Norm {
                     scale: learning.add(format!("{norm}.weight"), &[channels]),
-                    number: Layout::add(&mut norms, norm.clone(), &[channels]),
+                    number: norms.add(norm.clone(), &[channels]),
                 }),
             }
         });
