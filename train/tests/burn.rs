@@ -145,7 +145,7 @@ impl Spread {
             spread.last_layers = spread.last_layers.max(last);
             spread.parting = spread.parting.max(parting(&moved_way, &straight_way));
         }
-        // flex adds up in the CPU engine's own order, nearly: it has always kept the floors of the bounds.
+        // flex passed with the fixed bounds, so they stay its bounds.
         if compiled()[1] == "flex" {
             spread = Spread {
                 last_layers: spread.last_layers,
