@@ -3,12 +3,15 @@
 //! The folder is named by `BLEMISH_GOLDEN`, else it is `../shared/golden` beside the workspace. Where
 //! it is absent the tests say so loudly and rely on the small cases in the code.
 
-use ndarray_npy::{NpzReader, ReadableElement};
-use std::fs::File;
 use std::path::PathBuf;
 
+#[allow(dead_code)]
+#[path = "../tests/common/npz.rs"]
+mod npz;
+use npz::{Npz, Number};
+
 /// One `.npz` file.
-pub struct Golden(NpzReader<File>);
+pub struct Golden(Npz);
 
 /// Path of a file in the golden folder, or `None` after saying that the test is skipped.
 pub fn path(file: &str) -> Option<PathBuf> {
@@ -29,14 +32,12 @@ pub fn path(file: &str) -> Option<PathBuf> {
 
 /// Opens an `.npz` file of the golden folder.
 pub fn open(file: &str) -> Option<Golden> {
-    let file = File::open(path(file)?).expect("golden file opens");
-    Some(Golden(NpzReader::new(file).expect("golden file is npz")))
+    Some(Golden(Npz::open(path(file)?)))
 }
 
 impl Golden {
-    fn read<T: ReadableElement>(&mut self, name: &str) -> Vec<T> {
-        let array: ndarray::ArrayD<T> = self.0.by_name(name).expect("golden array");
-        array.into_iter().collect()
+    fn read<T: Number>(&mut self, name: &str) -> Vec<T> {
+        self.0.array(name).into_values()
     }
 
     /// An array in row-major order.

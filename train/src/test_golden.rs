@@ -4,12 +4,15 @@
 //! `../shared/data` beside the workspace. Where one is absent the tests say so loudly and rely on the
 //! small cases in the code.
 
-use ndarray_npy::{NpzReader, ReadableElement};
-use std::fs::File;
 use std::path::PathBuf;
 
+#[allow(dead_code)]
+#[path = "../../tests/common/npz.rs"]
+mod npz_file;
+use npz_file::{Npz, Number};
+
 /// One `.npz` file.
-pub struct Golden(NpzReader<File>);
+pub struct Golden(Npz);
 
 fn path(variable: &str, default: &str, name: &str) -> Option<PathBuf> {
     let folder = std::env::var_os(variable).map_or_else(|| PathBuf::from(default), PathBuf::from);
@@ -34,8 +37,7 @@ pub fn class(name: &str) -> Option<PathBuf> {
 
 /// Opens an `.npz` file of the golden folder.
 pub fn npz(file: &str) -> Option<Golden> {
-    let file = File::open(golden_path(file)?).expect("golden file opens");
-    Some(Golden(NpzReader::new(file).expect("golden file is npz")))
+    Some(Golden(Npz::open(golden_path(file)?)))
 }
 
 /// Reads a `.json` file of the golden folder.
@@ -45,9 +47,8 @@ pub fn json(file: &str) -> Option<serde_json::Value> {
 }
 
 impl Golden {
-    fn read<T: ReadableElement>(&mut self, name: &str) -> Vec<T> {
-        let array: ndarray::ArrayD<T> = self.0.by_name(name).expect("golden array");
-        array.into_iter().collect()
+    fn read<T: Number>(&mut self, name: &str) -> Vec<T> {
+        self.0.array(name).into_values()
     }
 
     /// An array in row-major order.

@@ -353,7 +353,6 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
 fn named(npz: &mut Npz, folder: &str) -> Weights {
     let names: Vec<String> = npz.names();
     let keys = names.iter().filter_map(|name| {
-        let name = name.trim_end_matches(".npy");
         let key = name.strip_prefix(folder)?;
         (!key.ends_with("num_batches_tracked")).then_some((name, key))
     });

@@ -25,14 +25,13 @@ fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
 fn weights(npz: &mut Npz, folder: &str) -> Weights {
     let mut weights = Weights::default();
     for name in npz.names() {
-        let name = name.trim_end_matches(".npy");
         let Some(key) = name.strip_prefix(folder) else {
             continue;
         };
         if key.ends_with("num_batches_tracked") {
             continue;
         }
-        let array = npz.f32(name);
+        let array = npz.f32(&name);
         weights.0.insert(
             key.to_owned(),
             Array {

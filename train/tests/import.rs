@@ -44,7 +44,7 @@ fn an_imported_bundle_gives_pytorchs_output() {
             (low.min(value), high.max(value))
         });
         assert!(high - low > 0.1, "a flat {name} proves nothing");
-        for (got, wanted) in got.iter().zip(&wanted) {
+        for (got, wanted) in got.iter().zip(wanted.iter()) {
             assert!((got - wanted).abs() < 1e-4, "{name}: {got} not {wanted}");
         }
     }

@@ -1,13 +1,15 @@
 //! The reference forward against PyTorch's evaluation of the authors' networks.
 
 mod common;
+#[allow(dead_code)]
+#[path = "../../tests/common/npz.rs"]
+mod npz;
 
 use blemish::draem::{Graph, Upsampling};
 use blemish::geometry::TileSize;
 use blemish_train::reference::{forward, forward_training};
 use blemish_train::weights::{Array, Weights};
-use ndarray::{ArrayD, Axis};
-use ndarray_npy::NpzReader;
+use npz::Npz;
 use std::path::PathBuf;
 
 fn golden(file: &str) -> Option<PathBuf> {
@@ -26,24 +28,20 @@ fn golden(file: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-struct Trace(NpzReader<std::fs::File>);
+struct Trace(Npz);
 
 impl Trace {
     fn open() -> Option<Self> {
-        let path = golden("train_trace_4_4_64.npz")?;
-        Some(Self(
-            NpzReader::new(std::fs::File::open(path).unwrap()).unwrap(),
-        ))
+        Some(Self(Npz::open(golden("train_trace_4_4_64.npz")?)))
     }
 
     /// The two pictures of an array, one after the other.
     fn pictures(&mut self, name: &str) -> [Vec<f32>; 2] {
-        let array = self.array(name);
-        [0, 1].map(|index| array.index_axis(Axis(0), index).iter().copied().collect())
-    }
-
-    fn array(&mut self, name: &str) -> ArrayD<f32> {
-        self.0.by_name(&format!("{name}.npy")).unwrap()
+        let array = self.0.f32(name);
+        assert_eq!(array.shape()[0], 2);
+        let values = array.into_values();
+        let (first, second) = values.split_at(values.len() / 2);
+        [first.to_vec(), second.to_vec()]
     }
 
     fn weights(&mut self, moment: &str, graph: &Graph) -> Weights {
@@ -54,9 +52,9 @@ impl Trace {
                 names.extend(key.norm.iter().map(|norm| format!("{norm}.{part}")));
             }
             for name in names {
-                let values = self.array(&format!("{moment}/{name}"));
-                let shape = values.shape().to_vec();
-                let values = values.iter().copied().collect();
+                let array = self.0.f32(&format!("{moment}/{name}"));
+                let shape = array.shape().to_vec();
+                let values = array.into_values();
                 weights.0.insert(name, Array { shape, values });
             }
         }

@@ -24,7 +24,7 @@ pub fn read_state_dict(path: &Path) -> Result<Weights, String> {
             "no checkpoint of PyTorch 1.6 or newer ({error}); load an older one with PyTorch and save it again"
         )
     })?;
-    let mut names = archive.file_names().filter_map(Result::ok);
+    let mut names = archive.file_names();
     let root = names
         .find_map(|name| name.strip_suffix("data.pkl").map(str::to_owned))
         .ok_or("a zip without data.pkl, so not written by torch.save")?;
