@@ -1,6 +1,6 @@
 //! 3x3 convolution, stride 1, zero padding 1, over one or more inputs.
 
-use super::pack::{Form, Level, Packed, Requantize};
+use super::pack::{Form, Level, Packed, Requantize, Unit};
 use super::{BLOCK, Lines, Sides, scalar};
 use std::ops::Range;
 
@@ -111,6 +111,8 @@ pub(super) struct Line<'a> {
     /// Output channels of the group in the order of the weights.
     pub lanes: usize,
     pub weights: *const i8,
+    /// Those that are not turned, and those that are.
+    pub units: [&'a [Unit]; 2],
     pub bias: *const i32,
     pub scale: *const f32,
     pub out: Target,
@@ -243,6 +245,22 @@ pub(super) unsafe fn pixels<D: Dot, const P: usize, const K: usize, const HALF: 
                 next = D::taps::<P, K, 1>(line, &mut sums, block, next);
             }
         }
+        put(line, x, &sums);
+    }
+}
+
+/// Stores the sums of `P` pixels from column `x` on.
+///
+/// # Safety
+/// As [`pixels`].
+#[inline(always)]
+pub(super) unsafe fn put<D: Dot, const P: usize, const K: usize>(
+    line: &Line<'_>,
+    x: usize,
+    sums: &[[D; K]; P],
+) {
+    // SAFETY: the caller promises the ranges.
+    unsafe {
         for k in 0..K {
             let scale = line.scale.add(k * D::LANES);
             let channel = k * D::LANES;
@@ -405,7 +423,7 @@ pub fn multiply_in_registers(level: Level, turns: u32) -> u64 {
         #[cfg(target_arch = "x86_64")]
         Level::AvxVnni => unsafe { super::x86::avx_vnni_in_registers(turns) },
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { super::x86::avx2_in_registers(turns) },
+        Level::Avx2 => unsafe { super::avx2::in_registers(turns) },
         #[cfg(target_arch = "aarch64")]
         Level::DotProduct => unsafe { super::neon::dot_product_in_registers(turns) },
         #[cfg(target_arch = "aarch64")]
@@ -442,7 +460,7 @@ pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
         #[cfg(target_arch = "x86_64")]
         Level::AvxVnni => super::x86::avx_vnni,
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => super::x86::avx2,
+        Level::Avx2 => super::avx2::kernel,
         #[cfg(target_arch = "aarch64")]
         Level::DotProduct => super::neon::dot_product,
         #[cfg(target_arch = "aarch64")]
@@ -457,8 +475,8 @@ pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
     for group in &packed.groups {
         let first = group.first_block * BLOCK;
         let lanes = match group.form {
-            Form::Quads | Form::Halves | Form::Pairs => group.blocks * BLOCK,
             Form::Pixels => packed.shape.outputs,
+            _ => group.blocks * BLOCK,
         };
         for y in lines.clone() {
             let channels = &packed.shape.inputs;
@@ -473,6 +491,9 @@ pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
                 width: sides.width,
                 lanes,
                 weights: packed.weights[group.weights..].as_ptr(),
+                units: packed.units[group.units.clone()]
+                    .split_at(group.plain)
+                    .into(),
                 bias: packed.bias[first..].as_ptr(),
                 scale: packed.scale[first..].as_ptr(),
                 out: match output {

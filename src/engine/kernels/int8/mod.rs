@@ -5,6 +5,8 @@
 //! each plane, so a 3x3 convolution needs no code for edges and a pixel's address differs from its
 //! neighbour's by a constant. Every instruction set computes the same bits as [`scalar`].
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod conv;
 mod convert;
 #[cfg(target_arch = "aarch64")]

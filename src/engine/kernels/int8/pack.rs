@@ -1,6 +1,7 @@
 //! One table of shapes and one packing for every instruction set.
 
 use super::BLOCK;
+use std::ops::Range;
 
 /// What this processor can do with bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,7 +12,7 @@ pub enum Level {
     /// `vpdpbusd` on 256 bits.
     #[cfg(target_arch = "x86_64")]
     AvxVnni,
-    /// Products in 16 bits summed in pairs: no instruction of AVX2 saturates on the way.
+    /// `vpmaddubsw` on weights that cannot saturate it, see [`Form::Units`].
     #[cfg(target_arch = "x86_64")]
     Avx2,
     /// `sdot`: Cortex-A76, A78AE.
@@ -67,7 +68,7 @@ impl Level {
             #[cfg(target_arch = "aarch64")]
             Level::DotProduct | Level::Neon => 2,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => 2,
+            Level::Avx2 => 1,
             _ => 4,
         };
         match blocks.min(most) {
@@ -95,6 +96,8 @@ impl Level {
             Level::Avx512Vnni if blocks == 1 => Form::Pairs,
             #[cfg(target_arch = "aarch64")]
             Level::Neon => Form::Halves,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx2 => Form::Units,
             _ => Form::Quads,
         }
     }
@@ -113,6 +116,10 @@ pub enum Form {
     Halves,
     /// Eight output channels with two partial sums each; eight input channels of one pixel at a time.
     Pairs,
+    /// As quads of one block, but in no order: two products of bytes may leave 16 bits, so units where all fit
+    /// come first, then those where some weights and their activations are turned for it. Units of zeros are
+    /// left out.
+    Units,
     /// Eight pixels with two partial sums each, of one output channel; eight input channels at a time.
     Pixels,
 }
@@ -121,7 +128,7 @@ impl Form {
     /// Input channels that go into a register together.
     pub(super) fn inputs(self) -> usize {
         match self {
-            Form::Quads | Form::Halves => BLOCK / 2,
+            Form::Quads | Form::Halves | Form::Units => BLOCK / 2,
             Form::Pairs | Form::Pixels => BLOCK,
         }
     }
@@ -130,20 +137,40 @@ impl Form {
     pub(super) fn place(self, output: usize, input: usize) -> usize {
         match self {
             Form::Halves => output / 4 * 16 + input / 2 * 8 + output % 4 * 2 + input % 2,
-            Form::Quads | Form::Pairs | Form::Pixels => output * self.inputs() + input,
+            Form::Quads | Form::Units | Form::Pairs | Form::Pixels => {
+                output * self.inputs() + input
+            }
         }
     }
 }
 
 /// Output blocks that one run of a kernel computes together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     pub first_block: usize,
     pub blocks: usize,
     pub form: Form,
     /// Where its weights begin.
     pub weights: usize,
+    /// Its units, where it has them, and how many of the first are not turned.
+    pub units: Range<usize>,
+    pub plain: usize,
 }
+
+/// Eight outputs by four inputs under one tap of the filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unit {
+    /// Line of the filter, counted through all blocks of all inputs.
+    pub row: u32,
+    /// Bytes from the line's first pixel to the four inputs.
+    pub at: u32,
+}
+
+/// Bytes of a [`Unit`]'s weights.
+pub const UNIT: usize = BLOCK * BLOCK / 2;
+
+/// Most lines of the filter, counted through all blocks of all inputs, that [`Form::Units`] takes.
+pub const UNIT_ROWS: usize = 1536;
 
 /// Real channels of a convolution: one number per input that follows the other, and the output's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,11 +213,14 @@ pub struct Packed {
     /// By group: input block, line of the filter, then
     /// in quads: `half block, column, output, 4 inputs`;
     /// in halves: `half block, column, 4 outputs, 2 of 4 inputs, output, 2 inputs`;
+    /// in units: `8 outputs, 4 inputs`, and for a turned one as many bytes once more, -1 where the activation is
+    /// taken off 255, else 0;
     /// in pairs: `column, output, 8 inputs`;
     /// in pixels: `column, real output, 8 inputs`.
     pub weights: Vec<i8>,
     pub groups: Vec<Group>,
-    /// Start of every sum: the bias less what the input's zero point adds.
+    pub units: Vec<Unit>,
+    /// Start of every sum: the bias less what the input's zero point adds, and what turned weights leave out.
     pub bias: Vec<i32>,
     /// What a sum is multiplied with: scale of input times scale of weight, divided by the scale of
     /// the output where that is quantized.
@@ -201,8 +231,8 @@ impl Packed {
     /// Packs `weight(output, input, tap)`, with inputs counted through all parts; `bias` and `scale`
     /// have one entry per output channel. `zero_point` is the inputs'.
     ///
-    /// `None` where a sum could leave 32 bits or its product the integers that a float holds, or where a
-    /// weight is -128, whose products could leave 16 bits in pairs.
+    /// `None` where a sum could leave 32 bits or its product the integers that a float holds, where a weight is
+    /// -128, whose products could leave 16 bits in pairs, or where there are more inputs than a kernel takes.
     pub fn new(
         level: Level,
         shape: Shape,
@@ -217,6 +247,7 @@ impl Packed {
             level,
             weights: Vec::new(),
             groups: Vec::new(),
+            units: Vec::new(),
             bias: vec![0; outputs],
             scale: vec![0.0; outputs],
             shape,
@@ -250,18 +281,28 @@ impl Packed {
         let mut first_block = 0;
         while first_block < packed.shape.output_blocks() {
             let blocks = level.group(packed.shape.output_blocks() - first_block);
-            let group = Group {
+            let mut group = Group {
                 first_block,
                 blocks,
                 form: level.form(blocks, packed.shape.outputs),
                 weights: packed.weights.len(),
+                units: packed.units.len()..packed.units.len(),
+                plain: 0,
             };
-            packed.groups.push(group);
-            for input in real.chunks_exact(BLOCK) {
-                for line in 0..3 {
-                    packed.row(group, input, line, &weight);
+            let rows = real
+                .chunks_exact(BLOCK)
+                .flat_map(|i| [0, 1, 2].map(|line| (i, line)));
+            if group.form == Form::Units {
+                if rows.clone().count() > UNIT_ROWS {
+                    return None;
+                }
+                packed.units(&mut group, rows, &weight);
+            } else {
+                for (inputs, line) in rows {
+                    packed.row(&group, inputs, line, &weight);
                 }
             }
+            packed.groups.push(group);
             first_block += blocks;
         }
         Some(packed)
@@ -270,14 +311,14 @@ impl Packed {
     /// Weights of one line of the filter for the channels of one input block.
     fn row(
         &mut self,
-        group: Group,
+        group: &Group,
         inputs: &[Option<usize>],
         line: usize,
         weight: &impl Fn(usize, usize, usize) -> i8,
     ) {
         let lanes = match group.form {
-            Form::Quads | Form::Halves | Form::Pairs => group.blocks * BLOCK,
             Form::Pixels => self.shape.outputs,
+            _ => group.blocks * BLOCK,
         };
         let wide = group.form.inputs();
         let filled = inputs.chunks(wide).filter(|part| part[0].is_some());
@@ -299,6 +340,68 @@ impl Packed {
             }
         }
     }
+
+    /// Units of one block of outputs.
+    fn units<'a>(
+        &mut self,
+        group: &mut Group,
+        rows: impl Iterator<Item = (&'a [Option<usize>], usize)>,
+        weight: &impl Fn(usize, usize, usize) -> i8,
+    ) {
+        let first = group.first_block * BLOCK;
+        let outputs = first..self.shape.outputs.min(first + BLOCK);
+        let mut turned: Vec<(Unit, [i8; UNIT])> = Vec::new();
+        for (row, (inputs, line)) in rows.enumerate() {
+            for (part, inputs) in inputs.chunks(BLOCK / 2).enumerate() {
+                for column in 0..3 {
+                    let mut weights = [0; UNIT];
+                    for output in outputs.clone() {
+                        for (at, input) in inputs.iter().enumerate() {
+                            if let Some(input) = *input {
+                                weights[group.form.place(output - first, at)] =
+                                    weight(output, input, line * 3 + column);
+                            }
+                        }
+                    }
+                    let unit = Unit {
+                        row: row as u32,
+                        at: (column * BLOCK + part * BLOCK / 2) as u32,
+                    };
+                    if weights.as_chunks().0.iter().any(|&pair| saturates(pair)) {
+                        turned.push((unit, weights));
+                    } else if weights != [0; UNIT] {
+                        self.weights.extend(weights);
+                        self.units.push(unit);
+                    }
+                }
+            }
+        }
+        group.plain = self.units.len() - group.units.start;
+        for (unit, mut weights) in turned {
+            let mut off_255 = [0i8; UNIT];
+            let pairs = weights.as_chunks_mut().0.iter_mut();
+            for ((at, pair), off) in pairs.enumerate().zip(off_255.as_chunks_mut().0) {
+                let [w0, w1]: [i8; 2] = *pair;
+                if saturates([w0, w1]) {
+                    *pair = [w0, -w1];
+                    *off = [0, -1];
+                    self.bias[first + at / 2] += 255 * i32::from(w1);
+                }
+            }
+            self.weights.extend(weights);
+            self.weights.extend(off_255);
+            self.units.push(unit);
+        }
+        group.units.end = self.units.len();
+    }
+}
+
+/// Whether the products of two weights with two bytes can leave 16 bits together. Only two of one sign can;
+/// then `w0 a0 + w1 a1 = w0 a0 - w1 (255 - a1) + 255 w1` has two of unlike sign, which never do.
+fn saturates(pair: [i8; 2]) -> bool {
+    let [w0, w1] = pair.map(|weight| 255 * i32::from(weight));
+    let (least, most) = (w0.min(0) + w1.min(0), w0.max(0) + w1.max(0));
+    least < i32::from(i16::MIN) || most > i32::from(i16::MAX)
 }
 
 /// For every channel in memory the real input channel that it holds.

@@ -18,7 +18,7 @@ pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
             let scale = packed.scale[channel];
             for line in lines.clone() {
                 for column in 0..sides.width {
-                    let sum = sum(packed, sides, inputs, (*group, lane), line, column);
+                    let sum = sum(packed, sides, inputs, (group, lane), line, column);
                     match output {
                         Output::Bytes(bytes, to) => {
                             bytes.line(channel / BLOCK, line)[column * BLOCK + channel % BLOCK] =
@@ -39,14 +39,14 @@ fn sum(
     packed: &Packed,
     sides: Sides,
     inputs: &[&[u8]],
-    (group, lane): (Group, usize),
+    (group, lane): (&Group, usize),
     line: usize,
     column: usize,
 ) -> i32 {
     let wide = group.form.inputs();
     let lanes = match group.form {
-        Form::Quads | Form::Halves | Form::Pairs => group.blocks * BLOCK,
         Form::Pixels => packed.shape.outputs,
+        _ => group.blocks * BLOCK,
     };
     let mut sum = packed.bias[group.first_block * BLOCK + lane];
     if lane >= lanes {

@@ -290,3 +290,34 @@ fn sums_that_leave_32_bits_are_refused() {
     let packed = Packed::new(Level::Scalar, shape, 0, |_, _, _| 127, &[0], &[1e-3]);
     assert!(packed.is_none());
 }
+
+/// The greatest products there are, alike and unlike in sign: AVX2's `vpmaddubsw` would cut their sums.
+#[test]
+fn no_level_saturates() {
+    for sign in 0..4usize {
+        let shape = Shape {
+            inputs: vec![8],
+            outputs: 16,
+        };
+        let sides = Sides {
+            height: 2,
+            width: 9,
+        };
+        let mut case = Case::new(shape, sides, 0, 1);
+        case.inputs[0].fill(255);
+        Lines::ringed(sides, &mut case.inputs[0]).clear_ring(0);
+        for (at, weight) in case.weights.iter_mut().enumerate() {
+            // Tap by tap of an input channel; the channel's parity chooses.
+            *weight = if sign >> (at / 9 % 2) & 1 == 0 {
+                127
+            } else {
+                -127
+            };
+        }
+        let twin = case.floats(Level::Scalar);
+        assert_eq!(twin[4], case.by_definition(0, 0, 4) as f32 * case.scale[0]);
+        for level in Level::available() {
+            assert_eq!(case.floats(level), twin, "{level:?}");
+        }
+    }
+}

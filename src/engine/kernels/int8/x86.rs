@@ -1,12 +1,10 @@
-//! x86-64: VNNI on 512 and 256 bits, and AVX2. One file, for the levels share how sums become bytes and floats.
+//! x86-64: VNNI on 512 and 256 bits.
 
 use super::BLOCK;
 use super::conv::{
     Dot, DotPairs, Line, LineKernel, Source, Target, in_registers, line_of, paired_pixels, pixels,
-    unrolled,
 };
 use super::pack::{Form, NARROW, Requantize};
-use std::arch::asm;
 use std::arch::x86_64::*;
 
 /// Sixteen sums.
@@ -243,7 +241,7 @@ unsafe fn cut_levels(sums: __m256i, scale: __m256, to: Requantize) -> __m256i {
 /// # Safety
 /// Needs avx2; eight floats at `scale`, eight bytes at `out`.
 #[inline(always)]
-unsafe fn eight_bytes(sums: __m256i, scale: *const f32, to: Requantize, out: *mut u8) {
+pub(super) unsafe fn eight_bytes(sums: __m256i, scale: *const f32, to: Requantize, out: *mut u8) {
     // SAFETY: as promised.
     unsafe {
         let cut = cut_levels(sums, _mm256_loadu_ps(scale), to);
@@ -256,11 +254,39 @@ unsafe fn eight_bytes(sums: __m256i, scale: *const f32, to: Requantize, out: *mu
 /// # Safety
 /// Needs avx2; eight floats at `scale` and at `out`.
 #[inline(always)]
-unsafe fn eight_floats(sums: __m256i, scale: *const f32, out: *mut f32) {
+pub(super) unsafe fn eight_floats(sums: __m256i, scale: *const f32, out: *mut f32) {
     // SAFETY: as promised.
     unsafe {
         let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(scale));
         _mm256_storeu_ps(out, scaled);
+    }
+}
+
+/// Four registers of eight sums as bytes, pixel by pixel. Saturating to 16 bits changes nothing, see
+/// [`sixty_four_bytes`].
+///
+/// # Safety
+/// Needs avx2; eight floats at `scale`, 32 bytes at `out`.
+#[inline(always)]
+pub(super) unsafe fn thirty_two_bytes(
+    sums: [__m256i; 4],
+    scale: *const f32,
+    to: Requantize,
+    out: *mut u8,
+) {
+    // SAFETY: as promised.
+    unsafe {
+        let scale = _mm256_loadu_ps(scale);
+        let [a, b, c, d] =
+            sums.map(|sum| _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale)));
+        let zero_point = _mm256_set1_epi16(i16::from(to.zero_point));
+        let low = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point);
+        let high = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero_point);
+        let least = _mm256_set1_epi8(to.least as i8);
+        let bytes = _mm256_max_epu8(_mm256_packus_epi16(low, high), least);
+        // Lane by lane the four pixels' next four channels; wanted are a pixel's eight.
+        let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+        _mm256_storeu_si256(out.cast(), _mm256_permutevar8x32_epi32(bytes, order));
     }
 }
 
@@ -294,108 +320,14 @@ impl Dot for YmmVnni {
         unsafe { eight_bytes(self.0, scale, to, out) }
     }
     #[inline(always)]
-    unsafe fn store_floats(self, scale: *const f32, out: *mut f32, _: usize) {
-        unsafe { eight_floats(self.0, scale, out) }
-    }
-}
-
-/// The same registers, of which the compiler no longer knows what is in them.
-///
-/// # Safety
-/// Needs avx2.
-#[target_feature(enable = "avx2")]
-unsafe fn unknown([mut even, mut odd]: [__m256i; 2]) -> [__m256i; 2] {
-    // SAFETY: no instruction at all.
-    unsafe {
-        asm!(
-            "/* {0} {1} */",
-            inout(ymm_reg) even,
-            inout(ymm_reg) odd,
-            options(nomem, nostack, preserves_flags),
-        );
-    }
-    [even, odd]
-}
-
-/// Eight sums with 16-bit products: `vpmaddubsw` would saturate at two products of 255 * 127.
-#[derive(Clone, Copy)]
-struct Ymm(__m256i);
-
-// SAFETY (all methods): the trait's contract is passed on; avx2.
-impl Dot for Ymm {
-    const LANES: usize = 8;
-    /// Even and odd channels as 16 bits.
-    type Activation = [__m256i; 2];
-    type Weight = [__m256i; 2];
-    #[inline(always)]
-    unsafe fn start(bias: *const i32) -> Self {
-        unsafe { Self(_mm256_loadu_si256(bias.cast())) }
-    }
-    #[inline(always)]
-    unsafe fn weight(from: *const i8) -> [__m256i; 2] {
-        unsafe {
-            let both = _mm256_loadu_si256(from.cast());
-            [
-                _mm256_srai_epi16::<8>(_mm256_slli_epi16::<8>(both)),
-                _mm256_srai_epi16::<8>(both),
-            ]
-        }
-    }
-    #[inline(always)]
-    unsafe fn quad(from: *const u8) -> [__m256i; 2] {
-        unsafe {
-            let both = _mm256_set1_epi32(from.cast::<i32>().read_unaligned());
-            [
-                _mm256_and_si256(both, _mm256_set1_epi16(255)),
-                _mm256_srli_epi16::<8>(both),
-            ]
-        }
-    }
-    /// A column's weights at a time: those of three would not leave registers for the sums.
-    #[inline(always)]
-    unsafe fn taps<const P: usize, const K: usize, const Q: usize>(
-        line: &Line<'_>,
-        sums: &mut [[Self; K]; P],
-        above: *const u8,
-        mut next: *const i8,
-    ) -> *const i8 {
-        unsafe {
-            for tap_line in 0..3 {
-                let above = above.add(tap_line * line.line_stride);
-                for quad in 0..Q {
-                    for column in 0..3 {
-                        let mut weights = [Self::weight(next); K];
-                        unrolled!(k in [1, 2, 3] while k < K => {
-                            weights[k] = Self::weight(next.add(k * 32));
-                        });
-                        next = next.add(K * 32);
-                        unrolled!(p in [0, 1, 2, 3, 4, 5, 6, 7] while p < P => {
-                            let seen = Self::quad(above.add((p + column) * BLOCK + quad * 4));
-                            unrolled!(k in [0, 1, 2, 3] while k < K => {
-                                sums[p][k] = sums[p][k].add(seen, weights[k]);
-                            });
-                        });
-                    }
-                }
-            }
-            next
-        }
-    }
-    #[inline(always)]
-    unsafe fn unknown(activation: [__m256i; 2]) -> [__m256i; 2] {
-        unsafe { unknown(activation) }
-    }
-    #[inline(always)]
-    unsafe fn add(self, activation: [__m256i; 2], weight: [__m256i; 2]) -> Self {
-        unsafe {
-            let even = _mm256_madd_epi16(activation[0], weight[0]);
-            let odd = _mm256_madd_epi16(activation[1], weight[1]);
-            Self(_mm256_add_epi32(self.0, _mm256_add_epi32(even, odd)))
-        }
-    }
-    #[inline(always)]
-    unsafe fn store(self, scale: *const f32, to: Requantize, out: *mut u8, _: usize) {
-        unsafe { eight_bytes(self.0, scale, to, out) }
+    unsafe fn store_four(
+        sums: [Self; 4],
+        scale: *const f32,
+        to: Requantize,
+        out: *mut u8,
+        _: usize,
+    ) {
+        unsafe { thirty_two_bytes(sums.map(|sum| sum.0), scale, to, out) }
     }
     #[inline(always)]
     unsafe fn store_floats(self, scale: *const f32, out: *mut f32, _: usize) {
@@ -575,8 +507,6 @@ line_of!(zmm_two, Zmm, 2, [8, 4, 1]);
 line_of!(vnni_one, YmmVnni, 1, [8, 4, 1]);
 line_of!(vnni_two, YmmVnni, 2, [4, 1]);
 line_of!(vnni_four, YmmVnni, 4, [2, 1]);
-line_of!(ymm_one, Ymm, 1, [8, 4, 1]);
-line_of!(ymm_two, Ymm, 2, [4, 1]);
 
 level!(
     avx512_vnni,
@@ -587,7 +517,6 @@ level!(
     Pixels => zmm_strips
 );
 level!(avx_vnni, "avx2,avxvnni", vnni_one, vnni_two, vnni_four);
-level!(avx2, "avx2", ymm_one, ymm_two, ymm_two);
 
 /// The most this core can do on 512 bits.
 ///
@@ -607,14 +536,4 @@ pub(super) unsafe fn avx512_vnni_in_registers(turns: u32) -> u64 {
 pub(super) unsafe fn avx_vnni_in_registers(turns: u32) -> u64 {
     // SAFETY: as promised.
     unsafe { in_registers::<YmmVnni>(turns) }
-}
-
-/// As above, with products in 16 bits.
-///
-/// # Safety
-/// Needs the instructions named.
-#[target_feature(enable = "avx2")]
-pub(super) unsafe fn avx2_in_registers(turns: u32) -> u64 {
-    // SAFETY: as promised.
-    unsafe { in_registers::<Ymm>(turns) }
 }
