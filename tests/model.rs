@@ -54,7 +54,7 @@ fn every_bundle_of_the_models_folder_may_be_used() {
         names.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
     }
     names.sort();
-    assert_eq!(names, ["default", "fast"]);
+    assert_eq!(names, ["balanced", "default", "fast"]);
 }
 
 #[test]
