@@ -112,6 +112,7 @@ pub(super) struct Line<'a> {
     pub lanes: usize,
     pub weights: *const i8,
     /// Those that are not turned, and those that are.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "AVX2's"))]
     pub units: [&'a [Unit]; 2],
     pub bias: *const i32,
     pub scale: *const f32,
