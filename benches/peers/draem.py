@@ -1,6 +1,8 @@
 """DRAEM in PyTorch, for every script here: both networks under the module names of the authors' checkpoints,
 their three losses, and their first weights."""
 
+import math
+
 import numpy as np
 import torch
 import torch.nn as nn
@@ -127,6 +129,13 @@ def first_weights(networks):
         elif isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.weight, 1.0, 0.02)
             nn.init.zeros_(module.bias)
+
+
+def rare_defects(networks, prior=0.02):
+    """As ours start besides: every pixel's probability of a defect is `prior`."""
+    half = math.log((1 - prior) / prior) / 2
+    with torch.no_grad():
+        networks.seg.decoder_segment.fin_out[0].bias.copy_(torch.tensor([half, -half]))
 
 
 def ssim_loss(a, b):

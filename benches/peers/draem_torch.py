@@ -25,7 +25,7 @@ import tomllib
 import numpy as np
 import torch
 
-from draem import Draem, first_weights, half_pixel, losses
+from draem import Draem, first_weights, half_pixel, losses, rare_defects
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "target/release/examples"
 
@@ -105,6 +105,7 @@ def main():
     widths = network["reconstructive_width"], network["discriminative_width"]
     model = Draem(*widths, network.get("reconstructive_poolings", 4))
     first_weights(model)
+    rare_defects(model)
     if network["upsampling"] == "half_pixel":
         half_pixel(model)
     model = model.train().to(arguments.device, memory_format=torch.channels_last)

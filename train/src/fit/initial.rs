@@ -1,5 +1,6 @@
 //! First weights (draem.md 1.2): convolutions N(0, 0.02), their biases U(+-1/sqrt(fan-in)), the norms'
-//! scale N(1, 0.02), shift 0, running mean 0 and variance 1.
+//! scale N(1, 0.02), shift 0, running mean 0 and variance 1. One thing is not the authors': the last bias
+//! says that a defect is rare, [`DEFECT_PRIOR`].
 
 use crate::backend::AdamState;
 use crate::weights::{Array, Weights};
@@ -9,11 +10,21 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
+/// Probability of a defect that the discriminative network gives every pixel at first (Lin et al. 2017,
+/// arXiv 1708.02002, section 4.1, where the focal loss comes from).
+///
+/// Without it the first thing that training does is to make every feature of the last layer speak for
+/// `good`, since nearly all pixels are. A defect is then where all of them are silent behind their ReLU:
+/// its probability is that of the bias alone, below 0.6 however plain the defect, and no gradient passes
+/// the silent features to teach better ones. Networks of 4 and 8 channels stayed like that.
+pub const DEFECT_PRIOR: f32 = 0.02;
+
 /// The weights a run with `seed` starts from. Each array has a generator of its own, seeded by its
 /// name, so that a change of one layer changes no other.
 pub fn weights(spec: NetworkSpec, seed: u64) -> Weights {
     let mut weights = Weights::default();
-    for (node, key, in_channels) in Graph::new(spec).convolutions() {
+    let graph = Graph::new(spec);
+    for (node, key, in_channels) in graph.convolutions() {
         let out_channels = node.channels;
         let fan_in = 9 * in_channels;
         let bound = 1.0 / (fan_in as f64).sqrt();
@@ -30,6 +41,10 @@ pub fn weights(spec: NetworkSpec, seed: u64) -> Weights {
         let values = (0..out_channels)
             .map(|_| ((2.0 * uniform(&mut draw) - 1.0) * bound) as f32)
             .collect();
+        let values = match node.name == graph.nodes[graph.logits].name {
+            true => rare_defects(),
+            false => values,
+        };
         insert(&mut weights, name, vec![out_channels], values);
         if let Some(norm) = &key.norm {
             let name = format!("{norm}.weight");
@@ -47,6 +62,12 @@ pub fn weights(spec: NetworkSpec, seed: u64) -> Weights {
         }
     }
     weights
+}
+
+/// Biases of good and defect whose softmax is [`DEFECT_PRIOR`].
+fn rare_defects() -> Vec<f32> {
+    let half = ((1.0 - DEFECT_PRIOR) / DEFECT_PRIOR).ln() / 2.0;
+    vec![half, -half]
 }
 
 /// The weights a run with `seed` starts from, with Adam's moments at 0 for every learnable array.
@@ -135,6 +156,13 @@ mod tests {
                 .iter()
                 .all(|&v| v == 1.0)
         );
+    }
+
+    #[test]
+    fn a_defect_is_rare_at_first() {
+        let bias = &weights(SPEC, 3).0["seg.decoder_segment.fin_out.0.bias"].values;
+        let softmax = 1.0 / (1.0 + (bias[0] - bias[1]).exp());
+        assert!((softmax - DEFECT_PRIOR).abs() < 1e-6, "{softmax}");
     }
 
     #[test]
