@@ -7,6 +7,7 @@ mod allocations;
 use allocations::allocations;
 use blemish::block::LineStamp;
 use blemish::camera::{BeltSpec, Synthetic, SyntheticSpec, WebSpec};
+use blemish::draem::score::Window;
 use blemish::engine::{EngineError, Inspector, Prediction};
 use blemish::evidence::Fault;
 use blemish::geometry::TileSize;
@@ -122,6 +123,7 @@ fn counts_ledger_and_pins_take_no_memory() {
             tile: TileSize::square(TILE_PX),
             overlap_px: 12,
             color_order: ColorOrder::Rgb,
+            window: Window::OFFICIAL,
             threshold: 0.3,
             min_area_px: 1,
             span_lines: reject.span_lines,

@@ -6,6 +6,7 @@ mod allocations;
 
 use allocations::allocations;
 use blemish::block::{Block, LineStamp};
+use blemish::draem::score::Window;
 use blemish::engine::Prediction;
 use blemish::geometry::{LineNumber, TileSize};
 use blemish::model::ColorOrder;
@@ -71,6 +72,7 @@ fn no_allocation_after_construction() {
         tile,
         overlap_px: 16,
         color_order: ColorOrder::Rgb,
+        window: Window::OFFICIAL,
         threshold: 0.3,
         min_area_px: 100,
         span_lines: 32,

@@ -150,7 +150,7 @@ fn about(bundle: &Bundle) -> String {
             "score",
             format!(
                 "maximum of the {0}x{0} mean of the anomaly map",
-                facts.score.window_px
+                facts.score.window_px.side_px()
             ),
         ),
         (

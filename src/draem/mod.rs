@@ -4,7 +4,7 @@
 //! * **reconstructive network**: repaints a picture as if it were good; no skips;
 //! * **discriminative network**: a U-Net that compares reconstruction and picture pixel by pixel;
 //! * **anomaly map**: probability of the anomaly class per pixel;
-//! * **score**: maximum of the anomaly map's 21x21 mean.
+//! * **score**: maximum of the anomaly map's mean over a window, 21x21 in the paper.
 
 mod cost;
 mod graph;

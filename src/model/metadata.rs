@@ -1,7 +1,7 @@
 //! What a bundle says about itself: versioned JSON under one metadata key.
 
 use super::Problem;
-use crate::draem::score::WINDOW_PX;
+use crate::draem::score::Window;
 use crate::draem::{NetworkSpec, OFFICIAL_POOLINGS};
 use crate::geometry::TileSize;
 use serde::{Deserialize, Serialize};
@@ -37,14 +37,14 @@ pub enum Preparation {
 #[serde(deny_unknown_fields)]
 pub struct ScoreRule {
     /// Side of the mean's window in pixels; the score is the maximum of the mean.
-    pub window_px: u32,
+    pub window_px: Window,
 }
 
 /// Above what score a region is a defect, and how that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Threshold {
-    /// Compared with the 21x21 mean of the anomaly map, in [0, 1].
+    /// Compared with the anomaly map's mean over the window of [`ScoreRule`], in [0, 1].
     pub score: f32,
     /// Regions with fewer pixels are not defects.
     pub min_area_px: u32,
@@ -158,14 +158,6 @@ impl Metadata {
                 },
                 "preparation",
                 "has an overlap that is not below the tile's sides".to_owned(),
-            ),
-            (
-                self.score.window_px as usize == WINDOW_PX,
-                "score",
-                format!(
-                    "has window {} px and this program averages {WINDOW_PX} px",
-                    self.score.window_px
-                ),
             ),
             (
                 (0.0..=1.0).contains(&threshold.score),

@@ -48,7 +48,7 @@ pub struct PictureEntry<'a> {
     /// As the reconstructive network repaints it, with the picture's sides.
     pub reconstruction: Option<&'a Picture>,
     pub verdict: Verdict,
-    /// Greatest 21x21 mean of the map.
+    /// Greatest mean of the map over the window.
     pub score: f32,
     pub threshold: f32,
     pub truth: Option<Truth<'a>>,

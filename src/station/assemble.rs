@@ -108,6 +108,7 @@ pub fn web_config(
         tile: metadata.tile,
         overlap_px,
         color_order: metadata.color_order,
+        window: metadata.score.window_px,
         threshold: config.model.threshold.unwrap_or(threshold.score),
         min_area_px: config.model.min_area_px.unwrap_or(threshold.min_area_px),
         span_lines: config.reject.span_lines,

@@ -1,5 +1,6 @@
 //! What the core has to know before the first line.
 
+use crate::draem::score::Window;
 use crate::geometry::{Columns, TileSize};
 use crate::model::ColorOrder;
 
@@ -25,7 +26,9 @@ pub struct WebConfig {
     /// Pixels that neighbouring tiles share at least, across and along; at most half a tile's side.
     pub overlap_px: u32,
     pub color_order: ColorOrder,
-    /// A pixel belongs to a region where the 21x21 mean of the anomaly map reaches this.
+    /// The score is the anomaly map's mean over this window.
+    pub window: Window,
+    /// A pixel belongs to a region where its score reaches this.
     pub threshold: f32,
     /// A region with fewer pixels does not reject.
     pub min_area_px: u32,

@@ -24,7 +24,7 @@ struct Verdicts {
 impl Judge {
     pub(super) fn new(config: &WebConfig) -> Self {
         Self {
-            scores: ScoreRows::new(config.width_px as usize),
+            scores: ScoreRows::new(config.width_px as usize, config.window),
             verdicts: Verdicts {
                 regions: Regions::new(
                     config.width_px,

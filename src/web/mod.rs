@@ -5,7 +5,7 @@
 //!   and last lines are edges, tiles are not shared with what lies beyond;
 //! * **row of tiles**: the tiles at one place along the web, across its whole width. Rows start every
 //!   `tile height - overlap` lines; a segment's last row is shifted back to end on its last line;
-//! * **map**: the anomaly probability per pixel, stitched from tiles; **score**: its 21x21 mean;
+//! * **map**: the anomaly probability per pixel, stitched from tiles; **score**: its mean over a window;
 //! * **settled** line: all tiles over it are finished.
 //!
 //! Invariants, held by the tests:
@@ -51,7 +51,7 @@ pub struct MapRow<'a> {
     pub trouble: Option<Reason>,
     /// Anomaly probability per column.
     pub anomaly: &'a [f32],
-    /// 21x21 mean of the anomaly probability per column; outside the segment counts as 0.
+    /// Mean of the anomaly probability over the window per column; outside the segment counts as 0.
     pub score: &'a [f32],
 }
 

@@ -3,6 +3,7 @@
 use super::judge::Judge;
 use super::{ConfigError, PushError, Region, Sheet, Web, WebConfig};
 use crate::block::{Block, LineStamp};
+use crate::draem::score::Window;
 use crate::engine::{EngineError, Inspector, Prediction};
 use crate::geometry::{Columns, LineNumber, TileSize};
 use crate::model::{ColorOrder, Metadata, Preparation};
@@ -17,6 +18,8 @@ const STRIP_LINES: usize = 64;
 pub struct PictureRules {
     pub preparation: Preparation,
     pub color_order: ColorOrder,
+    /// As in [`WebConfig::window`].
+    pub window: Window,
     /// As in [`WebConfig::threshold`].
     pub threshold: f32,
     /// As in [`WebConfig::min_area_px`].
@@ -33,6 +36,7 @@ impl PictureRules {
         Self {
             preparation: metadata.preparation,
             color_order: metadata.color_order,
+            window: metadata.score.window_px,
             threshold: metadata.threshold.score,
             min_area_px: metadata.threshold.min_area_px,
             columns: None,
@@ -50,7 +54,7 @@ pub struct PictureResult {
     pub height_px: usize,
     /// Anomaly probability, `height x width`.
     pub anomaly_map: Vec<f32>,
-    /// Greatest 21x21 mean of the map.
+    /// Greatest mean of the map over the bundle's window.
     pub score: f32,
     /// In the order in which they end, from top to bottom.
     pub regions: Vec<Region>,
@@ -121,6 +125,7 @@ pub fn inspect_picture(
         tile,
         overlap_px: 0,
         color_order: rules.color_order,
+        window: rules.window,
         threshold: rules.threshold,
         min_area_px: rules.min_area_px,
         span_lines: u32::MAX,

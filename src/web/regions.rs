@@ -1,8 +1,8 @@
 //! Regions: pixels that lie together and score too high, found row by row.
 //!
 //! * **component**: 8-connected pixels whose score reaches the threshold;
-//! * **core** of a component: its pixels whose anomaly probability is at least 1/2. The 21x21 mean
-//!   spreads a defect by 10 pixels to every side; the core is the defect itself.
+//! * **core** of a component: its pixels whose anomaly probability is at least 1/2. The mean
+//!   over a window spreads a defect to every side; the core is the defect itself.
 
 use super::score_rows::ScoredRow;
 use crate::geometry::LineNumber;

@@ -1,10 +1,7 @@
-//! The 21x21 mean, row by row, together with the rows of the map that it belongs to.
+//! The window's mean, row by row, together with the rows of the map that it belongs to.
 
-use crate::draem::score::{WINDOW_PX, WindowRows};
+use crate::draem::score::{Window, WindowRows};
 use crate::verdict::Reason;
-
-/// Rows of the map that the mean holds back, and the row itself.
-const HELD_ROWS: usize = WINDOW_PX / 2 + 1;
 
 /// A row of the map and of its mean.
 #[derive(Debug, Clone, Copy)]
@@ -19,38 +16,39 @@ pub(super) struct ScoredRow<'a> {
 pub(super) struct ScoreRows {
     width: usize,
     mean: WindowRows,
-    /// The last rows of the map, row `n` at `n % HELD_ROWS`.
+    /// The rows of the map that the mean holds back, and the row itself: row `n` at `n % held rows`.
     held: Vec<f32>,
-    lines: [(u64, Option<Reason>); HELD_ROWS],
+    lines: Vec<(u64, Option<Reason>)>,
     taken: usize,
     given: usize,
 }
 
 impl ScoreRows {
-    pub(super) fn new(width: usize) -> Self {
+    pub(super) fn new(width: usize, window: Window) -> Self {
+        let held_rows = window.reach_px() + 1;
         Self {
             width,
-            mean: WindowRows::new(width),
-            held: vec![0.0; HELD_ROWS * width],
-            lines: [(0, None); HELD_ROWS],
+            mean: WindowRows::new(width, window),
+            held: vec![0.0; held_rows * width],
+            lines: vec![(0, None); held_rows],
             taken: 0,
             given: 0,
         }
     }
 
-    /// Takes the next row and gives the one 10 above.
+    /// Takes the next row and gives the one whose mean is now complete.
     pub(super) fn push(
         &mut self,
         line: u64,
         trouble: Option<Reason>,
         anomaly: &[f32],
     ) -> Option<ScoredRow<'_>> {
-        let slot = self.taken % HELD_ROWS;
+        let slot = self.taken % self.lines.len();
         self.held[slot * self.width..(slot + 1) * self.width].copy_from_slice(anomaly);
         self.lines[slot] = (line, trouble);
         self.taken += 1;
         let score = self.mean.push(anomaly)?;
-        let slot = self.given % HELD_ROWS;
+        let slot = self.given % self.lines.len();
         self.given += 1;
         Some(scored(
             &self.held,
@@ -65,7 +63,7 @@ impl ScoreRows {
     /// begin.
     pub(super) fn flush(&mut self) -> Option<ScoredRow<'_>> {
         let score = self.mean.flush()?;
-        let slot = self.given % HELD_ROWS;
+        let slot = self.given % self.lines.len();
         self.given += 1;
         Some(scored(
             &self.held,

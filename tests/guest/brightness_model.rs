@@ -4,6 +4,7 @@
 //! bundle passes every check of the program, so tests know exactly which web is good.
 
 use blemish::draem::NetworkSpec;
+use blemish::draem::score::Window;
 use blemish::geometry::TileSize;
 use blemish::model::{
     ColorOrder, Golden, Metadata, Preparation, SCHEMA_VERSION, ScoreRule, Threshold, Training, seal,
@@ -45,7 +46,9 @@ pub fn write(path: &Path) {
         color_order: ColorOrder::Rgb,
         grey: true,
         preparation: Preparation::Native { overlap_px: 32 },
-        score: ScoreRule { window_px: 21 },
+        score: ScoreRule {
+            window_px: Window::OFFICIAL,
+        },
         threshold: Threshold {
             score: 0.5,
             min_area_px: 1,

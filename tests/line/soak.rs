@@ -3,6 +3,7 @@
 use crate::allocations::allocations;
 use crate::rig::{Misfortune, Rig};
 use blemish::camera::{BeltSpec, Move};
+use blemish::draem::score::Window;
 use blemish::geometry::TileSize;
 use blemish::model::ColorOrder;
 use blemish::reject::RejectConfig;
@@ -61,6 +62,7 @@ fn a_long_run_keeps_its_account_and_takes_no_memory() {
         tile: TileSize::square(32),
         overlap_px: 8,
         color_order: ColorOrder::Rgb,
+        window: Window::OFFICIAL,
         threshold: 0.3,
         min_area_px: 1,
         span_lines: 64,

@@ -3,6 +3,7 @@
 
 use crate::rig::{DEFECT_EVERY, DEFECT_LINES, Rig};
 use blemish::camera::BeltSpec;
+use blemish::draem::score::Window;
 use blemish::geometry::TileSize;
 use blemish::model::ColorOrder;
 use blemish::reject::RejectConfig;
@@ -26,6 +27,7 @@ fn web() -> WebConfig {
         tile: TileSize::square(64),
         overlap_px: 16,
         color_order: ColorOrder::Rgb,
+        window: Window::OFFICIAL,
         threshold: 0.3,
         min_area_px: 1,
         span_lines: 64,

@@ -8,10 +8,11 @@ use crate::checkpoint::Checkpoint;
 use crate::config::FitConfig;
 use crate::export::{ExportError, write_bundle, write_quantized_bundle};
 use crate::fit::prepare::Prepared;
+use crate::fit::validation;
 use crate::quantize::Grids;
 use crate::threshold::{self, Choice};
 use crate::{golden, inspectors};
-use blemish::draem::score::{WINDOW_PX, image_score};
+use blemish::draem::score::{Window, image_score};
 use blemish::engine::{EngineError, Prediction};
 use blemish::geometry::TileSize;
 use blemish::model::{
@@ -53,6 +54,8 @@ pub enum BundleError {
 pub struct Finished {
     /// The file.
     pub bytes: Vec<u8>,
+    /// The score is the greatest mean of the map over it.
+    pub window: Window,
     pub choice: Choice,
 }
 
@@ -69,7 +72,15 @@ pub fn finish(
     backend: &mut dyn Backend,
     grids: Option<&Grids>,
 ) -> Result<Finished, BundleError> {
-    let provisional = metadata(config, prepared, checkpoint, tile);
+    let window = match (config.score_window_px, prepared.validation.as_slice()) {
+        (Some(window), _) => window,
+        (None, []) => Window::OFFICIAL,
+        (None, tiles) => {
+            let judged = validation::judge(backend, tiles, None).map_err(BundleError::Device)?;
+            judged.window_px
+        }
+    };
+    let provisional = metadata(config, prepared, checkpoint, tile, window);
     let golden = golden::liveliest(backend, tile, prepared.mean).map_err(BundleError::Device)?;
     let weights = &checkpoint.weights;
     let bytes = match grids {
@@ -86,6 +97,7 @@ pub fn finish(
     };
     Ok(Finished {
         bytes: model::seal(ModelProto::decode(bytes.as_slice())?, &metadata)?,
+        window,
         choice,
     })
 }
@@ -96,6 +108,7 @@ fn metadata(
     prepared: &Prepared,
     checkpoint: &Checkpoint,
     tile: TileSize,
+    window: Window,
 ) -> Metadata {
     let recipe = &config.recipe;
     let most_overlap = tile.width_px.min(tile.height_px) / 2;
@@ -112,9 +125,7 @@ fn metadata(
                 overlap_px: config.overlap_px.min(most_overlap),
             },
         },
-        score: ScoreRule {
-            window_px: WINDOW_PX as u32,
-        },
+        score: ScoreRule { window_px: window },
         threshold: threshold::choose(&[], &[], MIN_AREA_PX).threshold,
         flat_field: config.flat_field,
         training: Training {
@@ -158,9 +169,10 @@ fn defect_scores(bundle: &Bundle, batches: &[Batch]) -> Result<Vec<f32>, EngineE
                 .map(|(tile, _)| (tile, batch.width_px, batch.height_px))
         })
         .collect();
+    let window = bundle.metadata().score.window_px;
     inspectors::each(bundle, &tiles, |&(tile, width, height), inspector| {
         let mut prediction = Prediction::default();
         inspector.inspect(tile, &mut prediction)?;
-        Ok(image_score(&prediction.anomaly_map, width, height))
+        Ok(image_score(&prediction.anomaly_map, width, height, window))
     })
 }

@@ -4,6 +4,7 @@
 
 use crate::data::Product;
 use crate::simulate::Preset;
+use blemish::draem::score::Window;
 use blemish::draem::{NetworkSpec, OFFICIAL_POOLINGS};
 use blemish::geometry::TileSize;
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,9 @@ pub struct FitConfig {
     pub overlap_px: u32,
     /// Whether the pictures were flat-field corrected; the station's must then be so too.
     pub flat_field: bool,
+    /// Side of the square that the score averages over; absent: chosen on simulated defects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score_window_px: Option<Window>,
     pub recipe: Recipe,
 }
 
@@ -92,6 +96,7 @@ impl Default for FitConfig {
             validate_every: 250,
             overlap_px: 32,
             flat_field: false,
+            score_window_px: None,
             recipe: Recipe {
                 tile: TileSize::square(128),
                 resize: false,

@@ -168,9 +168,9 @@ fn every_bad_bundle_is_refused_with_its_reason() {
         ),
         (
             "other window",
-            reworded(&good, "\"window_px\":21", "\"window_px\":5"),
+            reworded(&good, "\"window_px\":21", "\"window_px\":20"),
             Check::Metadata,
-            "'score' has window 5 px",
+            "score window of 20 px",
         ),
         (
             "other tile than the graph's",

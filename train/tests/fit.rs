@@ -127,6 +127,34 @@ fn a_bare_folder_needs_no_option_but_time_and_the_bundle_is_good() {
 }
 
 #[test]
+fn the_window_of_the_score_is_chosen_or_given() {
+    let scene = Scene::new();
+    let window = |bundle: &str| {
+        let bundle = Bundle::read(scene.path(bundle)).unwrap();
+        bundle.metadata().score.window_px.side_px()
+    };
+    let fit = scene.fit(&["--steps=8", "--out=run"]);
+    let text = told(&fit);
+    assert!(fit.status.success(), "{text}");
+    assert!(text.contains("simulated defects apart best"), "{text}");
+    let chosen = window("run/model.onnx");
+    let validation = losses(&scene, "run").pop().unwrap();
+    assert_eq!(validation["window_px"], chosen);
+
+    let export = |given: &str, out: &str| scene.run(&["export", "run", given, "-o", out]);
+    let wide = export("--score-window=21", "wide.onnx");
+    let text = told(&wide);
+    assert!(text.contains("mean of the map over 21x21 px\n"), "{text}");
+    assert_eq!(window("wide.onnx"), 21);
+    assert!(export("--score-window=auto", "auto.onnx").status.success());
+    assert_eq!(window("auto.onnx"), chosen);
+    let even = export("--score-window=4", "even.onnx");
+    assert_eq!(even.status.code(), Some(2), "{}", told(&even));
+    let rule = "4 px cannot be used: its side must be odd, from 1 to 63";
+    assert!(told(&even).contains(rule), "{}", told(&even));
+}
+
+#[test]
 fn a_run_becomes_integers_that_were_tuned() {
     let scene = Scene::new();
     let fit = scene.fit(&["--steps=20", "--reconstructive-poolings=2"]);

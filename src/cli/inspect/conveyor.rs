@@ -26,7 +26,7 @@ pub struct Inspected {
     pub picture: Picture,
     /// Anomaly probability, `height x width`.
     pub map: Vec<f32>,
-    /// Greatest 21x21 mean of the map.
+    /// Greatest mean of the map over the window.
     pub score: f32,
     pub regions: Vec<Region>,
     pub verdict: Verdict,
@@ -99,6 +99,7 @@ impl Settings {
             tile: self.tile,
             overlap_px,
             color_order: self.rules.color_order,
+            window: self.rules.window,
             threshold: self.rules.threshold,
             min_area_px: self.rules.min_area_px,
             span_lines: u32::MAX,

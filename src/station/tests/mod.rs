@@ -16,6 +16,7 @@ use crate::camera::{
     Belt, BeltSpec, BlockEvent, Camera, CameraError, FaultInjector, FaultRates, LineFormat, Random,
     Recorder, Replay,
 };
+use crate::draem::score::Window;
 use crate::engine::{EngineError, Inspector, Prediction};
 use crate::geometry::{LineNumber, TileSize};
 use crate::model::ColorOrder;
@@ -101,6 +102,7 @@ impl World {
             tile: TileSize::square(32),
             overlap_px: 12,
             color_order: ColorOrder::Rgb,
+            window: Window::OFFICIAL,
             threshold: 0.3,
             min_area_px: 1,
             span_lines: self.reject.span_lines,

@@ -2,7 +2,7 @@
 
 use super::oracle::course;
 use super::*;
-use crate::draem::score::window_mean;
+use crate::draem::score::{Window, window_mean};
 use crate::geometry::tile_starts;
 use crate::picture::{Samples, fill_tile};
 use proptest::prelude::*;
@@ -36,7 +36,7 @@ proptest! {
         let picture = painted(width, height, &[(width / 2, 9, 30, 50)], &mut Dice::new(seed));
         let Samples::U8(samples) = &picture.samples else { unreachable!() };
         let map: Vec<f32> = samples.iter().map(|&v| f32::from(v) / 255.0).collect();
-        let score = window_mean(&map, width, height);
+        let score = window_mean(&map, width, height, Window::OFFICIAL);
         let said = inspect(&config(width as u32, overlap), &Course::good(picture.clone()), seed, 64);
         prop_assert_eq!(said.rows.len(), height);
         for (line, (_, anomaly, scores)) in &said.rows {

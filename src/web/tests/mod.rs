@@ -10,6 +10,7 @@ mod regions;
 
 use super::{Findings, MapRow, Region, Sink, TileId, Web, WebConfig};
 use crate::block::{Block, LineStamp};
+use crate::draem::score::Window;
 use crate::engine::{EngineError, Inspector, Prediction};
 use crate::geometry::{LineNumber, TileSize};
 use crate::model::ColorOrder;
@@ -60,6 +61,7 @@ pub fn config(width_px: u32, overlap_px: u32) -> WebConfig {
         tile: TileSize::square(32),
         overlap_px,
         color_order: ColorOrder::Rgb,
+        window: Window::OFFICIAL,
         threshold: 0.25,
         min_area_px: 0,
         span_lines: 16,

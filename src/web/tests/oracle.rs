@@ -1,7 +1,7 @@
 //! The whole inspection once more, by definition and without any streaming.
 
 use super::*;
-use crate::draem::score::window_mean;
+use crate::draem::score::{Window, window_mean};
 use crate::picture::Samples;
 use crate::verdict::Span;
 use proptest::prelude::*;
@@ -114,7 +114,7 @@ fn expected(config: &WebConfig, course: &Course) -> (Vec<SpanVerdict>, Vec<Regio
                 .iter()
                 .map(|&v| f32::from(v) / 255.0)
                 .collect();
-            let score = window_mean(&map, width, (end - first) as usize);
+            let score = window_mean(&map, width, (end - first) as usize, config.window);
             let min_area = u64::from(config.min_area_px);
             for (mut region, top, bottom) in
                 components(&map, &score, width, config.threshold, min_area)
@@ -201,9 +201,10 @@ proptest! {
     #[test]
     fn the_stream_says_what_the_definition_says(
         course in course(), overlap in 0u32..17, span_lines in 1u32..80, seed in any::<u64>(),
-        longest in 1usize..200, min_area_px in prop::sample::select(vec![0u32, 1, 60, 400]),
+        longest in 1usize..200, reach in 0u32..14, min_area_px in prop::sample::select(vec![0u32, 1, 60, 400]),
     ) {
         let config = WebConfig {
+            window: Window::new(2 * reach + 1).expect("an odd side"),
             span_lines,
             min_area_px,
             ..config(course.picture.width_px as u32, overlap)

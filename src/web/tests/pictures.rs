@@ -1,7 +1,7 @@
 //! Pictures as webs of one segment.
 
 use super::*;
-use crate::draem::score::{image_score, window_mean};
+use crate::draem::score::{Window, image_score, window_mean};
 use crate::model::Preparation;
 use crate::picture::{Samples, fill_resized};
 use crate::web::{ConfigError, InspectError, PictureRules, inspect_picture};
@@ -11,6 +11,7 @@ fn rules(overlap_px: u32) -> PictureRules {
     PictureRules {
         preparation: Preparation::Native { overlap_px },
         color_order: ColorOrder::Rgb,
+        window: Window::OFFICIAL,
         threshold: 0.25,
         min_area_px: 0,
         columns: None,
@@ -27,17 +28,18 @@ proptest! {
     fn pictures_of_any_size_are_inspected_whole(
         (width, height) in (1usize..150, 1usize..250), overlap in 0u32..17,
         mark in (0usize..100, 0usize..200, 1usize..40, 1usize..40), seed in any::<u64>(),
-        threshold in 0.01f32..0.6,
+        threshold in 0.01f32..0.6, reach in 0u32..14,
     ) {
         let picture = painted(width, height, &[mark], &mut Dice::new(seed));
         let Samples::U8(samples) = &picture.samples else { unreachable!() };
         let map: Vec<f32> = samples.iter().map(|&v| f32::from(v) / 255.0).collect();
-        let rules = PictureRules { threshold, ..rules(overlap) };
+        let window = Window::new(2 * reach + 1).expect("an odd side");
+        let rules = PictureRules { window, threshold, ..rules(overlap) };
         let mut engine = PixelEngine(TileSize { width_px: 32, height_px: 64 });
         let result = inspect_picture(&picture, &mut engine, &rules).unwrap();
         prop_assert_eq!((result.width_px, result.height_px), (width, height));
         prop_assert_eq!(&result.anomaly_map, &map);
-        prop_assert_eq!(result.score, image_score(&map, width, height));
+        prop_assert_eq!(result.score, image_score(&map, width, height, window));
         let rejects = result.score >= threshold;
         prop_assert_eq!(result.verdict == Verdict::Defect, rejects);
         prop_assert_eq!(result.regions.iter().any(|r| r.defect), rejects);
@@ -121,7 +123,7 @@ fn a_resized_picture_keeps_the_engines_bits() {
     let result = inspect_picture(&picture, &mut PixelEngine(tile), &rules).unwrap();
     assert_eq!((result.width_px, result.height_px), (64, 64));
     assert_eq!(result.anomaly_map, pixels[..4096]);
-    let mean = window_mean(&pixels[..4096], 64, 64);
+    let mean = window_mean(&pixels[..4096], 64, 64, Window::OFFICIAL);
     assert_eq!(result.score, mean.into_iter().fold(0.0, f32::max));
     assert_eq!(result.verdict, Verdict::Defect);
     assert_eq!(result.regions.len(), 1);

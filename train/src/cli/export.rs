@@ -1,5 +1,6 @@
 //! `export`: the bundle of what a run learnt.
 
+use super::settings::{ScoreWindow, parse_window};
 use super::{Done, tell};
 use crate::checkpoint::{Checkpoint, write_atomically};
 use crate::config::FitConfig;
@@ -29,6 +30,9 @@ pub struct Args {
     /// Where the run's pictures are now, if they were moved: the threshold needs them.
     #[arg(long, value_name = "PATH")]
     pictures: Option<PathBuf>,
+    /// Side of the square that a picture's score averages over, odd, or 'auto' [default: as in training].
+    #[arg(long, value_name = "PX|auto", value_parser = parse_window)]
+    score_window: Option<ScoreWindow>,
 }
 
 impl Args {
@@ -42,6 +46,9 @@ impl Args {
     /// The run's configuration, pictures and checkpoint.
     pub fn open(&self) -> Result<(FitConfig, Prepared, Checkpoint), Box<dyn Error>> {
         let mut config = read_config(&self.run, self.pictures.as_deref())?;
+        if let Some(window) = self.score_window {
+            config.score_window_px = window.px();
+        }
         let trained = config.recipe.tile;
         config.recipe.tile = self.tile.unwrap_or(trained);
         if config.recipe.resize && config.recipe.tile != trained {
@@ -104,6 +111,14 @@ pub fn finish(
     )?;
     write_atomically(out, |file| file.write_all(&finished.bytes))?;
     let (choice, set) = (&finished.choice, &finished.choice.threshold);
+    tell(format_args!(
+        "score       the greatest mean of the map over {0}x{0} px{1}",
+        finished.window.side_px(),
+        match config.score_window_px {
+            Some(_) => "",
+            None => ", the one that tells simulated defects apart best",
+        }
+    ));
     tell(format_args!("threshold   {:.4}: {}", set.score, set.basis));
     if set.goods > 0 {
         tell(format_args!(

@@ -277,7 +277,9 @@ impl Trainer<'_> {
         // Timing moved the weights.
         backend.restore(&weights, &adam)?;
         drop((weights, adam));
-        let validate = |backend: &mut dyn Backend| validation::judge(backend, &prepared.validation);
+        let validate = |backend: &mut dyn Backend| {
+            validation::judge(backend, &prepared.validation, config.score_window_px)
+        };
         let fitting = Fitting {
             config: &config,
             folder: &folder,

@@ -5,7 +5,7 @@ use crate::checkpoint::write_atomically;
 use crate::export::write_bundle;
 use crate::import::read_networks;
 use crate::{device, golden, threshold};
-use blemish::draem::score::WINDOW_PX;
+use blemish::draem::score::Window;
 use blemish::draem::{Cost, NetworkSpec};
 use blemish::geometry::TileSize;
 use blemish::model::{
@@ -74,7 +74,7 @@ impl Args {
             grey: self.grey,
             preparation: Preparation::Resize,
             score: ScoreRule {
-                window_px: WINDOW_PX as u32,
+                window_px: Window::OFFICIAL,
             },
             threshold: threshold::choose(&[], &[], 1).threshold,
             flat_field: false,

@@ -2,6 +2,7 @@
 
 use crate::backend::Losses;
 use crate::checkpoint::{CheckpointError, write_atomically};
+use blemish::draem::score::Window;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -32,9 +33,17 @@ pub enum Record {
 pub struct Validation {
     /// Tiles, about half of them with a defect.
     pub tiles: usize,
+    /// Side of the window that the tiles were scored over.
+    #[serde(default = "official")]
+    pub window_px: Window,
     pub image_auroc: f64,
     pub image_ap: f64,
     pub pixel_ap: f64,
+}
+
+/// The window of logs that do not name one.
+fn official() -> Window {
+    Window::OFFICIAL
 }
 
 impl Record {

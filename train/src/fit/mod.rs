@@ -9,6 +9,7 @@ pub mod patience;
 pub mod prepare;
 pub mod progress;
 pub mod schedule;
+pub mod score_window;
 pub mod stop;
 pub mod validation;
 
@@ -172,9 +173,10 @@ impl Fitting<'_> {
             if let (true, Some(validate)) = (due(config.validate_every), self.validate) {
                 let figures = validate(backend).map_err(fail)?;
                 log.write(&Record::Validation { step, figures });
+                let window = figures.window_px.side_px();
                 progress.say(&format!(
                     "step {step}: on {} held-out tiles, half with simulated defects: image AUROC \
-                     {:.3}, AP {:.3}, pixel AP {:.3}",
+                     {:.3}, AP {:.3} by means over {window}x{window} px, pixel AP {:.3}",
                     figures.tiles, figures.image_auroc, figures.image_ap, figures.pixel_ap
                 ));
                 if patience.is_better(&figures) {

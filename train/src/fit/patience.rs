@@ -53,10 +53,12 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use blemish::draem::score::Window;
 
     fn validation(pixel_ap: f64) -> Validation {
         Validation {
             tiles: 8,
+            window_px: Window::OFFICIAL,
             image_auroc: 0.5,
             image_ap: 0.5,
             pixel_ap,

@@ -1,18 +1,24 @@
 //! Validation without real defects: how well simulated defects on held-out good tiles are found.
 
 use super::metrics_log::Validation;
+use super::score_window::Trials;
 use crate::backend::{Backend, Batch};
-use blemish::draem::score::image_score;
+use blemish::draem::score::Window;
 use blemish::metrics::{MetricError, Scores};
 use blemish::picture::Mask;
 
-/// Runs the networks on `batches` and compares with their masks.
+/// Runs the networks on `batches` and compares with their masks. Tiles are scored over `window` or, where
+/// there is none, over the window that tells them apart best.
 ///
 /// # Errors
 /// A sentence for people: the device failed, or the tiles are all good or all defective.
-pub fn judge(backend: &mut dyn Backend, batches: &[Batch]) -> Result<Validation, String> {
+pub fn judge(
+    backend: &mut dyn Backend,
+    batches: &[Batch],
+    window: Option<Window>,
+) -> Result<Validation, String> {
     let sentence = |error: MetricError| format!("validation: {error}");
-    let (mut images, mut pixels) = (Scores::new(), Scores::new());
+    let (mut images, mut pixels) = (Trials::new(window), Scores::new());
     let mut tiles = 0;
     for batch in batches {
         let (width, height) = (batch.width_px, batch.height_px);
@@ -26,18 +32,18 @@ pub fn judge(backend: &mut dyn Backend, batches: &[Batch]) -> Result<Validation,
                 height_px: height,
                 defect: mask.iter().map(|&value| value > 0.5).collect(),
             };
-            let score = image_score(map, width, height);
-            images.push(score, mask.area_px() > 0).map_err(sentence)?;
+            images.push(map, &mask).map_err(sentence)?;
             pixels.push_map(map, &mask).map_err(sentence)?;
             tiles += 1;
         }
     }
-    let images = images.into_ranking().map_err(sentence)?;
+    let best = images.best().map_err(sentence)?;
     let pixels = pixels.into_ranking().map_err(sentence)?;
     Ok(Validation {
         tiles,
-        image_auroc: images.auroc(),
-        image_ap: images.average_precision(),
+        window_px: best.window,
+        image_auroc: best.ranking.auroc(),
+        image_ap: best.ranking.average_precision(),
         pixel_ap: pixels.average_precision(),
     })
 }

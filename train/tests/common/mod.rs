@@ -1,6 +1,7 @@
 //! Networks with random weights whose maps vary enough to show a mistake.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+use blemish::draem::score::Window;
 use blemish::draem::{Graph, NetworkSpec, Upsampling};
 use blemish::geometry::TileSize;
 use blemish::model::{
@@ -33,7 +34,9 @@ pub fn metadata(network: NetworkSpec, tile: TileSize) -> Metadata {
         color_order: ColorOrder::Rgb,
         grey: false,
         preparation: Preparation::Native { overlap_px: 8 },
-        score: ScoreRule { window_px: 21 },
+        score: ScoreRule {
+            window_px: Window::OFFICIAL,
+        },
         threshold: Threshold {
             score: 0.5,
             min_area_px: 16,
