@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The program as Raspberry Pi and Jetson get it: built for aarch64, looked at, and its core and integer kernels tested on
-# emulated Cortex-A72 (no int8 dot product) and Cortex-A76 (with it).
+# emulated Cortex-A72 (no int8 dot product) and Cortex-A76 (with it), the kernels on a processor with i8mm as well.
 #
 #   run-all.sh [FILTERS OF THE TEST PROGRAM]
 #   run-all.sh --guest [ARGUMENTS OF THE TEST PROGRAM]     instead of that, the tests of tests/guest in an emulated aarch64 machine
@@ -57,11 +57,15 @@ needs=$(aarch64-linux-gnu-objdump -T "$program" | grep -o 'GLIBC_[0-9.]*' | sed 
 [ -n "$needs" ] || fail "$program asks for no version of glibc: is it the program?"
 [ "$(printf '%s\n' "$needs" $newest_glibc | sort -V | tail -1)" = $newest_glibc ] ||
     fail "$program needs glibc $needs, and JetPack 5 has $newest_glibc"
-# ---- dot products in our own kernel, not just somewhere in tract's
-sdot=$(aarch64-linux-gnu-objdump -d --no-show-raw-insn "$program" |
-    awk '/^[0-9a-f]+ </ { ours = /kernels.*int8.*neon/ } ours && $2 == "sdot" { n++ } END { print n + 0 }')
-[ "$sdot" -ge 8 ] || fail "the integer kernel has $sdot sdot instructions: has the assembler or the inlining changed?"
-echo "$target: needs glibc $needs, $sdot sdot instructions in the integer kernel, $(stat -c %s "$program") bytes"
+# ---- dot products in our own kernels, not just somewhere in tract's
+code=$(aarch64-linux-gnu-objdump -d --no-show-raw-insn "$program" |
+    awk '/^[0-9a-f]+ </ { ours = /kernels.*int8/ } ours && ($2 == "sdot" || $2 == "usmmla") { print $2 }')
+for instruction in sdot usmmla; do
+    found=$(grep -c "^$instruction$" <<< "$code")
+    [ "$found" -ge 8 ] || fail "the integer kernels have $found $instruction instructions: has the assembler or the inlining changed?"
+    echo "$target: $found $instruction instructions in the integer kernels"
+done
+echo "$target: needs glibc $needs, $(stat -c %s "$program") bytes"
 
 # ---- on real kernel interfaces
 if [ -n "$guest" ]; then
@@ -80,3 +84,8 @@ for cpu in cortex-a72 cortex-a76; do
     echo "== $cpu"
     "${emulator[@]}" "$tests" -q "${filters[@]}" || fail "tests failed on $cpu"
 done
+# Debian 12's emulator knows i8mm on no named processor.
+echo "== max, with i8mm"
+emulator=(nice -n 5 qemu-aarch64 -cpu max -L target/aarch64/toolchain/glibc/usr/aarch64-linux-gnu)
+"${emulator[@]}" "$program" board show raspberry-pi-5 > /dev/null || fail "the shipped model is refused with i8mm"
+"${emulator[@]}" "$tests" -q engine::kernels:: || fail "tests failed with i8mm"

@@ -72,14 +72,7 @@ pub fn finish(
     backend: &mut dyn Backend,
     grids: Option<&Grids>,
 ) -> Result<Finished, BundleError> {
-    let window = match (config.score_window_px, prepared.validation.as_slice()) {
-        (Some(window), _) => window,
-        (None, []) => Window::OFFICIAL,
-        (None, tiles) => {
-            let judged = validation::judge(backend, tiles, None).map_err(BundleError::Device)?;
-            judged.window_px
-        }
-    };
+    let window = score_window(config, prepared, backend).map_err(BundleError::Device)?;
     let provisional = metadata(config, prepared, checkpoint, tile, window);
     let golden = golden::liveliest(backend, tile, prepared.mean).map_err(BundleError::Device)?;
     let weights = &checkpoint.weights;
@@ -100,6 +93,23 @@ pub fn finish(
         window,
         choice,
     })
+}
+
+/// The score's window: the configured one, or that which tells the simulated defects apart best for
+/// `backend`, or the authors' where no good picture was held out.
+///
+/// # Errors
+/// A sentence for people: the device failed, or the tiles are all good or all defective.
+pub fn score_window(
+    config: &FitConfig,
+    prepared: &Prepared,
+    backend: &mut dyn Backend,
+) -> Result<Window, String> {
+    match (config.score_window_px, prepared.validation.as_slice()) {
+        (Some(window), _) => Ok(window),
+        (None, []) => Ok(Window::OFFICIAL),
+        (None, tiles) => Ok(validation::judge(backend, tiles, None)?.window_px),
+    }
 }
 
 /// What the bundle says about itself before its golden tile and threshold are known.

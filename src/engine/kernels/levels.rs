@@ -52,6 +52,8 @@ impl Levels {
             #[cfg(target_arch = "x86_64")]
             int8::Level::Avx2 => "avx2",
             #[cfg(target_arch = "aarch64")]
+            int8::Level::I8mm => "i8mm",
+            #[cfg(target_arch = "aarch64")]
             int8::Level::DotProduct => "dotprod",
             #[cfg(target_arch = "aarch64")]
             int8::Level::Neon => "neon",

@@ -2,6 +2,7 @@
 
 use super::{Done, export, tell};
 use crate::backend::Backend;
+use crate::bundle::score_window;
 use crate::checkpoint::Checkpoint;
 use crate::config::FitConfig;
 use crate::cpu::CpuEngine;
@@ -42,7 +43,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Done {
-        let (config, prepared, mut checkpoint) = self.export.open()?;
+        let (mut config, prepared, mut checkpoint) = self.export.open()?;
         if prepared.validation.is_empty() {
             return Err(
                 "ranges are chosen on held-out goods and this run held none out; \
@@ -50,8 +51,8 @@ impl Args {
                     .into(),
             );
         }
+        let graph = Graph::new(config.recipe.network);
         let recipe = &config.recipe;
-        let graph = Graph::new(recipe.network);
         let mut engine = CpuEngine::new(recipe.network, config.threads)?;
         engine.restore(&checkpoint.weights, &checkpoint.adam)?;
         let pictures: usize = prepared.validation.iter().map(|batch| batch.pictures).sum();
@@ -73,6 +74,8 @@ impl Args {
                 layer.layer, layer.weights_db
             ));
         }
+        // The float network's: its verdicts are those to be given.
+        config.score_window_px = Some(score_window(&config, &prepared, &mut engine)?);
         if self.steps > 0 {
             checkpoint.weights = self.fine_tuned(&config, &prepared, &checkpoint, &grids)?;
         }

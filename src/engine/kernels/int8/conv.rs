@@ -79,6 +79,7 @@ pub(super) trait Dot: Copy {
 ///
 /// # Safety
 /// As [`Dot`].
+#[cfg(target_arch = "x86_64")]
 pub(super) trait DotPairs: Copy {
     type Activation: Copy;
     type Weight: Copy;
@@ -109,6 +110,7 @@ pub(super) struct Line<'a> {
     pub block_stride: usize,
     pub width: usize,
     /// Output channels of the group in the order of the weights.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "AVX-512's"))]
     pub lanes: usize,
     pub weights: *const i8,
     /// Those that are not turned, and those that are.
@@ -142,7 +144,12 @@ impl Floats {
     /// The columns lie within the line.
     #[cold]
     #[inline(never)]
-    unsafe fn put<const W: usize>(self, x: usize, channels: Range<usize>, pixels: &[[f32; W]]) {
+    pub(super) unsafe fn put<const W: usize>(
+        self,
+        x: usize,
+        channels: Range<usize>,
+        pixels: &[[f32; W]],
+    ) {
         let first_channel = channels.start;
         let left = channels
             .end
@@ -294,6 +301,7 @@ pub(super) unsafe fn put<D: Dot, const P: usize, const K: usize>(
 ///
 /// # Safety
 /// As [`pixels`].
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(super) unsafe fn paired_pixels<D: DotPairs, const P: usize>(line: &Line<'_>, x: usize) {
     // SAFETY: the caller promises the ranges.
@@ -426,6 +434,8 @@ pub fn multiply_in_registers(level: Level, turns: u32) -> u64 {
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => unsafe { super::avx2::in_registers(turns) },
         #[cfg(target_arch = "aarch64")]
+        Level::I8mm => unsafe { super::i8mm::in_registers(turns) },
+        #[cfg(target_arch = "aarch64")]
         Level::DotProduct => unsafe { super::neon::dot_product_in_registers(turns) },
         #[cfg(target_arch = "aarch64")]
         Level::Neon => unsafe { super::neon::plain_in_registers(turns) },
@@ -462,6 +472,8 @@ pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
         Level::AvxVnni => super::x86::avx_vnni,
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => super::avx2::kernel,
+        #[cfg(target_arch = "aarch64")]
+        Level::I8mm => super::i8mm::kernel,
         #[cfg(target_arch = "aarch64")]
         Level::DotProduct => super::neon::dot_product,
         #[cfg(target_arch = "aarch64")]

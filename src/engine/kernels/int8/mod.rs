@@ -10,6 +10,8 @@ mod avx2;
 mod conv;
 mod convert;
 #[cfg(target_arch = "aarch64")]
+mod i8mm;
+#[cfg(target_arch = "aarch64")]
 mod neon;
 mod pack;
 mod resample;

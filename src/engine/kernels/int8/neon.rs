@@ -44,10 +44,30 @@ unsafe fn four_bytes(sums: int32x4_t, scale: *const f32, to: Requantize, out: *m
     }
 }
 
-/// Four channels of four pixels.
+/// Sixteen sums, rounded and cut, in their order.
 ///
 /// Saturating to 16 bits before the zero point is added changes nothing: whatever it cuts ends at 0
 /// or 255 all the same.
+#[inline(always)]
+pub(super) fn bytes_of(
+    sums: [int32x4_t; 4],
+    scales: [float32x4_t; 4],
+    to: Requantize,
+) -> uint8x16_t {
+    // SAFETY: every aarch64 has neon.
+    unsafe {
+        let rounded = |at: usize| vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sums[at]), scales[at]));
+        let zero_point = vdupq_n_s16(i16::from(to.zero_point));
+        let eight = |at: usize| {
+            let words = vqmovn_high_s32(vqmovn_s32(rounded(at)), rounded(at + 1));
+            vqaddq_s16(words, zero_point)
+        };
+        let bytes = vqmovun_high_s16(vqmovun_s16(eight(0)), eight(2));
+        vmaxq_u8(bytes, vdupq_n_u8(to.least))
+    }
+}
+
+/// Four channels of four pixels.
 ///
 /// # Safety
 /// Four floats at `scale`, four bytes at the beginning of each of four blocks at `out`.
@@ -55,13 +75,7 @@ unsafe fn four_bytes(sums: int32x4_t, scale: *const f32, to: Requantize, out: *m
 unsafe fn sixteen_bytes(sums: [int32x4_t; 4], scale: *const f32, to: Requantize, out: *mut u8) {
     // SAFETY: as promised.
     unsafe {
-        let scale = vld1q_f32(scale);
-        let [a, b, c, d] = sums.map(|sums| vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(sums), scale)));
-        let zero_point = vdupq_n_s16(i16::from(to.zero_point));
-        let low = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(a), b), zero_point);
-        let high = vqaddq_s16(vqmovn_high_s32(vqmovn_s32(c), d), zero_point);
-        let bytes = vqmovun_high_s16(vqmovun_s16(low), high);
-        let bytes = vreinterpretq_u32_u8(vmaxq_u8(bytes, vdupq_n_u8(to.least)));
+        let bytes = vreinterpretq_u32_u8(bytes_of(sums, [vld1q_f32(scale); 4], to));
         vst1q_lane_u32::<0>(out.cast(), bytes);
         vst1q_lane_u32::<1>(out.add(BLOCK).cast(), bytes);
         vst1q_lane_u32::<2>(out.add(2 * BLOCK).cast(), bytes);

@@ -15,6 +15,9 @@ pub enum Level {
     /// `vpmaddubsw` on weights that cannot saturate it, see [`Form::Units`].
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// `usmmla`: Neoverse V1, Cortex-A710 and later; no Raspberry Pi and no Jetson up to Orin.
+    #[cfg(target_arch = "aarch64")]
+    I8mm,
     /// `sdot`: Cortex-A76, A78AE.
     #[cfg(target_arch = "aarch64")]
     DotProduct,
@@ -46,6 +49,9 @@ impl Level {
         }
         #[cfg(target_arch = "aarch64")]
         {
+            if std::arch::is_aarch64_feature_detected!("i8mm") {
+                levels.push(Level::I8mm);
+            }
             if std::arch::is_aarch64_feature_detected!("dotprod") {
                 levels.push(Level::DotProduct);
             }
@@ -67,6 +73,9 @@ impl Level {
             // 32 registers of four sums, or 16 of eight, hold two blocks for enough pixels, and their weights.
             #[cfg(target_arch = "aarch64")]
             Level::DotProduct | Level::Neon => 2,
+            // A square of a `usmmla` has two outputs of two pixels: one block of twelve pixels fills 24 registers.
+            #[cfg(target_arch = "aarch64")]
+            Level::I8mm => 1,
             #[cfg(target_arch = "x86_64")]
             Level::Avx2 => 1,
             _ => 4,
@@ -88,12 +97,18 @@ impl Level {
     }
 
     /// How a group of `blocks` is computed, in a layer with `outputs` real output channels.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        allow(unused_variables, reason = "AVX-512's")
+    )]
     fn form(self, blocks: usize, outputs: usize) -> Form {
         match self {
             #[cfg(target_arch = "x86_64")]
             Level::Avx512Vnni if outputs <= NARROW => Form::Pixels,
             #[cfg(target_arch = "x86_64")]
             Level::Avx512Vnni if blocks == 1 => Form::Pairs,
+            #[cfg(target_arch = "aarch64")]
+            Level::I8mm => Form::Pairs,
             #[cfg(target_arch = "aarch64")]
             Level::Neon => Form::Halves,
             #[cfg(target_arch = "x86_64")]
@@ -104,6 +119,7 @@ impl Level {
 }
 
 /// Most output channels of [`Form::Pixels`].
+#[cfg(target_arch = "x86_64")]
 pub const NARROW: usize = 4;
 
 /// What lies side by side in a register.
@@ -114,7 +130,8 @@ pub enum Form {
     Quads,
     /// As quads, but a register has two input channels of four output channels, then the other two.
     Halves,
-    /// Eight output channels with two partial sums each; eight input channels of one pixel at a time.
+    /// Eight output channels; eight input channels at a time, of one pixel and with two partial sums for every
+    /// output (AVX-512), or of two pixels (i8mm).
     Pairs,
     /// As quads of one block, but in no order: two products of bytes may leave 16 bits, so units where all fit
     /// come first, then those where some weights and their activations are turned for it. Units of zeros are
