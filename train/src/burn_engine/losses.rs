@@ -1,5 +1,6 @@
 //! The three terms of DRAEM's loss in tensors (draem.md 1.3); burn finds their gradients.
 
+use super::means;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData, activation, module};
 
@@ -66,7 +67,7 @@ pub fn terms(
 ) -> Terms {
     let difference = reconstruction.clone() - clean.clone();
     Terms {
-        l2: (difference.clone() * difference).mean(),
+        l2: means::of_all(difference.clone() * difference),
         ssim: ssim(gaussian, reconstruction, clean),
         focal: focal(logits, mask),
     }
@@ -76,9 +77,8 @@ pub fn terms(
 /// so that it stays on the device. No gradient flows through it.
 fn range(reconstruction: &Tensor<4>) -> Tensor<4> {
     let seen = reconstruction.clone().without_autodiff();
-    let high = seen.clone().max().greater_scalar(128.0).float() * 254.0 + 1.0;
-    let low = seen.min().lower_scalar(-0.5).float();
-    (high + low).reshape([1, 1, 1, 1])
+    let high = means::greatest(seen.clone()).greater_scalar(128.0).float() * 254.0 + 1.0;
+    high + means::least(seen).lower_scalar(-0.5).float()
 }
 
 fn ssim(gaussian: &Gaussian, seen: Tensor<4>, wanted: Tensor<4>) -> Tensor<1> {
@@ -94,7 +94,7 @@ fn ssim(gaussian: &Gaussian, seen: Tensor<4>, wanted: Tensor<4>) -> Tensor<1> {
     let covariance = gaussian.mean(seen * wanted) - mu12.clone();
     let above = (mu12 * 2.0 + c1.clone()) * (covariance * 2.0 + c2.clone());
     let below = (mu11 + mu22 + c1) * (variance1 + variance2 + c2);
-    (above / below).mean().neg() + 1.0
+    means::of_all(above / below).neg() + 1.0
 }
 
 fn focal(logits: Tensor<4>, mask: Tensor<4>) -> Tensor<1> {
@@ -103,7 +103,7 @@ fn focal(logits: Tensor<4>, mask: Tensor<4>) -> Tensor<1> {
     let target = classes.clamp(SMOOTH, 1.0 - SMOOTH);
     let true_class = (probability * target).sum_dim(1) + SMOOTH;
     let miss = true_class.clone().neg() + 1.0;
-    (miss.clone() * miss * true_class.log()).mean().neg()
+    means::of_all(miss.clone() * miss * true_class.log()).neg()
 }
 
 #[cfg(test)]

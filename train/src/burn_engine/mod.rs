@@ -6,8 +6,10 @@
 //! failing device ends a run with a sentence and the last checkpoint stays.
 
 mod adam;
+mod convolution;
 mod devices;
 mod losses;
+mod means;
 mod network;
 mod parameters;
 mod resample;
@@ -18,7 +20,7 @@ use crate::weights::{Array, Weights};
 use blemish::draem::{Graph, NetworkSpec};
 use burn::tensor::{Device, Tensor, TensorData, Transaction, activation};
 use losses::{Gaussian, Terms};
-use network::{Outputs, forward};
+use network::{Outputs, Pass, forward};
 use parameters::{Parameters, Values};
 use resample::Upsampler;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -52,12 +54,17 @@ impl BurnEngine {
         })
         .map_err(|error| format!("device '{kind}' cannot be used: {error}"))?;
         if kind != "flex" {
+            let started = std::time::Instant::now();
             self_test::run(&mut engine).map_err(|error| {
                 format!(
                     "device '{kind}' failed its self-test: {error}. Update its driver, or train \
                      with --device cpu"
                 )
             })?;
+            log::info!(
+                "device '{kind}' passed its self-test in {:.1} s",
+                started.elapsed().as_secs_f64()
+            );
         }
         Ok(engine)
     }
@@ -75,7 +82,8 @@ impl BurnEngine {
             let losses = read_losses(terms)?;
             let parameters = given(self.parameters.as_mut())?;
             parameters.follow(outputs.moments);
-            Ok((losses, parameters.gradients(&leaves, &mut gradients)?))
+            let gradients = parameters.gradients(&leaves, outputs.convolved, &mut gradients)?;
+            Ok((losses, gradients))
         })
     }
 
@@ -102,7 +110,13 @@ impl BurnEngine {
         let seen = self.upload(&batch.seen, shape(3));
         let clean = self.upload(&batch.clean, shape(3));
         let mask = self.upload(&batch.mask, shape(1));
-        let outputs = forward(&self.graph, leaves, &mut self.upsampler, seen);
+        let outputs = forward(
+            &self.graph,
+            Pass::Learning,
+            leaves,
+            &mut self.upsampler,
+            seen,
+        );
         let (reconstruction, logits) = (outputs.reconstruction.clone(), outputs.logits.clone());
         let terms = losses::terms(&self.gaussian, reconstruction, clean, logits, mask);
         (outputs, terms)
@@ -117,7 +131,7 @@ impl Backend for BurnEngine {
             let (outputs, terms) = self.terms(batch, &leaves);
             let mut gradients = total(&terms).backward();
             let parameters = given(self.parameters.as_mut())?;
-            parameters.learn(&leaves, &mut gradients, learning_rate)?;
+            parameters.learn(&leaves, outputs.convolved, &mut gradients, learning_rate)?;
             parameters.follow(outputs.moments);
             read_losses(terms)
         })
@@ -134,7 +148,13 @@ impl Backend for BurnEngine {
         guarded(|| {
             let values = given(self.parameters.as_ref())?.evaluation();
             let seen = self.upload(seen, [pictures, 3, height_px, width_px]);
-            let outputs = forward(&self.graph, &values, &mut self.upsampler, seen);
+            let outputs = forward(
+                &self.graph,
+                Pass::Evaluating,
+                &values,
+                &mut self.upsampler,
+                seen,
+            );
             let probability = activation::softmax(outputs.logits, 1);
             Ok(Inference {
                 reconstruction: read(outputs.reconstruction)?,

@@ -1,9 +1,11 @@
 //! The list of layers, interpreted in burn's tensors.
 
+use super::convolution::{Convolved, convolve, convolve_learning};
+use super::means;
 use super::parameters::Values;
 use super::resample::Upsampler;
 use blemish::draem::{Graph, NodeId, Op};
-use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
+use burn::tensor::ops::MaxPoolOptions;
 use burn::tensor::{Tensor, activation, module};
 
 /// `eps` of every batch norm (draem.md 1.1 and PyTorch's default).
@@ -17,6 +19,8 @@ pub struct Outputs {
     pub logits: Tensor<4>,
     /// What the norms saw, one entry a convolution; empty for those without a norm and in evaluation.
     pub moments: Vec<Option<Moments>>,
+    /// What their kernels' gradients are made of, one entry a convolution; empty in evaluation.
+    pub convolved: Vec<Convolved>,
 }
 
 /// Mean and biased variance of a convolution without its bias, over a batch.
@@ -27,10 +31,20 @@ pub struct Moments {
     pub count: usize,
 }
 
+/// Which statistics the norms use, and whether gradients are wanted.
+#[derive(Clone, Copy)]
+pub enum Pass {
+    /// The batch's own.
+    Learning,
+    /// The running ones, which `values` must hold.
+    Evaluating,
+}
+
 /// Runs both networks on `seen` (`N x 3 x H x W`). `values` holds the convolutions in the graph's
-/// order; where they hold running statistics the norms use those, else the batch's own.
+/// order.
 pub fn forward(
     graph: &Graph,
+    pass: Pass,
     values: &[Values],
     upsampler: &mut Upsampler,
     seen: Tensor<4>,
@@ -38,6 +52,7 @@ pub fn forward(
     let last_users = last_users(graph);
     let mut results: Vec<Option<Tensor<4>>> = Vec::with_capacity(graph.nodes.len());
     let mut moments = Vec::with_capacity(values.len());
+    let mut convolved = Vec::with_capacity(values.len());
     let mut layers = values.iter();
     let mut image = Some(seen);
     for (id, node) in graph.nodes.iter().enumerate() {
@@ -53,9 +68,15 @@ pub fn forward(
             Op::Image => image.take().expect("the graph has one image"),
             Op::Conv { .. } => {
                 let layer = layers.next().expect("one layer for each convolution");
-                let (result, seen) = convolve(layer, input());
-                moments.push(seen);
-                result
+                match pass {
+                    Pass::Evaluating => evaluate(layer, input()),
+                    Pass::Learning => {
+                        let (result, seen, passed) = learn(layer, input());
+                        moments.push(seen);
+                        convolved.push(passed);
+                        result
+                    }
+                }
             }
             Op::MaxPool => module::max_pool2d(input(), MaxPoolOptions::new([2, 2])),
             Op::Upsample => upsampler.double(input()),
@@ -68,6 +89,7 @@ pub fn forward(
         reconstruction: output(graph.reconstruction),
         logits: output(graph.logits),
         moments,
+        convolved,
     }
 }
 
@@ -84,27 +106,40 @@ fn last_users(graph: &Graph) -> Vec<NodeId> {
     last
 }
 
-fn convolve(layer: &Values, x: Tensor<4>) -> (Tensor<4>, Option<Moments>) {
-    let options = ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
-    let weight = layer.weight.clone().reshape(layer.shape);
-    let shift = layer.shift.clone();
-    let Some(scale) = layer.scale.clone() else {
-        return (module::conv2d(x, weight, Some(shift), options), None);
+fn evaluate(layer: &Values, x: Tensor<4>) -> Tensor<4> {
+    let x = convolve(x, layer.kernel());
+    let (Some(scale), Some((mean, variance))) = (layer.scale.clone(), layer.running.clone()) else {
+        return x + per_channel(&layer.shift);
+    };
+    let x = module::batch_norm(x, scale, layer.shift.clone(), mean, variance, EPSILON);
+    activation::relu(x)
+}
+
+fn learn(layer: &Values, x: Tensor<4>) -> (Tensor<4>, Option<Moments>, Convolved) {
+    let (x, convolved) = convolve_learning(x, layer.kernel());
+    let shift = per_channel(&layer.shift);
+    let Some(scale) = &layer.scale else {
+        return (x + shift, None, convolved);
     };
     // Batch norm takes any constant away again, so the convolution's bias is left out.
-    let x = module::conv2d(x, weight, None, options);
-    if let Some((mean, variance)) = layer.running.clone() {
-        let x = module::batch_norm(x, scale, shift, mean, variance, EPSILON);
-        return (activation::relu(x), None);
-    }
-    let [pictures, _, height, width] = x.dims();
-    let norm = module::batch_norm_train(x, scale, shift, EPSILON);
+    let [pictures, channels, height, width] = x.dims();
+    let mean = means::of_channels(x.clone());
+    let centred = x - mean.clone();
+    let variance = means::of_channels(centred.clone() * centred.clone());
+    let factor = per_channel(scale) / (variance.clone() + EPSILON).sqrt();
     let moments = Moments {
-        mean: norm.mean.without_autodiff(),
-        variance: norm.variance.without_autodiff(),
+        mean: mean.without_autodiff().reshape([channels]),
+        variance: variance.without_autodiff().reshape([channels]),
         count: pictures * height * width,
     };
-    (activation::relu(norm.output), Some(moments))
+    let output = activation::relu(centred * factor + shift);
+    (output, Some(moments), convolved)
+}
+
+/// `C` as `1 x C x 1 x 1`.
+fn per_channel(values: &Tensor<1>) -> Tensor<4> {
+    let [channels] = values.dims();
+    values.clone().reshape([1, channels, 1, 1])
 }
 
 #[cfg(test)]
@@ -182,28 +217,29 @@ mod tests {
             .collect();
         let layer = Values {
             shape: [OUTPUTS, INPUTS, 3, 3],
-            weight: leaves[1].clone(),
+            weight: flat(&arrays[1]),
             shift: leaves[3].clone(),
             scale: Some(leaves[2].clone()),
             running: None,
         };
         let x = leaves[0].clone().reshape([PICTURES, INPUTS, HEIGHT, WIDTH]);
-        let (output, moments) = convolve(&layer, x);
+        let (output, moments, convolved) = learn(&layer, x);
         assert_eq!(moments.unwrap().count, PICTURES * AREA);
         let weighted = output * flat(&by).reshape([PICTURES, OUTPUTS, HEIGHT, WIDTH]);
         let total = weighted.sum();
-        let gradients = total.backward();
+        let mut gradients = total.backward();
         let value = |arrays: &[Vec<f64>; 4]| {
             by_definition(&arrays[0], &arrays[1], &arrays[2], &arrays[3], &by)
         };
         let (got, wanted) = (f64::from(total.into_scalar::<f32>()), value(&arrays));
         assert!((got - wanted).abs() < 1e-4, "{got} {wanted}");
-        for (array, leaf) in leaves.iter().enumerate() {
-            let got = leaf
-                .grad(&gradients)
-                .unwrap()
-                .try_into_vec_as::<f32>()
-                .unwrap();
+        let kernel = convolved.kernel_gradient(&mut gradients).unwrap();
+        let gradient = |array: usize| match array {
+            1 => kernel.clone().flatten(0, 3),
+            _ => leaves[array].grad(&gradients).unwrap(),
+        };
+        for array in 0..arrays.len() {
+            let got = gradient(array).try_into_vec_as::<f32>().unwrap();
             for (at, &got) in got.iter().enumerate() {
                 let middle = arrays[array][at];
                 let mut at_offset = |offset: f64| {

@@ -1,6 +1,7 @@
 //! Learnable parameters with Adam's moments and the norms' running statistics, on the device.
 
 use super::adam::Adam;
+use super::convolution::Convolved;
 use super::network::Moments;
 use crate::backend::AdamState;
 use crate::weights::{Array, Weights, WeightsError};
@@ -116,9 +117,9 @@ pub struct Values {
 }
 
 impl Values {
-    /// In the order of the layout.
-    fn learning(&self) -> impl Iterator<Item = &Tensor<1>> {
-        [&self.weight, &self.shift].into_iter().chain(&self.scale)
+    /// `out x in x 3 x 3`.
+    pub fn kernel(&self) -> Tensor<4> {
+        self.weight.clone().reshape(self.shape)
     }
 }
 
@@ -199,31 +200,35 @@ impl Parameters {
         })
     }
 
-    /// For a training step: every parameter is a leaf whose gradient is kept.
+    /// For a training step: every parameter but the kernels is a leaf whose gradient is kept.
     pub fn leaves(&self) -> Vec<Values> {
-        let leaf = |number| {
-            let value = self.learning.slice(&self.adam.value, number);
-            value.autodiff().require_grad()
+        let leaf = |value: Tensor<1>| value.autodiff().require_grad();
+        let values = |layer: &Layer| {
+            let values = self.values(layer);
+            Values {
+                shift: leaf(values.shift),
+                scale: values.scale.map(leaf),
+                ..values
+            }
         };
-        let values = |layer: &Layer| self.values(layer, leaf);
         self.layers.iter().map(values).collect()
     }
 
     /// For evaluation: with running statistics.
     pub fn evaluation(&self) -> Vec<Values> {
         let mean = self.running_mean.clone() - self.bias.clone();
-        let value = |number| self.learning.slice(&self.adam.value, number);
         let values = |layer: &Layer| Values {
             running: layer.norm.as_ref().map(|norm| {
                 let of = |flat| self.norms.slice(flat, norm.number);
                 (of(&mean), of(&self.running_var))
             }),
-            ..self.values(layer, value)
+            ..self.values(layer)
         };
         self.layers.iter().map(values).collect()
     }
 
-    fn values(&self, layer: &Layer, value: impl Fn(usize) -> Tensor<1>) -> Values {
+    fn values(&self, layer: &Layer) -> Values {
+        let value = |number| self.learning.slice(&self.adam.value, number);
         Values {
             shape: layer.shape,
             weight: value(layer.weight),
@@ -240,10 +245,11 @@ impl Parameters {
     pub fn learn(
         &mut self,
         leaves: &[Values],
+        convolved: Vec<Convolved>,
         gradients: &mut Gradients,
         learning_rate: f64,
     ) -> Result<(), String> {
-        let gradient = self.gradient(leaves, gradients)?;
+        let gradient = self.gradient(leaves, convolved, gradients)?;
         self.adam.step(gradient, learning_rate);
         Ok(())
     }
@@ -278,9 +284,10 @@ impl Parameters {
     pub fn gradients(
         &self,
         leaves: &[Values],
+        convolved: Vec<Convolved>,
         gradients: &mut Gradients,
     ) -> Result<Weights, String> {
-        let gradient = self.gradient(leaves, gradients)?;
+        let gradient = self.gradient(leaves, convolved, gradients)?;
         let mut named = Weights::default();
         let [gradient] = read([&gradient])?;
         self.learning.split(&gradient, "", &mut named);
@@ -338,13 +345,28 @@ impl Parameters {
     }
 
     /// All gradients end to end, as the parameters lie.
-    fn gradient(&self, leaves: &[Values], gradients: &mut Gradients) -> Result<Tensor<1>, String> {
-        let places = self.learning.places.iter();
-        let all: Result<Vec<_>, String> = (leaves.iter().flat_map(Values::learning))
-            .zip(places)
-            .map(|(leaf, place)| {
-                let gradient = leaf.grad_remove(gradients);
-                gradient.ok_or_else(|| format!("the device gave no gradient for '{}'", place.name))
+    fn gradient(
+        &self,
+        leaves: &[Values],
+        convolved: Vec<Convolved>,
+        gradients: &mut Gradients,
+    ) -> Result<Tensor<1>, String> {
+        let mut all = Vec::with_capacity(self.learning.places.len());
+        for ((layer, values), convolved) in self.layers.iter().zip(leaves).zip(convolved) {
+            let kernel = convolved.kernel_gradient(gradients);
+            all.push((layer.weight, kernel.map(|kernel| kernel.flatten(0, 3))));
+            all.push((layer.shift, values.shift.grad_remove(gradients)));
+            if let (Some(norm), Some(scale)) = (&layer.norm, &values.scale) {
+                all.push((norm.scale, scale.grad_remove(gradients)));
+            }
+        }
+        // As the layout numbers them.
+        all.sort_by_key(|&(number, _)| number);
+        let all: Result<Vec<_>, String> = all
+            .into_iter()
+            .map(|(number, gradient)| {
+                let name = &self.learning.places[number].name;
+                gradient.ok_or_else(|| format!("the device gave no gradient for '{name}'"))
             })
             .collect();
         Ok(Tensor::cat(all?, 0))
