@@ -111,6 +111,15 @@ fn wrong_run_folders() {
     );
 
     let config = std::fs::read_to_string(scene.path("run/config.toml")).unwrap();
+    refused(
+        &resume(&["--device=metal"]),
+        &["device 'metal' is not in this program"],
+    );
+    let kept = std::fs::read_to_string(scene.path("run/config.toml")).unwrap();
+    assert_eq!(
+        kept, config,
+        "a device that cannot be used became the run's"
+    );
     scene.write(
         "run/config.toml",
         config.replace("batch =", "bach =").as_bytes(),

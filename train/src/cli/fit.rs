@@ -235,12 +235,14 @@ impl Trainer<'_> {
                 .into());
             }
         }
+        // Before the settings are kept: a device that cannot be used must not become the run's.
+        let backend = open_device(&config)?;
         if config != stored {
             folder.save_config(&config)?;
         }
         self.train(Opened {
             folder,
-            backend: open_device(&config)?,
+            backend,
             config,
             prepared,
             checkpoint: latest.checkpoint,
