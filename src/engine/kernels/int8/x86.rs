@@ -5,7 +5,6 @@ use super::conv::{
     Dot, DotPairs, Line, LineKernel, Source, Target, in_registers, line_of, paired_pixels, pixels,
 };
 use super::pack::{Form, NARROW, Requantize};
-use super::ymm::{Products, Ymm, cut_levels, eight_bytes, eight_floats};
 use std::arch::x86_64::*;
 
 /// Sixteen sums.
@@ -221,19 +220,120 @@ impl DotPairs for ZmmPairs {
     }
 }
 
-/// The dot product of AVX-VNNI.
-#[derive(Clone, Copy)]
-struct Vnni;
-
-impl Products for Vnni {
-    #[inline(always)]
-    unsafe fn add(sums: __m256i, activation: __m256i, weight: __m256i) -> __m256i {
-        // SAFETY: the caller promises avxvnni.
-        unsafe { _mm256_dpbusd_avx_epi32(sums, activation, weight) }
+/// Eight sums as numbers from `to.least` to 255.
+///
+/// # Safety
+/// Needs avx2.
+#[inline(always)]
+unsafe fn cut_levels(sums: __m256i, scale: __m256, to: Requantize) -> __m256i {
+    // SAFETY: as promised.
+    unsafe {
+        let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
+        let rounded = _mm256_add_epi32(
+            _mm256_cvtps_epi32(scaled),
+            _mm256_set1_epi32(i32::from(to.zero_point)),
+        );
+        let cut = _mm256_max_epi32(rounded, _mm256_set1_epi32(i32::from(to.least)));
+        _mm256_min_epi32(cut, _mm256_set1_epi32(255))
     }
 }
 
-type YmmVnni = Ymm<Vnni>;
+/// # Safety
+/// Needs avx2; eight floats at `scale`, eight bytes at `out`.
+#[inline(always)]
+pub(super) unsafe fn eight_bytes(sums: __m256i, scale: *const f32, to: Requantize, out: *mut u8) {
+    // SAFETY: as promised.
+    unsafe {
+        let cut = cut_levels(sums, _mm256_loadu_ps(scale), to);
+        let low = _mm256_castsi256_si128(cut);
+        let words = _mm_packus_epi32(low, _mm256_extracti128_si256::<1>(cut));
+        _mm_storel_epi64(out.cast(), _mm_packus_epi16(words, words));
+    }
+}
+
+/// # Safety
+/// Needs avx2; eight floats at `scale` and at `out`.
+#[inline(always)]
+pub(super) unsafe fn eight_floats(sums: __m256i, scale: *const f32, out: *mut f32) {
+    // SAFETY: as promised.
+    unsafe {
+        let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(scale));
+        _mm256_storeu_ps(out, scaled);
+    }
+}
+
+/// Four registers of eight sums as bytes, pixel by pixel. Saturating to 16 bits changes nothing, see
+/// [`sixty_four_bytes`].
+///
+/// # Safety
+/// Needs avx2; eight floats at `scale`, 32 bytes at `out`.
+#[inline(always)]
+pub(super) unsafe fn thirty_two_bytes(
+    sums: [__m256i; 4],
+    scale: *const f32,
+    to: Requantize,
+    out: *mut u8,
+) {
+    // SAFETY: as promised.
+    unsafe {
+        let scale = _mm256_loadu_ps(scale);
+        let [a, b, c, d] =
+            sums.map(|sum| _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale)));
+        let zero_point = _mm256_set1_epi16(i16::from(to.zero_point));
+        let low = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point);
+        let high = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero_point);
+        let least = _mm256_set1_epi8(to.least as i8);
+        let bytes = _mm256_max_epu8(_mm256_packus_epi16(low, high), least);
+        // Lane by lane the four pixels' next four channels; wanted are a pixel's eight.
+        let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+        _mm256_storeu_si256(out.cast(), _mm256_permutevar8x32_epi32(bytes, order));
+    }
+}
+
+/// Eight sums with VNNI on 256 bits.
+#[derive(Clone, Copy)]
+struct YmmVnni(__m256i);
+
+// SAFETY (all methods): the trait's contract is passed on; avx2, avxvnni.
+impl Dot for YmmVnni {
+    const LANES: usize = 8;
+    type Activation = __m256i;
+    type Weight = __m256i;
+    #[inline(always)]
+    unsafe fn start(bias: *const i32) -> Self {
+        unsafe { Self(_mm256_loadu_si256(bias.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn weight(from: *const i8) -> __m256i {
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+    #[inline(always)]
+    unsafe fn quad(from: *const u8) -> __m256i {
+        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+    #[inline(always)]
+    unsafe fn add(self, activation: __m256i, weight: __m256i) -> Self {
+        unsafe { Self(_mm256_dpbusd_avx_epi32(self.0, activation, weight)) }
+    }
+    #[inline(always)]
+    unsafe fn store(self, scale: *const f32, to: Requantize, out: *mut u8, _: usize) {
+        unsafe { eight_bytes(self.0, scale, to, out) }
+    }
+    #[inline(always)]
+    unsafe fn store_four(
+        sums: [Self; 4],
+        scale: *const f32,
+        to: Requantize,
+        out: *mut u8,
+        _: usize,
+    ) {
+        unsafe { thirty_two_bytes(sums.map(|sum| sum.0), scale, to, out) }
+    }
+    #[inline(always)]
+    unsafe fn store_floats(self, scale: *const f32, out: *mut f32, _: usize) {
+        unsafe { eight_floats(self.0, scale, out) }
+    }
+}
 
 /// Kernels in quads for groups of 1, 2 and 4 blocks; the strides measured best on the processors at
 /// hand.
