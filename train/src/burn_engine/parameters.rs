@@ -351,22 +351,17 @@ impl Parameters {
         convolved: Vec<Convolved>,
         gradients: &mut Gradients,
     ) -> Result<Tensor<1>, String> {
+        // In the order in which `new` laid them out.
         let mut all = Vec::with_capacity(self.learning.places.len());
-        for ((layer, values), convolved) in self.layers.iter().zip(leaves).zip(convolved) {
+        for (values, convolved) in leaves.iter().zip(convolved) {
             let kernel = convolved.kernel_gradient(gradients);
-            all.push((layer.weight, kernel.map(|kernel| kernel.flatten(0, 3))));
-            all.push((layer.shift, values.shift.grad_remove(gradients)));
-            if let (Some(norm), Some(scale)) = (&layer.norm, &values.scale) {
-                all.push((norm.scale, scale.grad_remove(gradients)));
-            }
+            all.push(kernel.map(|kernel| kernel.flatten(0, 3)));
+            all.push(values.shift.grad_remove(gradients));
+            all.extend((values.scale.iter()).map(|scale| scale.grad_remove(gradients)));
         }
-        // As the layout numbers them.
-        all.sort_by_key(|&(number, _)| number);
-        let all: Result<Vec<_>, String> = all
-            .into_iter()
-            .map(|(number, gradient)| {
-                let name = &self.learning.places[number].name;
-                gradient.ok_or_else(|| format!("the device gave no gradient for '{name}'"))
+        let all: Result<Vec<_>, String> = (all.into_iter().zip(&self.learning.places))
+            .map(|(gradient, place)| {
+                gradient.ok_or_else(|| format!("the device gave no gradient for '{}'", place.name))
             })
             .collect();
         Ok(Tensor::cat(all?, 0))
