@@ -3,8 +3,8 @@
 
 use super::BLOCK;
 use super::conv::{Dot, Line, LineKernel, put, unrolled};
-use super::pack::{Form, Requantize, UNIT, UNIT_ROWS};
-use super::x86::{eight_bytes, eight_floats, thirty_two_bytes};
+use super::pack::{Form, UNIT, UNIT_ROWS};
+use super::ymm::{Multiply, Ymm};
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
@@ -22,59 +22,27 @@ unsafe fn unknown(mut register: __m256i) -> __m256i {
     register
 }
 
-/// Eight sums.
+/// Products of two bytes summed in 16 bits: no two may leave them together.
 #[derive(Clone, Copy)]
-struct Ymm(__m256i);
+struct Pairs;
 
 // SAFETY (all methods): the trait's contract is passed on; avx2.
-impl Dot for Ymm {
-    const LANES: usize = 8;
-    type Activation = __m256i;
-    type Weight = __m256i;
+impl Multiply for Pairs {
     #[inline(always)]
-    unsafe fn start(bias: *const i32) -> Self {
-        unsafe { Self(_mm256_loadu_si256(bias.cast())) }
-    }
-    #[inline(always)]
-    unsafe fn weight(from: *const i8) -> __m256i {
-        unsafe { _mm256_loadu_si256(from.cast()) }
-    }
-    #[inline(always)]
-    unsafe fn quad(from: *const u8) -> __m256i {
-        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    unsafe fn add(sums: __m256i, activation: __m256i, weight: __m256i) -> __m256i {
+        unsafe {
+            let pairs = _mm256_maddubs_epi16(activation, weight);
+            let quads = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+            _mm256_add_epi32(sums, quads)
+        }
     }
     #[inline(always)]
     unsafe fn unknown(activation: __m256i) -> __m256i {
         unsafe { unknown(activation) }
     }
-    /// No two of the products may leave 16 bits together.
-    #[inline(always)]
-    unsafe fn add(self, activation: __m256i, weight: __m256i) -> Self {
-        unsafe {
-            let pairs = _mm256_maddubs_epi16(activation, weight);
-            let quads = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-            Self(_mm256_add_epi32(self.0, quads))
-        }
-    }
-    #[inline(always)]
-    unsafe fn store(self, scale: *const f32, to: Requantize, out: *mut u8, _: usize) {
-        unsafe { eight_bytes(self.0, scale, to, out) }
-    }
-    #[inline(always)]
-    unsafe fn store_four(
-        sums: [Self; 4],
-        scale: *const f32,
-        to: Requantize,
-        out: *mut u8,
-        _: usize,
-    ) {
-        unsafe { thirty_two_bytes(sums.map(|sum| sum.0), scale, to, out) }
-    }
-    #[inline(always)]
-    unsafe fn store_floats(self, scale: *const f32, out: *mut f32, _: usize) {
-        unsafe { eight_floats(self.0, scale, out) }
-    }
 }
+
+type YmmPairs = Ymm<Pairs>;
 
 /// First pixels of the lines that units name.
 type Rows = [MaybeUninit<*const u8>; UNIT_ROWS];
@@ -87,25 +55,25 @@ type Rows = [MaybeUninit<*const u8>; UNIT_ROWS];
 unsafe fn pixels<const P: usize>(line: &Line<'_>, rows: &Rows, x: usize) {
     // SAFETY: the caller promises the ranges.
     unsafe {
-        let mut sums = [[Ymm::start(line.bias)]; P];
+        let mut sums = [[YmmPairs::start(line.bias)]; P];
         let mut next = line.weights;
         let [plain, turned] = line.units;
         for unit in plain {
             let from = rows.get_unchecked(unit.row as usize).assume_init();
             let from = from.add(unit.at as usize + x * BLOCK);
-            let weight = Ymm::weight(next);
+            let weight = YmmPairs::weight(next);
             next = next.add(UNIT);
             unrolled!(p in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] while p < P => {
-                sums[p][0] = sums[p][0].add(Ymm::quad(from.add(p * BLOCK)), weight);
+                sums[p][0] = sums[p][0].add(YmmPairs::quad(from.add(p * BLOCK)), weight);
             });
         }
         for unit in turned {
             let from = rows.get_unchecked(unit.row as usize).assume_init();
             let from = from.add(unit.at as usize + x * BLOCK);
-            let (weight, off_255) = (Ymm::weight(next), Ymm::weight(next.add(UNIT)));
+            let (weight, off_255) = (YmmPairs::weight(next), YmmPairs::weight(next.add(UNIT)));
             next = next.add(2 * UNIT);
             unrolled!(p in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11] while p < P => {
-                let seen = _mm256_xor_si256(Ymm::quad(from.add(p * BLOCK)), off_255);
+                let seen = _mm256_xor_si256(YmmPairs::quad(from.add(p * BLOCK)), off_255);
                 sums[p][0] = sums[p][0].add(seen, weight);
             });
         }
@@ -162,5 +130,5 @@ pub(super) fn kernel(_: Form, _: usize) -> LineKernel {
 #[target_feature(enable = "avx2")]
 pub(super) unsafe fn in_registers(turns: u32) -> u64 {
     // SAFETY: as promised.
-    unsafe { super::conv::in_registers::<Ymm>(turns) }
+    unsafe { super::conv::in_registers::<YmmPairs>(turns) }
 }

@@ -204,17 +204,15 @@ unsafe fn taps<D: Dot, const P: usize, const K: usize, const Q: usize>(
                 }
                 next = next.add(3 * K * D::LANES * 4);
                 // A pixel serves the three outputs around it.
-                for p in 0..P + 2 {
+                unrolled!(p in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25] while p < P + 2 => {
                     let seen = D::quad(above.add(p * BLOCK + quad * 4));
-                    for (column, weights) in weights.iter().enumerate() {
-                        if p >= column && p - column < P {
-                            for k in 0..K {
-                                let sum = &mut sums[p - column][k];
-                                *sum = sum.add(seen, weights[k]);
-                            }
+                    unrolled!(column in [0, 1, 2] while p >= column && p - column < P => {
+                        for k in 0..K {
+                            let sum = &mut sums[p - column][k];
+                            *sum = sum.add(seen, weights[column][k]);
                         }
-                    }
-                }
+                    });
+                });
             }
         }
         next
@@ -276,7 +274,7 @@ pub(super) unsafe fn put<D: Dot, const P: usize, const K: usize>(
             match line.out {
                 Target::Bytes(out, to) => {
                     let out = out.add(at);
-                    unrolled!(four in [0, 1, 2, 3] while 4 * four + 4 <= P => {
+                    unrolled!(four in [0, 1, 2, 3, 4, 5] while 4 * four + 4 <= P => {
                         let p = 4 * four;
                         let four = [sums[p][k], sums[p + 1][k], sums[p + 2][k], sums[p + 3][k]];
                         D::store_four(four, scale, to, out.add(p * BLOCK), line.block_stride);
@@ -320,15 +318,13 @@ pub(super) unsafe fn paired_pixels<D: DotPairs, const P: usize>(line: &Line<'_>,
                         D::weight(next.add(2 * BLOCK * BLOCK)),
                     ];
                     next = next.add(3 * BLOCK * BLOCK);
-                    for p in 0..P + 2 {
+                    unrolled!(p in [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17] while p < P + 2 => {
                         let seen = D::octet(above.add(p * BLOCK));
-                        for (column, &weight) in weights.iter().enumerate() {
-                            if p >= column && p - column < P {
-                                let sum = &mut sums[p - column];
-                                *sum = sum.add(seen, weight);
-                            }
-                        }
-                    }
+                        unrolled!(column in [0, 1, 2] while p >= column && p - column < P => {
+                            let sum = &mut sums[p - column];
+                            *sum = sum.add(seen, weights[column]);
+                        });
+                    });
                 }
             }
         }

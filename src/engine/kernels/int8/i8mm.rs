@@ -53,17 +53,17 @@ impl Square {
 /// Channels 0 to 3 and 4 to 7 of the first pixel, then of the second.
 #[inline(always)]
 fn by_pixel(squares: [Square; PAIRS]) -> [int32x4_t; 4] {
-    let [a, b, c, d] = squares.map(|square| square.0);
+    let [a, b, c, d] = squares;
     // SAFETY: every aarch64 has neon.
     unsafe {
-        let [a, b, c, d] = [a, b, c, d].map(|sums| vreinterpretq_s64_s32(sums));
-        let pixels = [
-            vtrn1q_s64(a, b),
-            vtrn1q_s64(c, d),
-            vtrn2q_s64(a, b),
-            vtrn2q_s64(c, d),
-        ];
-        pixels.map(|sums| vreinterpretq_s32_s64(sums))
+        let (a, b) = (vreinterpretq_s64_s32(a.0), vreinterpretq_s64_s32(b.0));
+        let (c, d) = (vreinterpretq_s64_s32(c.0), vreinterpretq_s64_s32(d.0));
+        [
+            vreinterpretq_s32_s64(vtrn1q_s64(a, b)),
+            vreinterpretq_s32_s64(vtrn1q_s64(c, d)),
+            vreinterpretq_s32_s64(vtrn2q_s64(a, b)),
+            vreinterpretq_s32_s64(vtrn2q_s64(c, d)),
+        ]
     }
 }
 

@@ -20,6 +20,8 @@ pub mod scalar;
 mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+#[cfg(target_arch = "x86_64")]
+mod ymm;
 
 pub use conv::{Output, convolve, multiply_in_registers};
 pub use convert::{Grid, from_bytes, join, to_bytes};

@@ -225,7 +225,8 @@ impl Dot for DotProduct {
         out: *mut u8,
         _: usize,
     ) {
-        unsafe { sixteen_bytes(sums.map(|sum| sum.0), scale, to, out) }
+        let [a, b, c, d] = sums;
+        unsafe { sixteen_bytes([a.0, b.0, c.0, d.0], scale, to, out) }
     }
     #[inline(always)]
     unsafe fn store_floats(self, scale: *const f32, out: *mut f32, _: usize) {
@@ -256,7 +257,8 @@ impl Dot for Plain {
         unsafe {
             let quad = vreinterpretq_s16_s8(signed_quad(from));
             let pairs = [vdupq_laneq_s16::<0>(quad), vdupq_laneq_s16::<1>(quad)];
-            pairs.map(|pair| vreinterpretq_s8_s16(pair))
+            let [first, second] = pairs;
+            [vreinterpretq_s8_s16(first), vreinterpretq_s8_s16(second)]
         }
     }
     /// No pair of products leaves 16 bits: none is greater than 128 times 127.
@@ -321,7 +323,8 @@ impl Dot for Plain {
         out: *mut u8,
         _: usize,
     ) {
-        unsafe { sixteen_bytes(sums.map(|sum| sum.0), scale, to, out) }
+        let [a, b, c, d] = sums;
+        unsafe { sixteen_bytes([a.0, b.0, c.0, d.0], scale, to, out) }
     }
     #[inline(always)]
     unsafe fn store_floats(self, scale: *const f32, out: *mut f32, _: usize) {
@@ -342,7 +345,8 @@ fn pair_of_pairs(pixels: int8x16_t, quad: usize) -> [int8x16_t; 2] {
             2 => [vdupq_laneq_s16::<4>(pixels), vdupq_laneq_s16::<5>(pixels)],
             _ => [vdupq_laneq_s16::<6>(pixels), vdupq_laneq_s16::<7>(pixels)],
         };
-        pairs.map(|pair| vreinterpretq_s8_s16(pair))
+        let [first, second] = pairs;
+        [vreinterpretq_s8_s16(first), vreinterpretq_s8_s16(second)]
     }
 }
 

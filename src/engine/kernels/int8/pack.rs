@@ -77,7 +77,7 @@ impl Level {
             #[cfg(target_arch = "aarch64")]
             Level::I8mm => 1,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => 1,
+            Level::AvxVnni | Level::Avx2 => 1,
             _ => 4,
         };
         match blocks.min(most) {

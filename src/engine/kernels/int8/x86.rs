@@ -5,6 +5,7 @@ use super::conv::{
     Dot, DotPairs, Line, LineKernel, Source, Target, in_registers, line_of, paired_pixels, pixels,
 };
 use super::pack::{Form, NARROW, Requantize};
+use super::ymm::{Multiply, Ymm, cut_levels, eight_bytes, eight_floats};
 use std::arch::x86_64::*;
 
 /// Sixteen sums.
@@ -220,154 +221,19 @@ impl DotPairs for ZmmPairs {
     }
 }
 
-/// Eight sums as numbers from `to.least` to 255.
-///
-/// # Safety
-/// Needs avx2.
-#[inline(always)]
-unsafe fn cut_levels(sums: __m256i, scale: __m256, to: Requantize) -> __m256i {
-    // SAFETY: as promised.
-    unsafe {
-        let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), scale);
-        let rounded = _mm256_add_epi32(
-            _mm256_cvtps_epi32(scaled),
-            _mm256_set1_epi32(i32::from(to.zero_point)),
-        );
-        let cut = _mm256_max_epi32(rounded, _mm256_set1_epi32(i32::from(to.least)));
-        _mm256_min_epi32(cut, _mm256_set1_epi32(255))
-    }
-}
-
-/// # Safety
-/// Needs avx2; eight floats at `scale`, eight bytes at `out`.
-#[inline(always)]
-pub(super) unsafe fn eight_bytes(sums: __m256i, scale: *const f32, to: Requantize, out: *mut u8) {
-    // SAFETY: as promised.
-    unsafe {
-        let cut = cut_levels(sums, _mm256_loadu_ps(scale), to);
-        let low = _mm256_castsi256_si128(cut);
-        let words = _mm_packus_epi32(low, _mm256_extracti128_si256::<1>(cut));
-        _mm_storel_epi64(out.cast(), _mm_packus_epi16(words, words));
-    }
-}
-
-/// # Safety
-/// Needs avx2; eight floats at `scale` and at `out`.
-#[inline(always)]
-pub(super) unsafe fn eight_floats(sums: __m256i, scale: *const f32, out: *mut f32) {
-    // SAFETY: as promised.
-    unsafe {
-        let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), _mm256_loadu_ps(scale));
-        _mm256_storeu_ps(out, scaled);
-    }
-}
-
-/// Four registers of eight sums as bytes, pixel by pixel. Saturating to 16 bits changes nothing, see
-/// [`sixty_four_bytes`].
-///
-/// # Safety
-/// Needs avx2; eight floats at `scale`, 32 bytes at `out`.
-#[inline(always)]
-pub(super) unsafe fn thirty_two_bytes(
-    sums: [__m256i; 4],
-    scale: *const f32,
-    to: Requantize,
-    out: *mut u8,
-) {
-    // SAFETY: as promised.
-    unsafe {
-        let scale = _mm256_loadu_ps(scale);
-        let [a, b, c, d] =
-            sums.map(|sum| _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale)));
-        let zero_point = _mm256_set1_epi16(i16::from(to.zero_point));
-        let low = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point);
-        let high = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero_point);
-        let least = _mm256_set1_epi8(to.least as i8);
-        let bytes = _mm256_max_epu8(_mm256_packus_epi16(low, high), least);
-        // Lane by lane the four pixels' next four channels; wanted are a pixel's eight.
-        let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-        _mm256_storeu_si256(out.cast(), _mm256_permutevar8x32_epi32(bytes, order));
-    }
-}
-
-/// Eight sums with VNNI on 256 bits.
+/// VNNI on 256 bits.
 #[derive(Clone, Copy)]
-struct YmmVnni(__m256i);
+struct Vnni;
 
-// SAFETY (all methods): the trait's contract is passed on; avx2, avxvnni.
-impl Dot for YmmVnni {
-    const LANES: usize = 8;
-    type Activation = __m256i;
-    type Weight = __m256i;
+impl Multiply for Vnni {
+    // SAFETY: the trait's contract is passed on; avxvnni.
     #[inline(always)]
-    unsafe fn start(bias: *const i32) -> Self {
-        unsafe { Self(_mm256_loadu_si256(bias.cast())) }
-    }
-    #[inline(always)]
-    unsafe fn weight(from: *const i8) -> __m256i {
-        unsafe { _mm256_loadu_si256(from.cast()) }
-    }
-    #[inline(always)]
-    unsafe fn quad(from: *const u8) -> __m256i {
-        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
-    }
-    #[inline(always)]
-    unsafe fn add(self, activation: __m256i, weight: __m256i) -> Self {
-        unsafe { Self(_mm256_dpbusd_avx_epi32(self.0, activation, weight)) }
-    }
-    #[inline(always)]
-    unsafe fn store(self, scale: *const f32, to: Requantize, out: *mut u8, _: usize) {
-        unsafe { eight_bytes(self.0, scale, to, out) }
-    }
-    #[inline(always)]
-    unsafe fn store_four(
-        sums: [Self; 4],
-        scale: *const f32,
-        to: Requantize,
-        out: *mut u8,
-        _: usize,
-    ) {
-        unsafe { thirty_two_bytes(sums.map(|sum| sum.0), scale, to, out) }
-    }
-    #[inline(always)]
-    unsafe fn store_floats(self, scale: *const f32, out: *mut f32, _: usize) {
-        unsafe { eight_floats(self.0, scale, out) }
+    unsafe fn add(sums: __m256i, activation: __m256i, weight: __m256i) -> __m256i {
+        unsafe { _mm256_dpbusd_avx_epi32(sums, activation, weight) }
     }
 }
 
-/// Kernels in quads for groups of 1, 2 and 4 blocks; the strides measured best on the processors at
-/// hand.
-macro_rules! level {
-    ($name:ident, $features:literal, $one:expr, $two:expr, $four:expr $(, $form:ident => $other:expr)*) => {
-        pub(super) fn $name(form: Form, blocks: usize) -> LineKernel {
-            // SAFETY (all): passed on to the caller of the kernel.
-            #[target_feature(enable = $features)]
-            unsafe fn one(line: &Line<'_>) {
-                unsafe { $one(line) }
-            }
-            #[target_feature(enable = $features)]
-            unsafe fn two(line: &Line<'_>) {
-                unsafe { $two(line) }
-            }
-            #[target_feature(enable = $features)]
-            unsafe fn four(line: &Line<'_>) {
-                unsafe { $four(line) }
-            }
-            match (form, blocks) {
-                $((Form::$form, _) => {
-                    #[target_feature(enable = $features)]
-                    unsafe fn other(line: &Line<'_>) {
-                        unsafe { $other(line) }
-                    }
-                    other
-                })*
-                (_, 1) => one,
-                (_, 2) => two,
-                _ => four,
-            }
-        }
-    };
-}
+type YmmVnni = Ymm<Vnni>;
 
 /// Few output channels: `S` times eight pixels of `N` outputs, of which only those that `mask` names
 /// are read and written.
@@ -488,6 +354,10 @@ unsafe fn zmm_pairs(line: &Line<'_>) {
     let mut x = 0;
     // SAFETY: every stride ends at or before the line's width.
     unsafe {
+        while x + 16 <= line.width {
+            paired_pixels::<ZmmPairs, 16>(line, x);
+            x += 16;
+        }
         while x + 8 <= line.width {
             paired_pixels::<ZmmPairs, 8>(line, x);
             x += 8;
@@ -502,21 +372,46 @@ unsafe fn zmm_pairs(line: &Line<'_>) {
         }
     }
 }
-line_of!(zmm_one, Zmm, 1, [12, 8, 4, 1]);
+line_of!(zmm_one, Zmm, 1, [24, 12, 8, 4, 1]);
 line_of!(zmm_two, Zmm, 2, [8, 4, 1]);
-line_of!(vnni_one, YmmVnni, 1, [8, 4, 1]);
-line_of!(vnni_two, YmmVnni, 2, [4, 1]);
-line_of!(vnni_four, YmmVnni, 4, [2, 1]);
+line_of!(vnni_one, YmmVnni, 1, [12, 8, 4, 1]);
 
-level!(
-    avx512_vnni,
-    "avx512f,avx512vl,avx512bw,avx512vnni",
-    zmm_pairs,
-    zmm_one,
-    zmm_two,
-    Pixels => zmm_strips
-);
-level!(avx_vnni, "avx2,avxvnni", vnni_one, vnni_two, vnni_four);
+/// The strides are those measured best on the processors at hand: `vpdpbusd` takes four or five cycles, two of
+/// them run at a time, and a stride's sums are what there is to choose from.
+pub(super) fn avx512_vnni(form: Form, blocks: usize) -> LineKernel {
+    // SAFETY (all): passed on to the caller of the kernel.
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512vnni")]
+    unsafe fn few(line: &Line<'_>) {
+        unsafe { zmm_strips(line) }
+    }
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512vnni")]
+    unsafe fn eight(line: &Line<'_>) {
+        unsafe { zmm_pairs(line) }
+    }
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512vnni")]
+    unsafe fn sixteen(line: &Line<'_>) {
+        unsafe { zmm_one(line) }
+    }
+    #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512vnni")]
+    unsafe fn thirty_two(line: &Line<'_>) {
+        unsafe { zmm_two(line) }
+    }
+    match (form, blocks) {
+        (Form::Pixels, _) => few,
+        (_, 1) => eight,
+        (_, 2) => sixteen,
+        _ => thirty_two,
+    }
+}
+
+pub(super) fn avx_vnni(_: Form, _: usize) -> LineKernel {
+    #[target_feature(enable = "avx2,avxvnni")]
+    unsafe fn eight(line: &Line<'_>) {
+        // SAFETY: passed on to the caller of the kernel.
+        unsafe { vnni_one(line) }
+    }
+    eight
+}
 
 /// The most this core can do on 512 bits.
 ///
