@@ -5,7 +5,7 @@
 mod common;
 
 use blemish::model::{Bundle, METADATA_KEY, Preparation, reseal};
-use blemish::picture::{Picture, Samples};
+use blemish::picture::{Picture, ResizeFilter, Samples};
 use blemish::web::{PictureRules, Region, inspect_picture};
 use common::{Folder, blemish};
 use prost::Message;
@@ -282,7 +282,9 @@ fn resizing_bundle() -> Vec<u8> {
     let mut model = tract_onnx::pb::ModelProto::decode(&file[..]).unwrap();
     let bundle = Bundle::from_bytes(file.to_vec(), "default", &mut |_| {}).unwrap();
     let mut metadata = bundle.metadata().clone();
-    metadata.preparation = Preparation::Resize;
+    metadata.preparation = Preparation::Resize {
+        filter: ResizeFilter::Bilinear,
+    };
     for property in &mut model.metadata_props {
         if property.key == METADATA_KEY {
             property.value = serde_json::to_string(&metadata).unwrap();

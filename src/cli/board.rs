@@ -127,7 +127,7 @@ fn say_prediction(terminal: &Terminal, board: &Board, bundle: &Bundle, width_px:
         tile: facts.tile,
         overlap_px: match facts.preparation {
             Preparation::Native { overlap_px } => overlap_px,
-            Preparation::Resize => 0,
+            Preparation::Resize { .. } => 0,
         },
     };
     let (Some(processor), Some(seconds), Some(lines_per_s)) = (

@@ -116,7 +116,9 @@ fn about(bundle: &Bundle) -> String {
         Preparation::Native { overlap_px } => {
             format!("at the camera's resolution, overlap {overlap_px} px")
         }
-        Preparation::Resize => "the whole picture resized to one tile".to_owned(),
+        Preparation::Resize { filter } => {
+            format!("the whole picture resized to one tile, {}", filter.name())
+        }
     };
     let rows = [
         ("bundle", bundle.origin().to_owned()),

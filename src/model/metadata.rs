@@ -4,6 +4,7 @@ use super::Problem;
 use crate::draem::score::Window;
 use crate::draem::{NetworkSpec, OFFICIAL_POOLINGS};
 use crate::geometry::TileSize;
+use crate::picture::ResizeFilter;
 use serde::{Deserialize, Serialize};
 
 /// Key in ONNX `metadata_props` that holds the JSON of [`Metadata`].
@@ -29,7 +30,11 @@ pub enum Preparation {
     /// Overlapping tiles at the camera's own resolution.
     Native { overlap_px: u32 },
     /// The whole picture is resized to one tile, aspect ratio not kept: the paper's protocol.
-    Resize,
+    Resize {
+        /// Absent in bundles from before it could be chosen: bilinear.
+        #[serde(default)]
+        filter: ResizeFilter,
+    },
 }
 
 /// How a map becomes a score.
@@ -154,7 +159,7 @@ impl Metadata {
                     Preparation::Native { overlap_px } => {
                         overlap_px < tile.width_px.min(tile.height_px)
                     }
-                    Preparation::Resize => true,
+                    Preparation::Resize { .. } => true,
                 },
                 "preparation",
                 "has an overlap that is not below the tile's sides".to_owned(),

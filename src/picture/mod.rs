@@ -10,7 +10,7 @@ mod resize;
 mod tile;
 
 pub use mask::Mask;
-pub use resize::{resize_bilinear, resize_bilinear_u8};
+pub use resize::{ResizeFilter, resize_bilinear, resize_bilinear_u8};
 pub use tile::{Line, LineSamples, fill_resized, fill_tile, fill_tile_line};
 
 use std::path::PathBuf;

@@ -1,4 +1,93 @@
-//! Bilinear resizing without antialiasing, as OpenCV's `resize` with `INTER_LINEAR`.
+//! Resizing: bilinear without antialiasing, as OpenCV's `resize` with `INTER_LINEAR`, and whole pictures
+//! with it or with a filter that widens as the picture shrinks.
+
+use super::{Picture, Samples};
+use image::{ImageBuffer, Luma, Pixel, Primitive, Rgb, imageops};
+use serde::{Deserialize, Serialize};
+
+/// How a whole picture is brought to the size of a tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResizeFilter {
+    /// From the four nearest pixels whatever the reduction, as the authors do with OpenCV. A picture
+    /// that shrinks to a third loses most of its pixels, and fine texture turns into noise (aliasing).
+    #[default]
+    Bilinear,
+    /// A triangle as wide as two pixels of the result, so that every pixel of the picture counts.
+    Antialiased,
+}
+
+impl ResizeFilter {
+    /// Its name in bundles, `config.toml` and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            ResizeFilter::Bilinear => "bilinear",
+            ResizeFilter::Antialiased => "antialiased",
+        }
+    }
+}
+
+impl Picture {
+    /// The picture at other sides, aspect ratio not kept, depth and channels kept.
+    /// [`ResizeFilter::Bilinear`] is OpenCV's to the bit for 8-bit pictures.
+    ///
+    /// # Panics
+    /// If a side is 0.
+    pub fn resized(&self, width_px: usize, height_px: usize, filter: ResizeFilter) -> Picture {
+        let (channels, from) = (self.channels, [self.width_px, self.height_px]);
+        let to = [width_px, height_px];
+        let samples = match (&self.samples, filter) {
+            (Samples::U8(samples), ResizeFilter::Bilinear) => Samples::U8(resize_bilinear_u8(
+                samples, channels, from[0], from[1], width_px, height_px,
+            )),
+            (Samples::U16(samples), ResizeFilter::Bilinear) => {
+                let wide: Vec<f32> = samples.iter().map(|&v| f32::from(v)).collect();
+                let resized =
+                    resize_bilinear(&wide, channels, from[0], from[1], width_px, height_px);
+                Samples::U16(resized.iter().map(|v| v.round() as u16).collect())
+            }
+            (Samples::U8(samples), ResizeFilter::Antialiased) => {
+                Samples::U8(antialiased(samples, channels, from, to))
+            }
+            (Samples::U16(samples), ResizeFilter::Antialiased) => {
+                Samples::U16(antialiased(samples, channels, from, to))
+            }
+        };
+        Picture {
+            width_px,
+            height_px,
+            channels,
+            samples,
+        }
+    }
+}
+
+fn antialiased<T: Primitive + 'static>(
+    samples: &[T],
+    channels: usize,
+    from: [usize; 2],
+    to: [usize; 2],
+) -> Vec<T>
+where
+    Luma<T>: Pixel<Subpixel = T>,
+    Rgb<T>: Pixel<Subpixel = T>,
+{
+    fn by<P: Pixel<Subpixel: 'static> + 'static>(
+        samples: &[P::Subpixel],
+        from: [usize; 2],
+        to: [usize; 2],
+    ) -> Vec<P::Subpixel> {
+        let [from, to] = [from, to].map(|sides| sides.map(|side| side as u32));
+        let view = ImageBuffer::<P, _>::from_raw(from[0], from[1], samples)
+            .expect("a picture holds its sides' samples");
+        imageops::resize(&view, to[0], to[1], imageops::FilterType::Triangle).into_raw()
+    }
+    check(samples.len(), channels, [from[0], from[1], to[0], to[1]]);
+    match channels {
+        1 => by::<Luma<T>>(samples, from, to),
+        _ => by::<Rgb<T>>(samples, from, to),
+    }
+}
 
 /// One axis: for every output position the two source positions and the second one's weight.
 struct Tap {
@@ -178,7 +267,42 @@ mod tests {
         );
     }
 
+    /// Stripes of one pixel, reduced to a third: four pixels see one stripe, all pixels see grey.
+    #[test]
+    fn fine_stripes_become_grey_only_where_every_pixel_counts() {
+        let stripes: Vec<u8> = (0..96 * 96).map(|at| 255 * (at % 2) as u8).collect();
+        let picture = Picture::from_grey8(96, 96, stripes).unwrap();
+        let spread = |filter| {
+            let Samples::U8(samples) = picture.resized(32, 32, filter).samples else {
+                panic!("8 bit stays 8 bit");
+            };
+            let inner = samples.chunks(32).flat_map(|line| &line[1..31]);
+            inner.fold((255, 0), |(least, most), &v| (v.min(least), v.max(most)))
+        };
+        assert_eq!(spread(ResizeFilter::Bilinear), (0, 255));
+        let (least, most) = spread(ResizeFilter::Antialiased);
+        assert!(least >= 113 && most <= 142, "{least}..{most}");
+    }
+
     proptest! {
+        #[test]
+        fn an_antialiased_picture_keeps_its_mean_and_depth(
+            (w, h, channels, level, deep) in (1usize..40, 1usize..40, prop::sample::select(vec![1usize, 3]), any::<u8>(), any::<bool>()),
+            width in 1usize..40, height in 1usize..40,
+        ) {
+            let flat = match deep {
+                false => Samples::U8(vec![level; w * h * channels]),
+                true => Samples::U16(vec![257 * u16::from(level); w * h * channels]),
+            };
+            let picture = Picture::new(w, h, channels, flat).unwrap();
+            let resized = picture.resized(width, height, ResizeFilter::Antialiased);
+            prop_assert_eq!((resized.width_px, resized.height_px, resized.channels), (width, height, channels));
+            match resized.samples {
+                Samples::U8(samples) => prop_assert!(!deep && samples == vec![level; width * height * channels]),
+                Samples::U16(samples) => prop_assert!(deep && samples.iter().all(|&v| v.abs_diff(257 * u16::from(level)) <= 1)),
+            }
+        }
+
         #[test]
         fn both_depths_agree_within_a_level(
             (w, h, source) in (1usize..20, 1usize..20).prop_flat_map(|(w, h)| {

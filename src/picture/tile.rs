@@ -1,7 +1,7 @@
 //! Cutting tiles: the one piece of code that gives the networks their pixels, in training, on files
 //! and on the line.
 
-use super::{Picture, Samples, resize_bilinear, resize_bilinear_u8};
+use super::{Picture, ResizeFilter};
 use crate::geometry::{TileSize, mirror};
 use crate::model::ColorOrder;
 
@@ -151,45 +151,26 @@ pub fn fill_tile(
     }
 }
 
-impl Picture {
-    /// The picture at other sides, aspect ratio not kept, depth kept; 8-bit pictures as OpenCV does.
-    ///
-    /// # Panics
-    /// If a side is 0.
-    pub fn resized(&self, width_px: usize, height_px: usize) -> Picture {
-        let (channels, from) = (self.channels, (self.width_px, self.height_px));
-        let samples = match &self.samples {
-            Samples::U8(samples) => Samples::U8(resize_bilinear_u8(
-                samples, channels, from.0, from.1, width_px, height_px,
-            )),
-            Samples::U16(samples) => {
-                let wide: Vec<f32> = samples.iter().map(|&v| f32::from(v)).collect();
-                let resized = resize_bilinear(&wide, channels, from.0, from.1, width_px, height_px);
-                Samples::U16(resized.iter().map(|v| v.round() as u16).collect())
-            }
-        };
-        Picture {
-            width_px,
-            height_px,
-            channels,
-            samples,
-        }
-    }
-}
-
 /// Resizes the whole picture to one tile, aspect ratio not kept, as [`fill_tile`] otherwise: the
 /// paper's protocol. 8-bit pictures are resized as 8 bit, as the authors do.
 ///
 /// # Panics
 /// If `out` does not hold `3 * tile.area()` values or the picture is empty.
-pub fn fill_resized(picture: &Picture, tile: TileSize, order: ColorOrder, out: &mut [f32]) {
-    let resized = picture.resized(tile.width_px as usize, tile.height_px as usize);
+pub fn fill_resized(
+    picture: &Picture,
+    tile: TileSize,
+    filter: ResizeFilter,
+    order: ColorOrder,
+    out: &mut [f32],
+) {
+    let resized = picture.resized(tile.width_px as usize, tile.height_px as usize, filter);
     fill_tile(&resized, 0, 0, tile, order, out);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::Samples;
     use proptest::prelude::*;
 
     proptest! {
@@ -237,7 +218,13 @@ mod tests {
             Picture::from_grey8(64, 64, (0..4096).map(|i| (i / 64) as u8).collect()).unwrap();
         let tile = TileSize::square(32);
         let mut out = vec![0.0; 3 * tile.area()];
-        fill_resized(&picture, tile, ColorOrder::Rgb, &mut out);
+        fill_resized(
+            &picture,
+            tile,
+            ResizeFilter::Bilinear,
+            ColorOrder::Rgb,
+            &mut out,
+        );
         // Rows 0 and 1 mixed to 0.5, rounded up by OpenCV's arithmetic.
         assert_eq!(out[0], 1.0 / 255.0);
         assert_eq!(out[31 * 32], 63.0 / 255.0);

@@ -7,7 +7,7 @@ use crate::draem::score::Window;
 use crate::engine::{EngineError, Inspector, Prediction};
 use crate::geometry::{Columns, LineNumber, TileSize};
 use crate::model::{ColorOrder, Metadata, Preparation};
-use crate::picture::{Picture, Samples, fill_resized};
+use crate::picture::{Picture, ResizeFilter, Samples, fill_resized};
 use crate::verdict::Verdict;
 
 /// Lines that are handed to the core at once.
@@ -136,9 +136,9 @@ pub fn inspect_picture(
         keep_reconstruction: rules.keep_reconstruction,
     };
     match rules.preparation {
-        Preparation::Resize => match config.columns {
+        Preparation::Resize { filter } => match config.columns {
             Some(columns) => Err(ConfigError::WholePicture(columns).into()),
-            None => inspect_resized(picture, inspector, config),
+            None => inspect_resized(picture, filter, inspector, config),
         },
         Preparation::Native { overlap_px } => inspect_native(
             picture,
@@ -198,6 +198,7 @@ fn inspect_native(
 
 fn inspect_resized(
     picture: &Picture,
+    filter: ResizeFilter,
     inspector: &mut dyn Inspector,
     config: WebConfig,
 ) -> Result<PictureResult, InspectError> {
@@ -208,7 +209,7 @@ fn inspect_resized(
     let config = WebConfig { width_px, ..config };
     config.check()?;
     let mut tile = vec![0.0; 3 * config.tile.area()];
-    fill_resized(picture, config.tile, config.color_order, &mut tile);
+    fill_resized(picture, config.tile, filter, config.color_order, &mut tile);
     let mut prediction = Prediction::default();
     inspect_tile(inspector, &tile, &mut prediction).map_err(|source| InspectError::Engine {
         first_column: 0,

@@ -23,11 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let tile = TileSize::square(side.parse()?);
     let goods = Goods::open(&Class::find(Path::new(class))?.goods)?;
-    let tiles = Arc::new(TileSource::new(&goods, tile, false));
+    let tiles = Arc::new(TileSource::new(&goods, tile, None));
     let textures = match rest.first() {
         Some(folder) => Textures::Pictures(load_textures(Path::new(folder), tile)?),
         None => Textures::Own {
-            product: Box::new(TileSource::new(&goods, tile, false)),
+            product: Box::new(TileSource::new(&goods, tile, None)),
             grey: goods.is_grey(),
         },
     };

@@ -56,7 +56,7 @@ fn rejected(bundle: &Bundle, paths: &[&Path]) -> Result<Vec<bool>, EvalError> {
     let verdicts = inspectors::each(bundle, paths, |path, inspector| {
         let picture = Picture::open(path)?;
         let tiles = match bundle.metadata().preparation {
-            Preparation::Resize => vec![picture],
+            Preparation::Resize { .. } => vec![picture],
             Preparation::Native { overlap_px } => {
                 let tile = bundle.metadata().tile;
                 let starts =

@@ -129,9 +129,9 @@ fn metadata(
         tile,
         color_order: ColorOrder::Rgb,
         grey: prepared.grey,
-        preparation: match recipe.resize {
-            true => Preparation::Resize,
-            false => Preparation::Native {
+        preparation: match recipe.whole_pictures() {
+            Some(filter) => Preparation::Resize { filter },
+            None => Preparation::Native {
                 overlap_px: config.overlap_px.min(most_overlap),
             },
         },

@@ -7,6 +7,7 @@ use crate::simulate::Preset;
 use blemish::draem::score::Window;
 use blemish::draem::{NetworkSpec, OFFICIAL_POOLINGS};
 use blemish::geometry::TileSize;
+use blemish::picture::ResizeFilter;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -22,6 +23,9 @@ pub struct Recipe {
     /// Resize whole pictures to one tile (the paper's protocol) instead of cutting tiles at the
     /// pictures' own resolution.
     pub resize: bool,
+    /// With `resize`: by what filter. Absent in runs from before it could be chosen: bilinear.
+    #[serde(default)]
+    pub resize_filter: ResizeFilter,
     /// Pictures per step.
     pub batch: usize,
     /// Adam steps of the whole run; the learning rate falls at 80 % and 90 % of them.
@@ -45,6 +49,13 @@ pub struct Recipe {
     #[serde(default, skip_serializing_if = "is_zero")]
     pub patience: u64,
     pub network: NetworkSpec,
+}
+
+impl Recipe {
+    /// By what filter whole pictures are resized to a tile; nothing where tiles are cut.
+    pub fn whole_pictures(&self) -> Option<ResizeFilter> {
+        self.resize.then_some(self.resize_filter)
+    }
 }
 
 /// The effective settings of a run.
@@ -100,6 +111,7 @@ impl Default for FitConfig {
             recipe: Recipe {
                 tile: TileSize::square(128),
                 resize: false,
+                resize_filter: ResizeFilter::Bilinear,
                 batch: 8,
                 steps: 5000,
                 learning_rate: learning_rate_of(16),
@@ -320,6 +332,18 @@ mod tests {
         config.recipe.learning_rate = 3.3e-5;
         let text = config.to_toml().expect("serialisable");
         assert_eq!(FitConfig::from_toml(&text), Ok(config));
+    }
+
+    #[test]
+    fn a_run_from_before_filters_goes_on_bilinear() {
+        let mut config = FitConfig::default();
+        config.recipe.resize = true;
+        config.recipe.resize_filter = ResizeFilter::Antialiased;
+        let text = config.to_toml().expect("serialisable");
+        let before = text.replace("resize_filter = \"antialiased\"\n", "");
+        assert_ne!(before, text);
+        let read = FitConfig::from_toml(&before).expect("an older file");
+        assert_eq!(read.recipe.whole_pictures(), Some(ResizeFilter::Bilinear));
     }
 
     #[test]

@@ -55,7 +55,11 @@ fn wrong_pictures() {
 #[test]
 fn wrong_options() {
     let scene = Scene::new();
-    let cases: [(&[&str], &[&str]); 9] = [
+    let cases: [(&[&str], &[&str]); 10] = [
+        (
+            &["--resize=64", "--resize-filter=cubic"],
+            &["must be antialiased or bilinear"],
+        ),
         (&["--tile=100"], &["multiples of 32"]),
         (&["--tile=2048"], &["tile = 2048x2048", "at most 1024"]),
         (&["--resize=64", "--tile=64"], &["cannot be used with"]),

@@ -2,8 +2,8 @@
 
 mod program;
 
-use blemish::model::Bundle;
-use blemish::picture::Picture;
+use blemish::model::{Bundle, Preparation};
+use blemish::picture::{Picture, ResizeFilter};
 use program::{SMALL, Scene, told};
 use std::process::Output;
 
@@ -171,6 +171,43 @@ fn defects_are_kept_to_the_product() {
     let whole = Picture::from_grey8(48, 40, vec![255; 48 * 40]).unwrap();
     scene.save("mask.png", &whole);
     ok(&scene.fit(&["--steps=2", "--product=mask.png", "--out=masks"]));
+    let nowhere = Picture::from_grey8(48, 40, vec![0; 48 * 40]).unwrap();
+    scene.save("nowhere.png", &nowhere);
+    refused(
+        &scene.fit(&["--steps=2", "--product=nowhere.png", "--out=nowhere"]),
+        &["held-out tiles 0 have a simulated defect", "--product"],
+    );
+    assert!(!scene.path("nowhere").exists());
+}
+
+/// How pictures were resized in training is how the station resizes them.
+#[test]
+fn whole_pictures_are_resized_as_the_bundle_says() {
+    let scene = Scene::new();
+    for filter in [ResizeFilter::Antialiased, ResizeFilter::Bilinear] {
+        let name = filter.name();
+        let options = [
+            "fit",
+            "goods",
+            "--resize=32",
+            "--reconstructive-width=2",
+            "--discriminative-width=2",
+            "--steps=2",
+            "--resize-filter",
+            name,
+            "--out",
+            name,
+        ];
+        let text = ok(&scene.run(&options));
+        assert!(
+            text.contains(&format!("whole pictures resized to it, {name}")),
+            "{text}"
+        );
+        let file = scene.path(&format!("{name}/model.onnx"));
+        let bundle = Bundle::read(&file).unwrap();
+        let expected = Preparation::Resize { filter };
+        assert_eq!(bundle.metadata().preparation, expected);
+    }
 }
 
 #[test]

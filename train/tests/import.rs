@@ -5,6 +5,7 @@ mod support;
 
 use blemish::engine::{Inspector, Prediction};
 use blemish::model::{Bundle, ColorOrder, Preparation};
+use blemish::picture::ResizeFilter;
 use program::{Scene, told};
 use std::path::{Path, PathBuf};
 use support::Npz;
@@ -29,7 +30,12 @@ fn an_imported_bundle_gives_pytorchs_output() {
     assert!(told(&done).contains("networks    2/2"), "{}", told(&done));
     let bundle = Bundle::read(scene.path("authors.onnx")).unwrap();
     assert_eq!(bundle.metadata().color_order, ColorOrder::Bgr);
-    assert_eq!(bundle.metadata().preparation, Preparation::Resize);
+    assert_eq!(
+        bundle.metadata().preparation,
+        Preparation::Resize {
+            filter: ResizeFilter::Bilinear
+        }
+    );
     let mut arrays = Npz::open(fixture("authors.npz"));
     let image: Vec<f32> = arrays.f32("image").iter().copied().collect();
     let mut prediction = Prediction::default();

@@ -8,7 +8,7 @@ use blemish::block::{Block, LineStamp};
 use blemish::engine::{Crew, EngineError, Job, Refused, TractInspector};
 use blemish::geometry::{LineNumber, TileSize};
 use blemish::model::{ColorOrder, Preparation};
-use blemish::picture::{Mask, Picture, PictureError, Samples, resize_bilinear};
+use blemish::picture::{Mask, Picture, PictureError, ResizeFilter, Samples, resize_bilinear};
 use blemish::verdict::{Reason, Verdict};
 use blemish::web::{ConfigError, PictureRules, PushError, Region, Sheet, TileJob, Web, WebConfig};
 use std::collections::VecDeque;
@@ -89,7 +89,7 @@ impl Settings {
     fn web(&self, picture: &Picture, width_px: u32, repaint: bool) -> WebConfig {
         let overlap_px = match self.rules.preparation {
             Preparation::Native { overlap_px } => overlap_px,
-            Preparation::Resize => 0,
+            Preparation::Resize { .. } => 0,
         };
         WebConfig {
             width_px,
@@ -130,7 +130,7 @@ impl Settings {
             samples: Samples::U8(vec![0]),
         };
         let columns = self.rules.columns;
-        if let (Some(columns), Preparation::Resize) = (columns, self.rules.preparation) {
+        if let (Some(columns), Preparation::Resize { .. }) = (columns, self.rules.preparation) {
             return Err(ConfigError::WholePicture(columns));
         }
         let width_px = columns.map_or(1, |columns| columns.end);
@@ -311,9 +311,10 @@ impl Open {
         };
         let resized = match settings.rules.preparation {
             Preparation::Native { .. } => None,
-            Preparation::Resize => Some(picture.resized(
+            Preparation::Resize { filter } => Some(picture.resized(
                 settings.tile.width_px as usize,
                 settings.tile.height_px as usize,
+                filter,
             )),
         };
         let seen = resized.as_ref().unwrap_or(&picture);
@@ -439,7 +440,7 @@ impl Inspected {
         self.reconstruction = self
             .reconstruction
             .as_ref()
-            .map(|repainted| repainted.resized(width_px, height_px));
+            .map(|repainted| repainted.resized(width_px, height_px, ResizeFilter::Bilinear));
         let (across, along) = (
             width_px as f64 / width as f64,
             height_px as f64 / height as f64,

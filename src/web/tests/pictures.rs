@@ -3,7 +3,7 @@
 use super::*;
 use crate::draem::score::{Window, image_score, window_mean};
 use crate::model::Preparation;
-use crate::picture::{Samples, fill_resized};
+use crate::picture::{ResizeFilter, Samples, fill_resized};
 use crate::web::{ConfigError, InspectError, PictureRules, inspect_picture};
 use proptest::prelude::*;
 
@@ -107,7 +107,15 @@ fn columns_that_are_not_there_are_refused() {
         let says = refused(columns, native);
         assert!(says.contains("lines of 60 px"), "{says}");
     }
-    assert!(refused([0, 60], Preparation::Resize).contains("--resize"));
+    assert!(
+        refused(
+            [0, 60],
+            Preparation::Resize {
+                filter: ResizeFilter::Bilinear
+            }
+        )
+        .contains("--resize")
+    );
 }
 
 #[test]
@@ -115,9 +123,10 @@ fn a_resized_picture_keeps_the_engines_bits() {
     let picture = painted(77, 41, &[(30, 10, 20, 20)], &mut Dice::new(2));
     let tile = TileSize::square(64);
     let mut pixels = vec![0.0; 3 * tile.area()];
-    fill_resized(&picture, tile, ColorOrder::Rgb, &mut pixels);
+    let filter = ResizeFilter::Bilinear;
+    fill_resized(&picture, tile, filter, ColorOrder::Rgb, &mut pixels);
     let rules = PictureRules {
-        preparation: Preparation::Resize,
+        preparation: Preparation::Resize { filter },
         ..rules(0)
     };
     let result = inspect_picture(&picture, &mut PixelEngine(tile), &rules).unwrap();

@@ -402,10 +402,9 @@ fn summary(config: &FitConfig, prepared: &Prepared, root: &Path, done: u64) {
         Some(product) => format!(", on the product only ({product})"),
         None => String::new(),
     };
-    let cut = if recipe.resize {
-        "whole pictures resized to it"
-    } else {
-        "cut at the pictures' own resolution"
+    let cut = match recipe.whole_pictures() {
+        Some(filter) => format!("whole pictures resized to it, {}", filter.name()),
+        None => "cut at the pictures' own resolution".to_owned(),
     };
     tell(format_args!(
         "pictures    {} good for training, {} held out, {kind}, from {}",

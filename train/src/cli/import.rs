@@ -11,6 +11,7 @@ use blemish::geometry::TileSize;
 use blemish::model::{
     ColorOrder, Golden, Metadata, Preparation, SCHEMA_VERSION, ScoreRule, Training,
 };
+use blemish::picture::ResizeFilter;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -72,7 +73,9 @@ impl Args {
             tile: self.tile,
             color_order: ColorOrder::Bgr,
             grey: self.grey,
-            preparation: Preparation::Resize,
+            preparation: Preparation::Resize {
+                filter: ResizeFilter::Bilinear,
+            },
             score: ScoreRule {
                 window_px: Window::OFFICIAL,
             },

@@ -6,6 +6,7 @@ use crate::simulate::Preset;
 use blemish::draem::score::Window;
 use blemish::draem::{NetworkPreset, NetworkSpec, Upsampling};
 use blemish::geometry::TileSize;
+use blemish::picture::ResizeFilter;
 use std::path::{Path, PathBuf};
 
 /// Every setting of a run but its pictures and its folder.
@@ -36,6 +37,10 @@ pub struct Settings {
     /// Resize whole pictures to this side instead of cutting tiles (the paper's protocol with 256).
     #[arg(long, value_name = "SIDE", conflicts_with = "tile")]
     resize: Option<TileSize>,
+    /// How --resize shrinks: antialiased (every pixel counts) or bilinear (four pixels count, as the paper)
+    /// [default: bilinear].
+    #[arg(long, value_name = "FILTER", value_parser = parse_resize_filter)]
+    resize_filter: Option<ResizeFilter>,
     /// Pixels that neighbouring tiles share at the station [default: 32].
     #[arg(long, value_name = "PX")]
     overlap: Option<u32>,
@@ -138,6 +143,7 @@ impl Settings {
         set(&mut network.upsampling, &self.upsampling);
         set(&mut recipe.tile, &self.tile);
         set(&mut recipe.tile, &self.resize);
+        set(&mut recipe.resize_filter, &self.resize_filter);
         set(&mut recipe.batch, &self.batch);
         set(&mut recipe.steps, &self.steps);
         set(&mut recipe.learning_rate, &self.learning_rate);
@@ -196,6 +202,13 @@ fn parse_upsampling(text: &str) -> Result<Upsampling, String> {
         "half-pixel" => Ok(Upsampling::HalfPixel),
         _ => Err("must be align-corners or half-pixel".to_owned()),
     }
+}
+
+fn parse_resize_filter(text: &str) -> Result<ResizeFilter, String> {
+    [ResizeFilter::Antialiased, ResizeFilter::Bilinear]
+        .into_iter()
+        .find(|filter| filter.name() == text)
+        .ok_or_else(|| "must be antialiased or bilinear".to_owned())
 }
 
 fn parse_preset(text: &str) -> Result<Preset, String> {

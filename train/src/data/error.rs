@@ -68,6 +68,15 @@ pub enum DataError {
          is no validation and no threshold)"
     )]
     TooFew { pictures: usize },
+    #[error(
+        "of {tiles} held-out tiles {defective} have a simulated defect, and a run is judged by both kinds: {remedy}, or \
+         hold nothing out (--hold-out 0)"
+    )]
+    OneKind {
+        tiles: usize,
+        defective: usize,
+        remedy: &'static str,
+    },
     #[error("{threads} threads for the simulation cannot be started: {reason}")]
     Threads { threads: usize, reason: String },
 }

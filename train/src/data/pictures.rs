@@ -4,7 +4,7 @@ use super::{DataError, Product};
 use crate::simulate::{Crops, Draws, Rgb8};
 use blemish::geometry::TileSize;
 use blemish::model::ColorOrder;
-use blemish::picture::{Mask, Picture, Samples, fill_resized, fill_tile};
+use blemish::picture::{Mask, Picture, ResizeFilter, Samples, fill_resized, fill_tile};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,12 +109,13 @@ pub struct Cut {
 impl TileSource {
     /// Tiles of `tile` from `goods`, either at their own resolution or, with `resize`, of whole
     /// pictures resized to the tile.
-    pub fn new(goods: &Goods, tile: TileSize, resize: bool) -> Self {
-        let pictures = if resize {
-            let resized = goods.pictures.par_iter().map(|p| resized(p, tile));
-            Arc::new(resized.collect())
-        } else {
-            Arc::clone(&goods.pictures)
+    pub fn new(goods: &Goods, tile: TileSize, resize: Option<ResizeFilter>) -> Self {
+        let pictures = match resize {
+            Some(filter) => {
+                let resized = goods.pictures.par_iter().map(|p| resized(p, tile, filter));
+                Arc::new(resized.collect())
+            }
+            None => Arc::clone(&goods.pictures),
         };
         TileSource {
             pictures,
@@ -130,13 +131,16 @@ impl TileSource {
     pub fn on_product(
         goods: &Goods,
         tile: TileSize,
-        resize: bool,
+        resize: Option<ResizeFilter>,
         (product, folder, paths): (&Product, &Path, &[PathBuf]),
     ) -> Result<Self, DataError> {
         let masks: Result<Vec<Picture>, DataError> = (goods.pictures.par_iter().zip(paths))
             .map(|(picture, path)| {
                 let mask = as_picture(&product.mask(folder, path, picture)?);
-                Ok(if resize { resized(&mask, tile) } else { mask })
+                Ok(match resize {
+                    Some(_) => resized(&mask, tile, ResizeFilter::Bilinear),
+                    None => mask,
+                })
             })
             .collect();
         Ok(TileSource {
@@ -208,9 +212,9 @@ fn as_picture(mask: &Mask) -> Picture {
 }
 
 /// The whole picture resized to one tile, its channels kept.
-fn resized(picture: &Picture, tile: TileSize) -> Picture {
+fn resized(picture: &Picture, tile: TileSize, filter: ResizeFilter) -> Picture {
     let mut planes = vec![0.0; 3 * tile.area()];
-    fill_resized(picture, tile, ColorOrder::Rgb, &mut planes);
+    fill_resized(picture, tile, filter, ColorOrder::Rgb, &mut planes);
     Picture {
         width_px: tile.width_px as usize,
         height_px: tile.height_px as usize,
@@ -252,7 +256,7 @@ mod tests {
         let scratch = Scratch::new();
         scratch.grey("g.png", 32, 32, 0);
         let goods = Goods::open(&[scratch.path("g.png")]).unwrap();
-        let source = TileSource::new(&goods, TileSize::square(32), false);
+        let source = TileSource::new(&goods, TileSize::square(32), None);
         let tile = source.cut(0, &mut Draws::of_sample(0, 0)).tile;
         let expected = goods.pictures()[0].to_rgb8();
         assert_eq!(tile.samples, expected);
@@ -263,7 +267,7 @@ mod tests {
         let scratch = Scratch::new();
         scratch.grey("small.png", 20, 40, 0);
         let goods = Goods::open(&[scratch.path("small.png")]).unwrap();
-        let source = TileSource::new(&goods, TileSize::square(32), false);
+        let source = TileSource::new(&goods, TileSize::square(32), None);
         let rgb = goods.pictures()[0].to_rgb8();
         let mut lines = std::collections::BTreeSet::new();
         for sample in 0..200 {

@@ -158,9 +158,9 @@ mod tests {
         }
         let paths: Vec<_> = (0..3).map(|n| scratch.path(&format!("{n}.png"))).collect();
         let goods = Goods::open(&paths).unwrap();
-        let tiles = Arc::new(TileSource::new(&goods, TileSize::square(64), false));
+        let tiles = Arc::new(TileSource::new(&goods, TileSize::square(64), None));
         let textures = if own {
-            let product = Box::new(TileSource::new(&goods, TileSize::square(64), false));
+            let product = Box::new(TileSource::new(&goods, TileSize::square(64), None));
             Textures::Own {
                 product,
                 grey: true,
@@ -242,7 +242,7 @@ mod tests {
         let product = Product::Masks(scratch.path("mask.png"));
         let folder = scratch.path("");
         let place = (&product, folder.as_path(), &paths[..]);
-        let tiles = TileSource::on_product(&goods, TileSize::square(64), false, place).unwrap();
+        let tiles = TileSource::on_product(&goods, TileSize::square(64), None, place).unwrap();
         sampler.tiles = Arc::new(tiles);
         let mut painted = 0;
         for number in 0..40 {

@@ -47,10 +47,10 @@ impl Prepared {
         let goods = Goods::open(&train)?;
         let (grey, mean) = (goods.is_grey(), mean(goods.pictures()));
         let tiles_of = |goods: &Goods, paths: &[PathBuf]| match &recipe.product {
-            None => Ok(TileSource::new(goods, recipe.tile, recipe.resize)),
+            None => Ok(TileSource::new(goods, recipe.tile, recipe.whole_pictures())),
             Some(product) => {
                 let place = (product, class.folder.as_path(), paths);
-                TileSource::on_product(goods, recipe.tile, recipe.resize, place)
+                TileSource::on_product(goods, recipe.tile, recipe.whole_pictures(), place)
             }
         };
         let tiles = Arc::new(tiles_of(&goods, &train)?);
@@ -60,7 +60,11 @@ impl Prepared {
                 (pictures.len(), Textures::Pictures(pictures))
             }
             None => {
-                let product = Box::new(TileSource::new(&goods, recipe.tile, recipe.resize));
+                let product = Box::new(TileSource::new(
+                    &goods,
+                    recipe.tile,
+                    recipe.whole_pictures(),
+                ));
                 (0, Textures::Own { product, grey })
             }
         };
@@ -79,6 +83,7 @@ impl Prepared {
                 sampler.validation(&tiles, VALIDATION_TILES.div_ceil(shown.len()))
             }
         };
+        both_kinds(&validation)?;
         Ok(Self {
             name: class.name.clone(),
             trained: train,
@@ -97,6 +102,28 @@ impl Source for Prepared {
     fn batch(&self, number: u64) -> Result<Batch, String> {
         Ok(self.sampler.batch(number))
     }
+}
+
+/// Refuses tiles that cannot judge a run, before it has cost hours.
+fn both_kinds(validation: &[Batch]) -> Result<(), DataError> {
+    let (mut tiles, mut defective) = (0, 0);
+    for batch in validation {
+        for mask in batch.mask.chunks_exact(batch.width_px * batch.height_px) {
+            tiles += 1;
+            defective += usize::from(mask.iter().any(|&value| value > 0.5));
+        }
+    }
+    let remedy = match defective {
+        _ if tiles == 0 => return Ok(()),
+        0 => "look whether --product leaves room for a defect",
+        all if all == tiles => "take another --seed",
+        _ => return Ok(()),
+    };
+    Err(DataError::OneKind {
+        tiles,
+        defective,
+        remedy,
+    })
 }
 
 /// Mean by channel over all pixels of 8-bit pictures.

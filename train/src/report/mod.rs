@@ -209,8 +209,8 @@ pub fn entries(
             });
         }
         let (picture, mask) = match rules.preparation {
-            Preparation::Resize => (
-                picture.resized(width, height),
+            Preparation::Resize { filter } => (
+                picture.resized(width, height, filter),
                 mask.map(|mask| mask.as_the_authors(width, height)),
             ),
             Preparation::Native { .. } => (picture, mask),
