@@ -105,10 +105,10 @@ pub fn score_window(
     prepared: &Prepared,
     backend: &mut dyn Backend,
 ) -> Result<Window, String> {
-    match (config.score_window_px, prepared.validation.as_slice()) {
-        (Some(window), _) => Ok(window),
-        (None, []) => Ok(Window::OFFICIAL),
-        (None, tiles) => Ok(validation::judge(backend, tiles, None)?.window_px),
+    match config.score_window_px {
+        Some(window) => Ok(window),
+        None if prepared.validation.is_empty() => Ok(Window::OFFICIAL),
+        None => Ok(validation::judge(backend, prepared.judged(), None)?.window_px),
     }
 }
 

@@ -11,6 +11,10 @@ use std::sync::Arc;
 
 /// Tiles of a validation: enough for a steady figure, few enough to cost little.
 const VALIDATION_TILES: usize = 64;
+/// Tiles that a finished run is judged by. Over 64 the best of six windows was a matter of chance.
+const JUDGED_TILES: usize = 512;
+/// How many times as many tiles a run learns from as it is judged by: judging costs a hundredth of it.
+const LEARNT_PER_JUDGED: u64 = 8;
 /// Held-out pictures that a validation looks at.
 const VALIDATION_PICTURES: usize = 128;
 
@@ -31,6 +35,8 @@ pub struct Prepared {
     pub textures: usize,
     /// Simulated defects on held-out goods; empty where none are held out.
     pub validation: Vec<Batch>,
+    /// What is held out and shown, and how often each of it when the finished run is judged.
+    held: Option<(TileSource, usize)>,
     sampler: Sampler,
 }
 
@@ -75,15 +81,16 @@ impl Prepared {
         };
         // One thread: simulation runs beside the step, whose engine has the threads.
         let sampler = Sampler::new(tiles, simulator, recipe.seed, recipe.batch, 1)?;
-        let validation = match held_out.len() {
-            0 => Vec::new(),
-            count => {
-                let shown = &held_out[..count.min(VALIDATION_PICTURES)];
-                let tiles = tiles_of(&Goods::open(shown)?, shown)?;
-                sampler.validation(&tiles, VALIDATION_TILES.div_ceil(shown.len()))
-            }
-        };
-        both_kinds(&validation)?;
+        let (mut validation, mut held) = (Vec::new(), None);
+        if !held_out.is_empty() {
+            let shown = &held_out[..held_out.len().min(VALIDATION_PICTURES)];
+            let tiles = tiles_of(&Goods::open(shown)?, shown)?;
+            let rounds = |tiles: usize| tiles.div_ceil(shown.len());
+            validation.extend(sampler.validation(&tiles, rounds(VALIDATION_TILES)));
+            both_kinds(&validation)?;
+            let judged = rounds(judged_tiles(recipe.steps, recipe.batch));
+            held = Some((tiles, judged));
+        }
         Ok(Self {
             name: class.name.clone(),
             trained: train,
@@ -93,9 +100,25 @@ impl Prepared {
             fingerprint: class.fingerprint()?,
             textures,
             validation,
+            held,
             sampler,
         })
     }
+}
+
+impl Prepared {
+    /// What a finished run is judged by: the tiles of [`Prepared::validation`] first, then more of their kind,
+    /// made as they are taken.
+    pub fn judged(&self) -> impl Iterator<Item = Batch> + '_ {
+        let held = self.held.iter();
+        held.flat_map(|(tiles, rounds)| self.sampler.validation(tiles, *rounds))
+    }
+}
+
+fn judged_tiles(steps: u64, batch: usize) -> usize {
+    let learnt = steps.saturating_mul(batch as u64);
+    let affordable = usize::try_from(learnt / LEARNT_PER_JUDGED).unwrap_or(usize::MAX);
+    affordable.clamp(VALIDATION_TILES, JUDGED_TILES)
 }
 
 impl Source for Prepared {
@@ -139,4 +162,17 @@ fn mean(pictures: &[Picture]) -> [u8; 3] {
         pixels += (rgb.len() / 3) as u64;
     }
     sums.map(|sum| (sum / pixels.max(1)) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_judged_by_no_more_than_it_can_afford() {
+        assert_eq!(judged_tiles(5000, 8), JUDGED_TILES);
+        assert_eq!(judged_tiles(100, 8), 100);
+        assert_eq!(judged_tiles(2, 2), VALIDATION_TILES);
+        assert_eq!(judged_tiles(u64::MAX, 8), JUDGED_TILES);
+    }
 }

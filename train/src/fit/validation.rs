@@ -6,6 +6,7 @@ use crate::backend::{Backend, Batch};
 use blemish::draem::score::Window;
 use blemish::metrics::{MetricError, Scores};
 use blemish::picture::Mask;
+use std::borrow::Borrow;
 
 /// Runs the networks on `batches` and compares with their masks. Tiles are scored over `window` or, where
 /// there is none, over the window that tells them apart best.
@@ -14,13 +15,14 @@ use blemish::picture::Mask;
 /// A sentence for people: the device failed, or the tiles are all good or all defective.
 pub fn judge(
     backend: &mut dyn Backend,
-    batches: &[Batch],
+    batches: impl IntoIterator<Item = impl Borrow<Batch>>,
     window: Option<Window>,
 ) -> Result<Validation, String> {
     let sentence = |error: MetricError| format!("validation: {error}");
     let (mut images, mut pixels) = (Trials::new(window), Scores::new());
     let mut tiles = 0;
     for batch in batches {
+        let batch = batch.borrow();
         let (width, height) = (batch.width_px, batch.height_px);
         let maps = backend
             .infer(&batch.seen, batch.pictures, width, height)?
