@@ -108,7 +108,12 @@ pub fn score_window(
     match config.score_window_px {
         Some(window) => Ok(window),
         None if prepared.validation.is_empty() => Ok(Window::OFFICIAL),
-        None => Ok(validation::judge(backend, prepared.judged(), None)?.window_px),
+        None => {
+            let recipe = &config.recipe;
+            let held = prepared.held_tiles(recipe).map_err(|e| e.to_string())?;
+            let judged = prepared.judged(recipe, &held);
+            Ok(validation::judge(backend, judged, None)?.window_px)
+        }
     }
 }
 

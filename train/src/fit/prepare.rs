@@ -2,18 +2,19 @@
 
 use super::Source;
 use crate::backend::Batch;
-use crate::config::FitConfig;
+use crate::config::{FitConfig, Recipe};
 use crate::data::{Class, DataError, Goods, Sampler, TileSource, hold_out, load_textures};
 use crate::simulate::{self, Simulator, Textures};
 use blemish::picture::Picture;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Tiles of a validation: enough for a steady figure, few enough to cost little.
 const VALIDATION_TILES: usize = 64;
 /// Tiles that a finished run is judged by. Over 64 the best of six windows was a matter of chance.
 const JUDGED_TILES: usize = 512;
-/// How many times as many tiles a run learns from as it is judged by: judging costs a hundredth of it.
+/// How many times as many tiles a run learns from as it is judged by, so that judging costs it a few
+/// hundredths at most.
 const LEARNT_PER_JUDGED: u64 = 8;
 /// Held-out pictures that a validation looks at.
 const VALIDATION_PICTURES: usize = 128;
@@ -35,8 +36,8 @@ pub struct Prepared {
     pub textures: usize,
     /// Simulated defects on held-out goods; empty where none are held out.
     pub validation: Vec<Batch>,
-    /// What is held out and shown, and how often each of it when the finished run is judged.
-    held: Option<(TileSource, usize)>,
+    /// Folder of the class.
+    folder: PathBuf,
     sampler: Sampler,
 }
 
@@ -52,14 +53,7 @@ impl Prepared {
             hold_out(&class.folder, &class.goods, recipe.hold_out, recipe.seed)?;
         let goods = Goods::open(&train)?;
         let (grey, mean) = (goods.is_grey(), mean(goods.pictures()));
-        let tiles_of = |goods: &Goods, paths: &[PathBuf]| match &recipe.product {
-            None => Ok(TileSource::new(goods, recipe.tile, recipe.whole_pictures())),
-            Some(product) => {
-                let place = (product, class.folder.as_path(), paths);
-                TileSource::on_product(goods, recipe.tile, recipe.whole_pictures(), place)
-            }
-        };
-        let tiles = Arc::new(tiles_of(&goods, &train)?);
+        let tiles = Arc::new(tiles_of(recipe, &goods, &class.folder, &train)?);
         let (textures, source) = match &recipe.textures {
             Some(folder) => {
                 let pictures = load_textures(folder, recipe.tile)?;
@@ -81,15 +75,13 @@ impl Prepared {
         };
         // One thread: simulation runs beside the step, whose engine has the threads.
         let sampler = Sampler::new(tiles, simulator, recipe.seed, recipe.batch, 1)?;
-        let (mut validation, mut held) = (Vec::new(), None);
-        if !held_out.is_empty() {
-            let shown = &held_out[..held_out.len().min(VALIDATION_PICTURES)];
-            let tiles = tiles_of(&Goods::open(shown)?, shown)?;
-            let rounds = |tiles: usize| tiles.div_ceil(shown.len());
-            validation.extend(sampler.validation(&tiles, rounds(VALIDATION_TILES)));
+        let shown = shown(&held_out);
+        let mut validation = Vec::new();
+        if !shown.is_empty() {
+            let tiles = tiles_of(recipe, &Goods::open(shown)?, &class.folder, shown)?;
+            let rounds = VALIDATION_TILES.div_ceil(shown.len());
+            validation.extend(sampler.validation(&tiles, rounds));
             both_kinds(&validation)?;
-            let judged = rounds(judged_tiles(recipe.steps, recipe.batch));
-            held = Some((tiles, judged));
         }
         Ok(Self {
             name: class.name.clone(),
@@ -100,18 +92,54 @@ impl Prepared {
             fingerprint: class.fingerprint()?,
             textures,
             validation,
-            held,
+            folder: class.folder,
             sampler,
         })
     }
 }
 
 impl Prepared {
+    /// The held-out goods that a finished run is judged on, read again: they are too many to be kept while it
+    /// learns.
+    ///
+    /// # Errors
+    /// None is held out, or one cannot be read any more.
+    pub fn held_tiles(&self, recipe: &Recipe) -> Result<TileSource, DataError> {
+        let shown = shown(&self.held_out);
+        tiles_of(recipe, &Goods::open(shown)?, &self.folder, shown)
+    }
+
     /// What a finished run is judged by: the tiles of [`Prepared::validation`] first, then more of their kind,
-    /// made as they are taken.
-    pub fn judged(&self) -> impl Iterator<Item = Batch> + '_ {
-        let held = self.held.iter();
-        held.flat_map(|(tiles, rounds)| self.sampler.validation(tiles, *rounds))
+    /// made of `held` as they are taken.
+    pub fn judged<'a>(
+        &'a self,
+        recipe: &Recipe,
+        held: &'a TileSource,
+    ) -> impl Iterator<Item = Batch> + 'a {
+        let tiles = judged_tiles(recipe.steps, recipe.batch);
+        let rounds = tiles.div_ceil(held.pictures().max(1));
+        self.sampler.validation(held, rounds)
+    }
+}
+
+/// The held-out pictures that a validation looks at.
+fn shown(held_out: &[PathBuf]) -> &[PathBuf] {
+    &held_out[..held_out.len().min(VALIDATION_PICTURES)]
+}
+
+/// Tiles of `goods`, whose files are `paths` below `folder`.
+fn tiles_of(
+    recipe: &Recipe,
+    goods: &Goods,
+    folder: &Path,
+    paths: &[PathBuf],
+) -> Result<TileSource, DataError> {
+    match &recipe.product {
+        None => Ok(TileSource::new(goods, recipe.tile, recipe.whole_pictures())),
+        Some(product) => {
+            let place = (product, folder, paths);
+            TileSource::on_product(goods, recipe.tile, recipe.whole_pictures(), place)
+        }
     }
 }
 
