@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 WIDTH, HEIGHT, LEFT, TOP, GAP = 380, 260, 56, 46, 90
 ROW = TOP + HEIGHT + 60
 ROWS = [
-    ("fabric_04_tile", {"steps": "3000", "first_defect": "drawn"}),
+    ("fabric_04_tile", {"steps": "2000", "first_defect": "0.02"}),
     ("magnetic_tile", {"steps": "2000", "first_defect": "0.02"}),
 ]
 FIGURES = [("image_auroc", "image AUROC"), ("pixel_ap", "pixel AP")]
