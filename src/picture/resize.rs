@@ -286,7 +286,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_antialiased_picture_keeps_its_mean_and_depth(
+        fn a_flat_picture_stays_flat_and_as_deep_antialiased(
             (w, h, channels, level, deep) in (1usize..40, 1usize..40, prop::sample::select(vec![1usize, 3]), any::<u8>(), any::<bool>()),
             width in 1usize..40, height in 1usize..40,
         ) {

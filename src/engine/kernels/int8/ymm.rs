@@ -126,12 +126,7 @@ unsafe fn eight_scaled(sums: __m256i, scale: __m256) -> __m256i {
 /// # Safety
 /// Needs avx2; eight floats at `scale`, 32 bytes at `out`.
 #[inline(always)]
-pub(super) unsafe fn thirty_two_bytes(
-    sums: [__m256i; 4],
-    scale: *const f32,
-    to: Requantize,
-    out: *mut u8,
-) {
+unsafe fn thirty_two_bytes(sums: [__m256i; 4], scale: *const f32, to: Requantize, out: *mut u8) {
     // SAFETY: as promised.
     unsafe {
         let scale = _mm256_loadu_ps(scale);
