@@ -14,8 +14,8 @@ const BURN: [(&str, bool); 5] = [
 ];
 
 /// Opens the device called `name` for networks of `spec`: `cpu`, or one of burn's where it was
-/// compiled in, with a number behind a colon where a machine has several (`cuda:1`). `threads` is for
-/// `cpu`.
+/// compiled in, with a number behind a colon where a machine has several (`cuda:1`), or the numbers of
+/// those that share every batch (`cuda:0,1`). `threads` is for `cpu`.
 ///
 /// # Errors
 /// A sentence for people: the name is unknown, the device was not compiled in, or cannot be used.
@@ -23,17 +23,12 @@ pub fn open(name: &str, spec: NetworkSpec, threads: usize) -> Result<Box<dyn Bac
     if name == "cpu" {
         return Ok(Box::new(CpuEngine::new(spec, threads)?));
     }
-    let (kind, index) = match name.split_once(':') {
-        None => (name, None),
-        Some((kind, index)) => {
-            let number = index.parse::<usize>();
-            let number = number
-                .map_err(|_| format!("device '{name}': behind the colon belongs a number"))?;
-            (kind, Some(number))
-        }
+    let (kind, numbers) = match name.split_once(':') {
+        None => (name, Vec::new()),
+        Some((kind, numbers)) => (kind, parse_numbers(name, numbers)?),
     };
     match BURN.iter().find(|(known, _)| *known == kind) {
-        Some((_, true)) => burn(kind, index, spec),
+        Some((_, true)) => burn(kind, &numbers, spec),
         Some((_, false)) => Err(format!(
             "device '{kind}' is not in this program; build it with: cargo build --release -p \
              blemish-train --features {kind}"
@@ -45,6 +40,23 @@ pub fn open(name: &str, spec: NetworkSpec, threads: usize) -> Result<Box<dyn Bac
     }
 }
 
+/// Numbers between commas, each once.
+fn parse_numbers(name: &str, numbers: &str) -> Result<Vec<usize>, String> {
+    let parsed: Result<Vec<usize>, _> = numbers.split(',').map(str::parse).collect();
+    let parsed = parsed.map_err(|_| {
+        format!(
+            "device '{name}': behind the colon belongs a number, or several between commas for \
+             devices that share every batch"
+        )
+    })?;
+    let mut sorted = parsed.clone();
+    sorted.sort_unstable();
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!("device '{name}' names number {} twice", pair[0])),
+        None => Ok(parsed),
+    }
+}
+
 /// Names of this program's devices, `cpu` first.
 pub fn compiled() -> Vec<&'static str> {
     let burn = BURN.iter().filter(|(_, on)| *on).map(|(kind, _)| *kind);
@@ -52,14 +64,17 @@ pub fn compiled() -> Vec<&'static str> {
 }
 
 #[cfg(feature = "burn")]
-fn burn(kind: &str, index: Option<usize>, spec: NetworkSpec) -> Result<Box<dyn Backend>, String> {
-    Ok(Box::new(crate::burn_engine::BurnEngine::open(
-        kind, index, spec,
-    )?))
+fn burn(kind: &str, numbers: &[usize], spec: NetworkSpec) -> Result<Box<dyn Backend>, String> {
+    use crate::burn_engine::{BurnEngine, Cards};
+    match numbers {
+        [] => Ok(Box::new(BurnEngine::open(kind, None, spec)?)),
+        [number] => Ok(Box::new(BurnEngine::open(kind, Some(*number), spec)?)),
+        several => Ok(Box::new(Cards::open(kind, several, spec)?)),
+    }
 }
 
 #[cfg(not(feature = "burn"))]
-fn burn(kind: &str, _: Option<usize>, _: NetworkSpec) -> Result<Box<dyn Backend>, String> {
+fn burn(kind: &str, _: &[usize], _: NetworkSpec) -> Result<Box<dyn Backend>, String> {
     Err(format!("device '{kind}' is not in this program"))
 }
 
@@ -80,7 +95,12 @@ mod tests {
             unknown.contains("unknown") && unknown.contains("built with: cpu"),
             "{unknown}"
         );
-        assert!(refusal("cuda:one").contains("behind the colon belongs a number"));
+        for wrong in ["cuda:one", "cuda:", "cuda:0,", "cuda:0,-1"] {
+            let refused = refusal(wrong);
+            assert!(refused.contains("behind the colon belongs"), "{refused}");
+        }
+        let twice = refusal("cuda:1,0,1");
+        assert!(twice.contains("names number 1 twice"), "{twice}");
         for (kind, compiled) in BURN {
             let feature = format!("--features {kind}");
             assert_eq!(

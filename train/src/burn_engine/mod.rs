@@ -6,6 +6,7 @@
 //! failing device ends a run with a sentence and the last checkpoint stays.
 
 mod adam;
+mod cards;
 mod convolution;
 mod devices;
 mod losses;
@@ -24,6 +25,8 @@ use network::{Outputs, Pass, forward};
 use parameters::{Parameters, Values};
 use resample::Upsampler;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use cards::Cards;
 
 /// Both networks on one of burn's devices.
 pub struct BurnEngine {
@@ -44,13 +47,7 @@ impl BurnEngine {
     pub fn open(kind: &str, index: Option<usize>, spec: NetworkSpec) -> Result<Self, String> {
         let mut engine = guarded(|| {
             let device = devices::find(kind, index)?;
-            Ok(Self {
-                graph: Graph::new(spec),
-                parameters: None,
-                upsampler: Upsampler::new(spec.upsampling, device.clone()),
-                gaussian: Gaussian::new(&device),
-                device,
-            })
+            Ok(Self::on(device, spec))
         })
         .map_err(|error| format!("device '{kind}' cannot be used: {error}"))?;
         if kind != "flex" {
@@ -67,6 +64,16 @@ impl BurnEngine {
             );
         }
         Ok(engine)
+    }
+
+    fn on(device: Device, spec: NetworkSpec) -> Self {
+        Self {
+            graph: Graph::new(spec),
+            parameters: None,
+            upsampler: Upsampler::new(spec.upsampling, device.clone()),
+            gaussian: Gaussian::new(&device),
+            device,
+        }
     }
 
     /// Loss and gradients of one batch without an update: what the tests compare.
@@ -101,6 +108,17 @@ impl BurnEngine {
         })
     }
 
+    /// Losses and the gradient of all parameters; the running statistics follow the batch.
+    fn see(&mut self, batch: &Batch) -> Result<(Terms, Tensor<1>), String> {
+        let leaves = given(self.parameters.as_ref())?.leaves();
+        let (outputs, terms) = self.terms(batch, &leaves);
+        let mut gradients = total(&terms).backward();
+        let parameters = given(self.parameters.as_mut())?;
+        let gradient = parameters.gradient(&leaves, outputs.convolved, &mut gradients)?;
+        parameters.follow(outputs.moments);
+        Ok((terms, gradient))
+    }
+
     fn upload(&self, values: &[f32], shape: [usize; 4]) -> Tensor<4> {
         Tensor::from_data(TensorData::new(values.to_vec(), shape), &self.device)
     }
@@ -127,12 +145,8 @@ impl Backend for BurnEngine {
     fn step(&mut self, batch: &Batch, learning_rate: f64) -> Result<Losses, String> {
         batch.check()?;
         guarded(|| {
-            let leaves = given(self.parameters.as_ref())?.leaves();
-            let (outputs, terms) = self.terms(batch, &leaves);
-            let mut gradients = total(&terms).backward();
-            let parameters = given(self.parameters.as_mut())?;
-            parameters.learn(&leaves, outputs.convolved, &mut gradients, learning_rate)?;
-            parameters.follow(outputs.moments);
+            let (terms, gradient) = self.see(batch)?;
+            given(self.parameters.as_mut())?.learn(gradient, learning_rate);
             read_losses(terms)
         })
     }

@@ -239,19 +239,23 @@ impl Parameters {
     }
 
     /// One Adam step.
-    ///
-    /// # Errors
-    /// Names the parameter that the device gave no gradient for.
-    pub fn learn(
-        &mut self,
-        leaves: &[Values],
-        convolved: Vec<Convolved>,
-        gradients: &mut Gradients,
-        learning_rate: f64,
-    ) -> Result<(), String> {
-        let gradient = self.gradient(leaves, convolved, gradients)?;
+    pub fn learn(&mut self, gradient: Tensor<1>, learning_rate: f64) {
         self.adam.step(gradient, learning_rate);
-        Ok(())
+    }
+
+    /// What cards that learn together must agree on: a gradient, and the running statistics.
+    pub fn shared(&self, gradient: Tensor<1>) -> Tensor<1> {
+        let statistics = [self.running_mean.clone(), self.running_var.clone()];
+        Tensor::cat([gradient].into_iter().chain(statistics).collect(), 0)
+    }
+
+    /// One Adam step by what [`Parameters::shared`] is in the mean over the cards.
+    pub fn learn_shared(&mut self, mean: Tensor<1>, learning_rate: f64) {
+        let (learning, norms) = (self.learning.length, self.norms.length);
+        let part = |start, length| mean.clone().slice([start..start + length]);
+        self.running_mean = part(learning, norms);
+        self.running_var = part(learning + norms, norms);
+        self.learn(part(0, learning), learning_rate);
     }
 
     /// Brings the running statistics up to date, with the convolutions' biases and with variances
@@ -345,7 +349,10 @@ impl Parameters {
     }
 
     /// All gradients end to end, as the parameters lie.
-    fn gradient(
+    ///
+    /// # Errors
+    /// Names the parameter that the device gave no gradient for.
+    pub fn gradient(
         &self,
         leaves: &[Values],
         convolved: Vec<Convolved>,

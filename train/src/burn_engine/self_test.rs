@@ -102,7 +102,7 @@ fn at_most(value: f64, bound: f64, error: impl FnOnce() -> String) -> Result<(),
 }
 
 /// Pictures of stripes, every second one with a bright square that is not in the clean one.
-fn batch() -> Batch {
+pub(super) fn batch() -> Batch {
     let area = SIDE_PX * SIDE_PX;
     let mut batch = Batch {
         pictures: PICTURES,
