@@ -257,6 +257,7 @@ mod tests {
             first_column,
             columns,
             area_px: 1,
+            reaching_px: 1,
             peak: 0.9,
             capped: false,
             defect: true,

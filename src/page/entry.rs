@@ -347,6 +347,7 @@ mod tests {
             first_column,
             columns: 20,
             area_px: 150,
+            reaching_px: 150,
             peak,
             capped: false,
             defect,

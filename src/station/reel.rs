@@ -327,6 +327,7 @@ mod tests {
             first_column: 1,
             columns: 2,
             area_px: 10,
+            reaching_px: 10,
             peak,
             capped: false,
             defect: true,

@@ -21,11 +21,15 @@ pub struct Region {
     pub first_column: u32,
     pub columns: u32,
     pub area_px: u64,
+    /// Pixels of the whole component, which are compared with the least area: a defect that is faint enough
+    /// to have no core must not count for more than one that has a small one.
+    #[serde(default)]
+    pub reaching_px: u64,
     /// Greatest score in it, in [0, 1].
     pub peak: f32,
     /// Whether it was cut off at the greatest number of lines; its rest is another region.
     pub capped: bool,
-    /// Whether its area is large enough to reject.
+    /// Whether `reaching_px` are enough to reject.
     pub defect: bool,
 }
 
@@ -181,9 +185,9 @@ impl Regions {
         self.open.iter().map(|&i| &self.components[i as usize])
     }
 
-    /// A whole component's area counts only while it has no core, so only the core's is final.
+    /// Components only grow.
     fn rejects_already(&self, component: &Component) -> bool {
-        self.min_area_px <= 1 || component.core.area_px >= self.min_area_px
+        component.whole.area_px >= self.min_area_px
     }
 
     fn find_runs(&mut self, score: &[f32]) {
@@ -307,9 +311,10 @@ impl Component {
                 first_column,
                 columns: last_column - first_column + 1,
                 area_px: shape.area_px,
+                reaching_px: self.whole.area_px,
                 peak: self.peak,
                 capped: self.capped,
-                defect: shape.area_px >= min_area_px,
+                defect: self.whole.area_px >= min_area_px,
             },
             first_line: self.whole.lines.0,
             last_line: self.whole.lines.1,

@@ -381,6 +381,7 @@ impl Open {
                 first_line: LineNumber(self.pushed as u64),
                 picture: strip,
                 stamps: vec![LineStamp::default(); lines],
+                timed_line: None,
                 fault: None,
             };
             self.pushed += lines;
@@ -455,7 +456,9 @@ impl Inspected {
             region.columns = (end(column, f64::from(region.columns), across) - first_column) as u32;
             region.first_line = LineNumber(first_line as u64);
             region.first_column = first_column as u32;
-            region.area_px = (region.area_px as f64 * across * along).round() as u64;
+            for area_px in [&mut region.area_px, &mut region.reaching_px] {
+                *area_px = (*area_px as f64 * across * along).round() as u64;
+            }
         }
     }
 }

@@ -108,6 +108,7 @@ mod tests {
             first_column,
             columns: 10,
             area_px: 80,
+            reaching_px: 80,
             peak: 0.5,
             capped: false,
             defect,

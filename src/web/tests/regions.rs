@@ -169,14 +169,15 @@ fn a_region_that_rejects_is_not_waited_for() {
 #[test]
 fn a_span_that_is_rejected_does_not_wait_for_another_region() {
     let config = WebConfig {
-        min_area_px: 50,
+        min_area_px: 6000,
+        max_region_lines: 6000,
         ..config(128, 8)
     };
-    let mut picture = painted(128, 300, &[(10, 40, 30, 30)], &mut Dice::new(1));
+    let mut picture = painted(128, 300, &[(4, 40, 60, 100)], &mut Dice::new(1));
     if let Samples::U8(samples) = &mut picture.samples {
-        // Too faint for a core: whether it rejects is known at its end only.
+        // Narrow: whether it rejects is known at its end only.
         for row in samples.chunks_exact_mut(128).skip(45) {
-            row[80..115].fill(100);
+            row[95..115].fill(100);
         }
     }
     let mut web = Web::new(config.clone()).unwrap();
@@ -185,12 +186,50 @@ fn a_span_that_is_rejected_does_not_wait_for_another_region() {
         web.push(&block, &mut said).unwrap();
         workers.finish_all(&mut web, &mut said);
     }
-    // The mark reaches into 32..80; the next span has the faint one alone.
+    // The mark reaches into 32..144; the next span has the narrow one alone.
     let mut expected = vec![Verdict::Ok; 32];
-    expected.extend([Verdict::Defect; 48]);
+    expected.extend([Verdict::Defect; 112]);
     assert_eq!(said.lines(), expected);
     web.end(&mut said);
     workers.finish_all(&mut web, &mut said);
-    assert_eq!(said.lines()[32..], [Verdict::Defect; 268]);
-    assert_eq!(said.findings.regions.len(), 2);
+    assert_eq!(said.lines()[..144], expected);
+    assert_eq!(said.lines()[144..], [Verdict::Ok; 156]);
+    let areas = said
+        .findings
+        .regions
+        .iter()
+        .map(|r| (r.defect, r.reaching_px >= 6000));
+    assert_eq!(areas.collect::<Vec<_>>(), [(true, true), (false, false)]);
+}
+
+/// What is stronger must not be less of a defect: a small core does not take the rest's place.
+#[test]
+fn a_core_does_not_make_a_region_smaller() {
+    let judged = |levels: [u8; 2]| {
+        let config = WebConfig {
+            min_area_px: 300,
+            threshold: 0.2,
+            ..config(128, 8)
+        };
+        let mut picture = painted(128, 200, &[], &mut Dice::new(1));
+        if let Samples::U8(samples) = &mut picture.samples {
+            for (line, row) in samples.chunks_exact_mut(128).enumerate() {
+                if (60..90).contains(&line) {
+                    row[40..70].fill(levels[0]);
+                }
+                if (70..74).contains(&line) {
+                    row[50..54].fill(levels[1]);
+                }
+            }
+        }
+        let said = inspect(&config, &Course::good(picture), 3, 64);
+        let [region] = said.findings.regions[..] else {
+            panic!("{:?}", said.findings.regions);
+        };
+        (region.defect, region.area_px, region.reaching_px)
+    };
+    let (faint, strong) = (judged([100, 100]), judged([100, 250]));
+    assert_eq!((faint.0, strong.0), (true, true));
+    assert_eq!((strong.1, faint.1), (16, faint.2), "the box is the core's");
+    assert!(strong.2 >= faint.2);
 }
