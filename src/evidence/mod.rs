@@ -20,6 +20,15 @@ pub use state::State;
 
 use std::path::PathBuf;
 
+/// Whether a disk is full or may only be read.
+pub(crate) fn is_disk_at_its_end(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(
+        error.kind(),
+        StorageFull | ReadOnlyFilesystem | QuotaExceeded
+    )
+}
+
 /// Why evidence cannot be kept or read.
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
@@ -44,6 +53,11 @@ pub enum EvidenceError {
 }
 
 impl EvidenceError {
+    /// Whether the disk is full or may only be read, which no setting mends.
+    pub fn is_disk_at_its_end(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_disk_at_its_end(source))
+    }
+
     fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }

@@ -5,7 +5,7 @@ use crate::picture::Picture;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-/// A folder of PNG pictures bounded by bytes; the oldest by name go first.
+/// A folder of PNG pictures bounded by bytes; the oldest go first.
 #[derive(Debug)]
 pub struct PictureStore {
     folder: PathBuf,
@@ -27,19 +27,25 @@ impl PictureStore {
             let path = entry.map_err(EvidenceError::io(folder))?.path();
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some("png") => {
-                    let bytes = path.metadata().map_or(0, |file| file.len());
-                    kept.push((path, bytes));
+                    let about = path.metadata();
+                    let bytes = about.as_ref().map_or(0, std::fs::Metadata::len);
+                    let written = about.and_then(|about| about.modified()).ok();
+                    kept.push((written, path, bytes));
                 }
                 Some("part") => std::fs::remove_file(&path).map_err(EvidenceError::io(path))?,
                 _ => {}
             }
         }
+        // Names begin anew with every run, so they do not say what is older.
         kept.sort();
         Ok(Self {
             folder: folder.to_owned(),
             max_bytes,
-            bytes: kept.iter().map(|(_, bytes)| bytes).sum(),
-            kept: kept.into(),
+            bytes: kept.iter().map(|(.., bytes)| bytes).sum(),
+            kept: kept
+                .into_iter()
+                .map(|(_, path, bytes)| (path, bytes))
+                .collect(),
         })
     }
 
@@ -67,8 +73,12 @@ impl PictureStore {
             let Some((oldest, bytes)) = self.kept.pop_front() else {
                 break;
             };
-            std::fs::remove_file(&oldest).map_err(EvidenceError::io(oldest))?;
             self.bytes -= bytes;
+            match std::fs::remove_file(&oldest) {
+                // Somebody has tidied up.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                removed => removed.map_err(EvidenceError::io(oldest))?,
+            }
         }
         std::fs::write(&part, &png)
             .and_then(|()| std::fs::File::open(&part)?.sync_data())
@@ -110,6 +120,37 @@ mod tests {
         assert!((2..=5).contains(&names.len()), "{names:?}");
         assert_eq!(names[names.len() - 1], "010.png");
         assert!(names.iter().all(|name| name.ends_with(".png")));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn the_oldest_by_time_go_first_and_what_was_tidied_up_is_not_missed() {
+        let folder = folder("pictures-tidied");
+        let picture = Picture::from_grey8(64, 64, vec![7; 64 * 64]).unwrap();
+        let mut store = PictureStore::open(&folder, u64::MAX).unwrap();
+        let at = |seconds| std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        for (name, seconds) in [("line900", 1), ("line100", 2), ("line200", 3)] {
+            store.keep(name, &picture).unwrap();
+            let path = folder.join(format!("{name}.png"));
+            let file = std::fs::File::options().append(true).open(path);
+            file.unwrap().set_modified(at(seconds)).unwrap();
+        }
+        let bytes = folder.join("line900.png").metadata().unwrap().len();
+        let mut store = PictureStore::open(&folder, 3 * bytes).unwrap();
+        store.keep("line050", &picture).unwrap();
+        assert!(
+            !folder.join("line900.png").exists(),
+            "the first run's is the oldest"
+        );
+        assert!(folder.join("line100.png").exists());
+        for name in ["line100", "line200"] {
+            std::fs::remove_file(folder.join(format!("{name}.png"))).unwrap();
+        }
+        for name in ["line051", "line052"] {
+            store.keep(name, &picture).unwrap();
+        }
+        let kept = std::fs::read_dir(&folder).unwrap().count();
+        assert_eq!(kept, 3);
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -4,7 +4,8 @@ use super::live::Live;
 use super::terminal::{Teller, Terminal};
 use blemish::camera::LineFormat;
 use blemish::evidence::{
-    Event, JournalFile, Keeper, KeeperReport, ModelId, PictureStore, WhenFull, last_start,
+    Event, EvidenceError, JournalFile, Keeper, KeeperReport, ModelId, PictureStore, WhenFull,
+    last_start,
 };
 use blemish::model::Bundle;
 use blemish::page::{Report, annotate};
@@ -20,7 +21,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Lines kept for pictures of defects where not the whole web is.
 const REEL_LINES: usize = 8192;
@@ -101,7 +102,9 @@ impl Session {
         let in_real_time = self.config.pace == Pace::Real && self.sources.replay.is_none();
         let clock: &dyn Clock = if in_real_time { &real } else { &SimulatedClock };
         let keeper = match &self.config.evidence.folder {
-            Some(folder) => Some(RefCell::new(self.keeper(folder, in_real_time)?)),
+            Some(folder) => self
+                .keeper_if_possible(folder, in_real_time)?
+                .map(RefCell::new),
             None => None,
         };
 
@@ -125,6 +128,9 @@ impl Session {
                 }
                 _ => None,
             };
+            let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            let began_unix_ms =
+                in_real_time.then(|| since_1970.map_or(0, |since| since.as_millis()));
             let order = self.bundle.metadata().color_order;
             let mut cutter = (self.keep_pieces || keeper.is_some()).then(|| {
                 let lines = self.whole_lines.unwrap_or(REEL_LINES);
@@ -134,7 +140,7 @@ impl Session {
                         pieces.push(piece.clone());
                     }
                     if let Some(keeper) = &keeper {
-                        keep_picture(&mut keeper.borrow_mut(), piece);
+                        keep_picture(&mut keeper.borrow_mut(), piece, began_unix_ms);
                     }
                 })
             });
@@ -198,7 +204,23 @@ impl Session {
         })
     }
 
-    fn keeper(&self, folder: &Path, in_real_time: bool) -> Result<Keeper, Box<dyn Error>> {
+    /// As [`Session::keeper`], but without one where the disk is full or may only be read: a plant would
+    /// rather have its web inspected than a journal of it.
+    fn keeper_if_possible(
+        &self,
+        folder: &Path,
+        in_real_time: bool,
+    ) -> Result<Option<Keeper>, Box<dyn Error>> {
+        match self.keeper(folder, in_real_time) {
+            Err(error) if in_real_time && error.is_disk_at_its_end() => {
+                log::error!("no journal and no pictures are kept in this run: {error}");
+                Ok(None)
+            }
+            keeper => Ok(Some(keeper?)),
+        }
+    }
+
+    fn keeper(&self, folder: &Path, in_real_time: bool) -> Result<Keeper, EvidenceError> {
         let evidence = &self.config.evidence;
         let journal = JournalFile::open(folder, evidence.journal)?;
         let pictures = match evidence.pictures_max_bytes {
@@ -210,7 +232,7 @@ impl Session {
         } else {
             WhenFull::Wait
         };
-        Ok(Keeper::start(journal, pictures, when_full)?)
+        Keeper::start(journal, pictures, when_full)
     }
 
     /// The first records of a run: what has changed since the last, and what is started.
@@ -323,8 +345,12 @@ pub fn write_report(terminal: &Terminal, report: &Report, path: &Path) -> Result
 }
 
 /// The drawing is the evidence thread's work: it takes longer than the line may wait.
-fn keep_picture(keeper: &mut Keeper, piece: Piece) {
-    let name = format!("line{:012}", piece.first_line);
+///
+/// Lines are numbered anew in every run, so in real time the run's start goes before them. A run in
+/// simulated time is the same each time, and so are its names.
+fn keep_picture(keeper: &mut Keeper, piece: Piece, began_unix_ms: Option<u128>) {
+    let began = began_unix_ms.map_or(String::new(), |ms| format!("{ms:013}-"));
+    let name = format!("{began}line{:012}", piece.first_line);
     keeper.picture(name, move || {
         let canvas = annotate(&piece.picture, &piece.map, &piece.regions, piece.first_line);
         Picture::from_rgb8(canvas.width_px, canvas.height_px, canvas.rgb).ok()
