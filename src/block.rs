@@ -13,6 +13,16 @@ pub struct LineStamp {
     pub count: Count,
 }
 
+/// A line of a block whose time is known, and not only in proportion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimedLine {
+    /// Its place in the block.
+    pub place: usize,
+    /// CLOCK_MONOTONIC when it was exposed.
+    pub exposure_ns: u64,
+}
+
 /// Consecutive lines as one camera buffer holds them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
@@ -22,6 +32,9 @@ pub struct Block {
     pub picture: Picture,
     /// One stamp per line; its length is the number of lines that passed.
     pub stamps: Vec<LineStamp>,
+    /// What the camera's driver told of one line, where the stamps' times are spread evenly over a frame
+    /// though a belt may have paused in it.
+    pub timed_line: Option<TimedLine>,
     /// Set where none of these lines may count as inspected.
     pub fault: Option<Reason>,
 }

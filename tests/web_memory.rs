@@ -55,6 +55,7 @@ fn blocks() -> Vec<Block> {
                 first_line: LineNumber(turn * LINES as u64),
                 picture: Picture::from_grey8(WIDTH, LINES, samples.collect()).unwrap(),
                 stamps: vec![LineStamp::default(); LINES],
+                timed_line: None,
                 fault: (turn % 7 == 6).then_some(Reason::ErrorFlag),
             }
         })

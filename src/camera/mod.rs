@@ -32,7 +32,9 @@ pub use strips::Strips;
 pub use synthetic::{Synthetic, SyntheticSpec};
 #[cfg(target_os = "linux")]
 pub use v4l2::{ControlValue, DeviceError, FrameCounts, PixelFormat, V4l2Camera, V4l2Spec, Zero};
-pub use web_texture::{Defect, DefectKind, Truth, WebSpec, WebTexture, plan_defects};
+pub use web_texture::{
+    Defect, DefectKind, LEAST_DEFECT_SPACING_LINES, Truth, WebSpec, WebTexture, plan_defects,
+};
 
 use crate::block::{Block, LineStamp};
 use crate::geometry::LineNumber;
@@ -79,6 +81,7 @@ impl LineFormat {
                 },
             },
             stamps: Vec::with_capacity(self.lines_per_block as usize),
+            timed_line: None,
             fault: None,
         }
     }
@@ -149,6 +152,7 @@ impl Camera for Box<dyn Camera> {
 fn begin(block: &mut Block, first_line: LineNumber) {
     block.first_line = first_line;
     block.fault = None;
+    block.timed_line = None;
     block.stamps.clear();
     block.picture.height_px = 0;
     match &mut block.picture.samples {

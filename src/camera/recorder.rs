@@ -7,7 +7,7 @@
 //! * `samples.raw`: the samples of all blocks, 16-bit ones with the low byte first.
 
 use super::{BlockEvent, Camera, CameraError, LineFormat};
-use crate::block::{Block, LineStamp};
+use crate::block::{Block, LineStamp, TimedLine};
 use crate::geometry::{Count, LineNumber};
 use crate::picture::Samples;
 use crate::verdict::Reason;
@@ -41,6 +41,8 @@ pub(super) enum BlockRecord {
         /// Rows that have samples.
         rows: usize,
         fault: Option<Reason>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timed_line: Option<TimedLine>,
         /// Exposure in ns and encoder count of every line.
         stamps: Vec<(u64, i64)>,
     },
@@ -54,6 +56,7 @@ impl BlockRecord {
             first_line: block.first_line,
             rows: block.picture.height_px,
             fault: block.fault,
+            timed_line: block.timed_line,
             stamps: block.stamps.iter().map(pair).collect(),
         }
     }

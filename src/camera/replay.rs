@@ -116,6 +116,7 @@ impl Camera for Replay {
                 first_line,
                 rows,
                 fault,
+                timed_line,
                 stamps,
             } => {
                 if rows > stamps.len() {
@@ -125,8 +126,16 @@ impl Camera for Replay {
                         stamps.len()
                     )));
                 }
+                if timed_line.is_some_and(|line| line.place >= stamps.len()) {
+                    return Err(self.damaged(format!(
+                        "block at line {} has {} stamps, none for its timed line",
+                        first_line.0,
+                        stamps.len()
+                    )));
+                }
                 begin(into, first_line);
                 into.fault = fault;
+                into.timed_line = timed_line;
                 into.stamps.extend(stamps.into_iter().map(stamp));
                 self.read_samples(rows, into)?;
                 Ok(BlockEvent::Filled)

@@ -3,10 +3,11 @@
 use super::released::{MODULES, released_row};
 use super::{Row, machine_rows, own_watchdog_row, red_error, thermal_row, watchdog_row};
 use crate::board::Board;
+use crate::evidence::is_disk_at_its_end;
 use crate::light::{FlatFieldFile, LightError};
 use crate::model::{Bundle, ModelError};
 use crate::pins::{LineConfig, SeenLine, find_line, seen_lines};
-use crate::station::{Source, StationConfig};
+use crate::station::{Source, StationConfig, check_settings};
 use std::ffi::CString;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -16,11 +17,9 @@ const THERMAL: &str = "/sys/class/thermal";
 
 /// Every dependency of the station that `config` describes. `bundle` is the outcome of reading it.
 pub fn station_rows(config: &StationConfig, bundle: Result<&Bundle, &ModelError>) -> Vec<Row> {
-    let mut rows = vec![
-        model_row(bundle),
-        ledger_row(config),
-        source_row(&config.source),
-    ];
+    let mut rows = vec![model_row(bundle), ledger_row(config)];
+    rows.extend(bundle.ok().map(|bundle| settings_row(config, bundle)));
+    rows.extend([source_row(&config.source)]);
     rows.extend(light_row(config));
     rows.extend(pin_rows(
         config,
@@ -109,6 +108,14 @@ fn ledger_row(config: &StationConfig) -> Row {
             ),
         ),
         Err(error) => red_error("ledger", &error),
+    }
+}
+
+/// Whether the settings fit each other and the bundle.
+fn settings_row(config: &StationConfig, bundle: &Bundle) -> Row {
+    match check_settings(config, bundle.metadata()) {
+        Ok(()) => Row::green("settings", "fit together"),
+        Err(error) => red_error("settings", &error),
     }
 }
 
@@ -233,9 +240,18 @@ fn evidence_row(config: &StationConfig) -> Row {
     let probe = folder.join(".writable");
     let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, b"1"));
     if let Err(error) = written {
+        let what = format!("'{}' cannot be written: {error}", folder.display());
+        // A line must not stand still for it.
+        if is_disk_at_its_end(&error) {
+            return Row::amber(
+                ITEM,
+                what,
+                "make room; until then no journal and no pictures are kept",
+            );
+        }
         return Row::red(
             ITEM,
-            format!("'{}' cannot be written: {error}", folder.display()),
+            what,
             "give the service's user a folder that it may write and that has room",
         );
     }

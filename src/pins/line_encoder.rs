@@ -144,12 +144,20 @@ impl Encoder for CameraLineEncoder {
     }
 
     fn lines(&mut self, stamps: &[LineStamp]) {
-        let [first, .., last] = stamps else {
+        let [.., last] = stamps else {
             return;
         };
-        let moved = last.count.0 - first.count.0;
+        // A block of one line shows no speed but from the line before.
+        let from = match stamps {
+            [first, _, ..] => Moment {
+                ns: first.exposure_ns,
+                count: first.count,
+            },
+            _ => self.last,
+        };
+        let moved = last.count.0 - from.count.0;
         if moved > 0 {
-            let took_ns = last.exposure_ns.saturating_sub(first.exposure_ns);
+            let took_ns = last.exposure_ns.saturating_sub(from.ns);
             self.ns_per_count = took_ns as f64 / moved as f64;
         }
         let sure = stamps

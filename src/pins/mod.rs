@@ -15,6 +15,7 @@ mod gpio;
 mod jitter;
 mod line_encoder;
 mod recorded;
+mod triggered_lines;
 
 pub use both::WatchedOutputs;
 pub use config::{Bias, ConfirmPin, Drive, EncoderConfig, LineConfig, OutputConfig, PinsConfig};
@@ -26,6 +27,7 @@ pub use gpio::{GpioConfirm, GpioEncoder, GpioOutputs, SeenLine, find_line, seen_
 pub use jitter::Jitter;
 pub use line_encoder::CameraLineEncoder;
 pub use recorded::{Edge, RecordedOutputs};
+pub use triggered_lines::TriggeredLines;
 
 use crate::block::LineStamp;
 use crate::geometry::Count;

@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 /// Events that wait for the shell. When the queue is full, new ones are lost and counted.
 const EVENTS: usize = 64;
 
+/// Times the greatest speed that a web is believed: beyond, it is an encoder's fault, and below, pulses must
+/// still come in time.
+const OVERSPEED: u32 = 2;
+
 /// Conditions that people must hear of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,7 +130,7 @@ impl<const N: usize> Ledger<N> {
             forced: false,
             speed: SpeedEstimate::new(
                 config.speed_window_ms,
-                config.max_speed_counts_per_s,
+                config.max_speed_counts_per_s.saturating_mul(OVERSPEED),
                 now_ns,
                 count,
             ),
@@ -244,11 +248,12 @@ impl<const N: usize> Ledger<N> {
     }
 
     fn plausible(&self, now_ns: u64, count: i64) -> bool {
-        let most =
-            2 * u128::from(self.config.max_speed_counts_per_s) * u128::from(now_ns - self.now_ns)
-                / 1_000_000_000
-                + u128::from(self.config.max_counts_per_line)
-                + 16;
+        let most = u128::from(OVERSPEED)
+            * u128::from(self.config.max_speed_counts_per_s)
+            * u128::from(now_ns - self.now_ns)
+            / 1_000_000_000
+            + u128::from(self.config.max_counts_per_line)
+            + 16;
         u128::from(count.abs_diff(self.count)) <= most
     }
 
@@ -275,7 +280,7 @@ impl<const N: usize> Ledger<N> {
         self.forced = true;
         self.speed = SpeedEstimate::new(
             self.config.speed_window_ms,
-            self.config.max_speed_counts_per_s,
+            self.config.max_speed_counts_per_s.saturating_mul(OVERSPEED),
             now_ns,
             count,
         );

@@ -1,31 +1,27 @@
 //! From a configuration and a bundle to a run.
 
-use super::{LineCounts, Pace, RealClock, Setup, Source, StationConfig, StationError};
+use super::settings::{check_settings, line_counts, web_config};
+use super::{Pace, RealClock, Setup, Source, StationConfig, StationError};
 #[cfg(target_os = "linux")]
 use crate::board::Board;
 use crate::camera::{
-    Camera, FaultInjector, FaultRates, LineFormat, Recorder, Replay, Strips, Synthetic,
-    SyntheticSpec, WebSpec, plan_defects,
+    Camera, FaultInjector, FaultRates, Recorder, Replay, Strips, Synthetic, SyntheticSpec, WebSpec,
+    plan_defects,
 };
 #[cfg(target_os = "linux")]
-use crate::camera::{V4l2Camera, V4l2Spec, Zero};
+use crate::camera::{V4l2Camera, Zero};
 use crate::engine::TractInspector;
 #[cfg(target_os = "linux")]
 use crate::health::{ThermalWatch, Zone};
 use crate::light::{Corrected, Drift, FlatFieldFile, LightError};
-use crate::model::{Bundle, Metadata, Preparation};
+use crate::model::Bundle;
 use crate::pins::{
     BeltEncoder, CameraLineEncoder, ConfirmInput, ConfirmPin, Encoder, EncoderConfig, EncoderEvent,
     Outputs, PinError, PinsConfig, TimeEncoder,
 };
-use crate::reject::RejectConfig;
-use crate::web::WebConfig;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Tiles under way at once where the configuration does not say.
-const TILES_IN_FLIGHT: u32 = 8;
 
 /// File of a recording that holds the whole configuration.
 const CONFIG_FILE: &str = "station.toml";
@@ -83,49 +79,6 @@ impl StationConfig {
     }
 }
 
-/// Sizes and rules of the inspection of `format` by the bundle that says `metadata`.
-///
-/// # Errors
-/// Where the bundle is not for a line.
-pub fn web_config(
-    config: &StationConfig,
-    format: LineFormat,
-    metadata: &Metadata,
-) -> Result<WebConfig, StationError> {
-    let Preparation::Native { overlap_px } = metadata.preparation else {
-        return Err(StationError::ResizedBundle);
-    };
-    let rolling_lines = match config.web.rolling_lines {
-        0 => 4 * metadata.tile.height_px + 4 * format.lines_per_block,
-        lines => lines,
-    };
-    let threshold = &metadata.threshold;
-    let web = WebConfig {
-        width_px: format.width_px,
-        columns: config.web.columns,
-        channels: format.channels as usize,
-        sixteen_bit: format.sixteen_bit,
-        tile: metadata.tile,
-        overlap_px,
-        color_order: metadata.color_order,
-        window: metadata.score.window_px,
-        threshold: config.model.threshold.unwrap_or(threshold.score),
-        min_area_px: config.model.min_area_px.unwrap_or(threshold.min_area_px),
-        span_lines: config.reject.span_lines,
-        max_region_lines: config.web.max_region_lines,
-        rolling_lines,
-        tiles_in_flight: match config.engine.tiles_in_flight {
-            0 => TILES_IN_FLIGHT,
-            tiles => tiles,
-        },
-        min_segment_lines: config.web.min_segment_lines,
-        keep_reconstruction: false,
-    };
-    // Before anything is armed: a station that does not start must not be reset by its watchdog.
-    web.check()?;
-    Ok(web)
-}
-
 /// Puts a run together.
 ///
 /// # Errors
@@ -136,11 +89,8 @@ pub fn assemble(
     sources: &Sources,
 ) -> Result<Setup<TractInspector>, StationError> {
     let clock = RealClock::start();
-    if config.source.is_live() && sources.replay.is_none() && config.pace != Pace::Real {
-        return Err(StationError::Contradiction(
-            "a live camera cannot run in simulated time; set pace kind = \"real\" or give --real-time"
-                .to_owned(),
-        ));
+    if sources.replay.is_none() {
+        check_settings(config, bundle.metadata())?;
     }
     let mut camera = open_camera(config, sources, &clock)?;
     let encoder = match &sources.replay {
@@ -151,10 +101,7 @@ pub fn assemble(
         (Some(pin), None) => Some(open_confirm(pin, &clock)?),
         _ => None,
     };
-    let line_counts = match &config.pins.encoder {
-        None => LineCounts::Camera,
-        Some(_) => LineCounts::Encoder,
-    };
+    let line_counts = line_counts(config);
     if let Some(folder) = &sources.record {
         camera = Box::new(Recorder::new(camera, folder)?);
         let path = folder.join(CONFIG_FILE);
@@ -217,28 +164,8 @@ fn corrected(
 ) -> Result<Box<dyn Camera>, StationError> {
     let light = &config.light;
     let Some(path) = &light.flat_field else {
-        if light.reject_drift_percent > 0 {
-            return Err(StationError::Contradiction(
-                "light.reject_drift_percent needs a calibrated camera; set light.flat_field, which 'blemish calibrate' writes"
-                    .to_owned(),
-            ));
-        }
         return Ok(camera);
     };
-    // A black picture is 100 % off: a limit there would let darkness pass.
-    if light.reject_drift_percent > 99 {
-        return Err(StationError::Contradiction(format!(
-            "light.reject_drift_percent = {} lets darkness pass; give 1 to 99, or 0 for none",
-            light.reject_drift_percent
-        )));
-    }
-    // Without columns that see the reference, the run's own start is the measure, in the dark as well.
-    if light.reject_drift_percent > 0 && light.reference_columns.is_none() {
-        return Err(StationError::Contradiction(
-            "light.reject_drift_percent needs columns that always see the white reference; set light.reference_columns"
-                .to_owned(),
-        ));
-    }
     let file = FlatFieldFile::read(path)?;
     let format = camera.format();
     file.check(path, format, &config.camera_settings())?;
@@ -346,21 +273,14 @@ fn open_encoder(
     config: &StationConfig,
     clock: &RealClock,
 ) -> Result<Box<dyn Encoder>, StationError> {
-    let pins = &config.pins;
-    pins.validate().map_err(StationError::Contradiction)?;
-    if (pins.reject.is_some() || pins.encoder.is_some()) && config.pace != Pace::Real {
-        return Err(StationError::Contradiction(
-            "[pins] are real, but the time is simulated; set pace kind = \"real\" or give --real-time"
-                .to_owned(),
-        ));
-    }
-    Ok(match (&pins.encoder, &config.source) {
+    Ok(match (&config.pins.encoder, &config.source) {
         #[cfg(target_os = "linux")]
-        (None, Source::V4l2(spec)) => Box::new(line_encoder(spec, config)?),
-        (None, _) => {
-            check_belt(config)?;
-            Box::new(BeltEncoder::new(&config.belt)?)
-        }
+        (None, Source::V4l2(spec)) => Box::new(CameraLineEncoder::new(
+            config.reject.margin_counts,
+            spec.is_triggered(),
+            config.reject.max_speed_counts_per_s,
+        )),
+        (None, _) => Box::new(BeltEncoder::new(&config.belt)?),
         (Some(EncoderConfig::ByTime { counts_per_s }), _) => {
             Box::new(TimeEncoder::new(*counts_per_s))
         }
@@ -393,61 +313,6 @@ fn open_confirm(pin: &ConfirmPin, _: &RealClock) -> Result<Box<dyn ConfirmInput>
         reason: "GPIO lines need Linux".to_owned(),
         remedy: "leave pins.confirm out".to_owned(),
     })
-}
-
-/// Where the web is by the camera's own lines: known to within the ledger's margin, which must be two
-/// blocks at least.
-#[cfg(target_os = "linux")]
-fn line_encoder(
-    spec: &V4l2Spec,
-    config: &StationConfig,
-) -> Result<CameraLineEncoder, StationError> {
-    let reject = &config.reject;
-    check_travel("source", spec.counts_per_line, spec.line_rate_hz, reject)?;
-    let least_counts = 2 * u64::from(spec.lines_per_block) * u64::from(spec.counts_per_line);
-    if u64::from(reject.margin_counts) < least_counts {
-        return Err(StationError::Contradiction(format!(
-            "without an encoder the web's place is known to within two blocks, {least_counts} counts, but reject.margin_counts is {}; raise it, lower source.lines_per_block, or wire an encoder",
-            reject.margin_counts
-        )));
-    }
-    Ok(CameraLineEncoder::new(
-        reject.margin_counts,
-        spec.timeout_ms == 0,
-        reject.max_speed_counts_per_s,
-    ))
-}
-
-/// The belt must not be faster, nor its lines farther apart, than the ledger is told.
-fn check_belt(config: &StationConfig) -> Result<(), StationError> {
-    check_travel(
-        "belt",
-        config.belt.counts_per_line,
-        config.belt.fastest_line_rate_hz(),
-        &config.reject,
-    )
-}
-
-fn check_travel(
-    table: &str,
-    counts_per_line: u32,
-    fastest_line_rate_hz: f64,
-    reject: &RejectConfig,
-) -> Result<(), StationError> {
-    if counts_per_line > reject.max_counts_per_line {
-        return Err(StationError::Contradiction(format!(
-            "{table}.counts_per_line {counts_per_line} is above reject.max_counts_per_line {}; set them to the encoder's steps per line",
-            reject.max_counts_per_line
-        )));
-    }
-    let fastest = fastest_line_rate_hz * f64::from(counts_per_line);
-    if fastest > f64::from(reject.max_speed_counts_per_s) {
-        return Err(StationError::Contradiction(format!(
-            "the belt runs at up to {fastest} counts/s, but reject.max_speed_counts_per_s is {}; raise it or slow the belt",
-            reject.max_speed_counts_per_s
-        )));
-    }
-    Ok(())
 }
 
 /// A replay's positions are among its inputs.

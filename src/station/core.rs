@@ -7,10 +7,10 @@ use super::input::Input;
 use super::inspection::{Found, Step};
 use super::standing::{Part, Standing};
 use super::{State, StationError, Summary, Witness};
-use crate::block::LineStamp;
+use crate::block::{LineStamp, TimedLine};
 use crate::evidence::Fault;
 use crate::geometry::Count;
-use crate::pins::{Jitter, Moment, Output, Outputs, Track};
+use crate::pins::{Jitter, Moment, Output, Outputs, Track, TriggeredLines};
 use crate::reject::{ArmError, Confirmations, Ledger, RejectConfig, RejectEvent};
 use crate::verdict::{Reason, Span, Verdict};
 use wires::CatchingUp;
@@ -32,6 +32,9 @@ pub enum LineCounts {
     Camera,
     /// From the encoder's positions, by the time of exposure.
     Encoder,
+    /// From line to line as the camera says, which the encoder triggers; from the encoder's positions
+    /// only how far the camera's counts are from its own.
+    Triggered,
 }
 
 /// What the core acts on.
@@ -51,7 +54,10 @@ pub(super) struct Core {
     ended: bool,
     /// Every line that the web took has its verdict, and no tile is out.
     settled: bool,
+    /// No tile is out, and none can be cut from the lines there are.
+    engine_is_idle: bool,
     line_counts: LineCounts,
+    triggered: TriggeredLines,
     track: Track,
     standing: Standing,
     /// Where the ejector confirms its pulses.
@@ -85,6 +91,8 @@ impl Core {
     ) -> Result<Self, StationError> {
         let now = Moment::default();
         let reject_confirm = reject.confirm;
+        // Half of what the ledger allows a line to be away from where it is said to be.
+        let triggered = TriggeredLines::new(i64::from(reject.margin_counts / 2));
         Ok(Self {
             ledger: Box::new(Ledger::new(reject.clone(), now.ns, now.count)?),
             reject,
@@ -94,9 +102,11 @@ impl Core {
             seen_lines: false,
             ended: false,
             settled: true,
+            engine_is_idle: true,
             line_counts,
+            triggered,
             track: Track::new(match line_counts {
-                LineCounts::Encoder => POSITIONS,
+                LineCounts::Encoder | LineCounts::Triggered => POSITIONS,
                 LineCounts::Camera => 1,
             }),
             standing: Standing::default(),
@@ -182,22 +192,30 @@ impl Core {
         Ok(())
     }
 
-    fn stamp(&self, stamps: &mut [LineStamp]) {
-        if self.line_counts == LineCounts::Encoder {
-            for stamp in stamps {
-                stamp.count = match self.track.count_at(stamp.exposure_ns) {
-                    Some(count) => count,
-                    None if self.track.forgets() => NOWHERE,
-                    // Before the first position the web had not moved.
-                    None => self.now.count,
-                };
+    /// Gives the lines of a block the encoder's counts.
+    fn stamp(&mut self, stamps: &mut [LineStamp], timed_line: Option<TimedLine>) {
+        match self.line_counts {
+            LineCounts::Camera => return,
+            LineCounts::Encoder => {}
+            LineCounts::Triggered => {
+                if self.triggered.place(stamps, timed_line, &self.track) {
+                    return;
+                }
             }
+        }
+        for stamp in stamps {
+            stamp.count = match self.track.count_at(stamp.exposure_ns) {
+                Some(count) => count,
+                None if self.track.forgets() => NOWHERE,
+                // Before the first position the web had not moved.
+                None => self.now.count,
+            };
         }
     }
 
     fn block(&mut self, ns: u64, step: &mut Step, out: &mut Surroundings<'_>) {
         self.now.ns = self.now.ns.max(ns);
-        self.stamp(&mut step.stamps);
+        self.stamp(&mut step.stamps, step.timed_line);
         self.blocks += 1;
         let armed = self.arm(step);
         if armed.is_ok() {
@@ -263,6 +281,7 @@ impl Core {
             }
         }
         self.settled = step.settled;
+        self.engine_is_idle = step.idle;
         verdicts
     }
 
@@ -361,6 +380,7 @@ impl Core {
             jitter: self.jitter,
             confirmations: self.confirmations.as_ref().map(Confirmations::sums),
             held: self.ended_held,
+            source_ended: self.ended,
         }
     }
 
@@ -412,10 +432,11 @@ impl Core {
         }
     }
 
-    /// Whether no verdict is to be expected at present: the web stands, all lines have theirs, or what
-    /// is missing is not the engine's fault.
+    /// Whether no verdict is to be expected at present: the web stands, all lines have theirs or too few
+    /// have come for a tile, or what is missing is not the engine's fault.
     fn owes_nothing(&self) -> bool {
         self.stationary
+            || self.engine_is_idle
             || self.ledger.accounting().lines_pending == 0
             || self.standing.has(Part::Camera)
             || self.standing.has(Part::Encoder)

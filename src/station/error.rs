@@ -37,6 +37,11 @@ pub enum StationError {
     /// A recording's order of inputs.
     #[error("cannot use the recording's '{path}': {reason}; record the run again")]
     Inputs { path: PathBuf, reason: String },
+    /// A recording that was cut short, or whose files are of different runs.
+    #[error(
+        "the recording ends before line {first_line}, which its order of inputs names; record the run again"
+    )]
+    BlockMissing { first_line: u64 },
     /// The hardware watchdog.
     #[error("the watchdog '{path}' of supervision.watchdog {reason}")]
     Watchdog { path: PathBuf, reason: String },

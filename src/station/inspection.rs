@@ -4,7 +4,7 @@ use super::capture::Captured;
 use super::input::Input;
 use super::supply::Supply;
 use super::{StationError, Witness};
-use crate::block::{Block, LineStamp};
+use crate::block::{Block, LineStamp, TimedLine};
 use crate::engine::EngineError;
 use crate::geometry::LineNumber;
 use crate::pins::Moment;
@@ -25,6 +25,8 @@ pub(super) struct Step {
     pub first_line: LineNumber,
     /// One for each line of the block.
     pub stamps: Vec<LineStamp>,
+    /// See [`Block::timed_line`].
+    pub timed_line: Option<TimedLine>,
     /// Why none of the block's lines may count as inspected.
     pub fault: Option<Reason>,
     /// Why the block has no place on the web, the tile no result, or the camera no more lines.
@@ -32,6 +34,8 @@ pub(super) struct Step {
     pub found: Vec<Found>,
     /// Every line that was pushed has its verdict, and no tile is out.
     pub settled: bool,
+    /// No tile is out, and none can be cut from the lines there are.
+    pub idle: bool,
 }
 
 impl Step {
@@ -84,6 +88,7 @@ impl<'q> Inspection<'q> {
                 step.trouble = pushed.err().map(|error| error.to_string());
                 step.first_line = block.first_line;
                 step.stamps.extend_from_slice(&block.stamps);
+                step.timed_line = block.timed_line;
                 step.fault = block.fault;
                 self.supply.give_back(block);
             }
@@ -114,6 +119,7 @@ impl<'q> Inspection<'q> {
             _ => {}
         }
         step.settled = self.web.is_settled() && self.supply.outstanding() == 0;
+        step.idle = self.supply.outstanding() == 0 && !self.web.has_uncut_tile();
         Ok(())
     }
 
@@ -123,7 +129,10 @@ impl<'q> Inspection<'q> {
             match self.supply.take()? {
                 Captured::Block(block) if block.first_line.0 >= first_line => return Ok(block),
                 Captured::Block(block) => self.supply.give_back(block),
-                _ => return Err(StationError::ThreadLost("capture")),
+                // A replay's order of inputs names blocks that its recording does not hold.
+                Captured::Failed(error) => return Err(error.into()),
+                Captured::End => return Err(StationError::BlockMissing { first_line }),
+                Captured::Lost(_) => return Err(StationError::ThreadLost("capture")),
             }
         }
     }

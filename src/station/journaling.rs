@@ -131,7 +131,11 @@ impl Witness for Journaling<'_> {
         self.write(
             now,
             Event::Stop {
-                why: "the source has ended and its web has passed".to_owned(),
+                why: match summary.source_ended {
+                    true => "the source has ended and its web has passed",
+                    false => "the program was told to end",
+                }
+                .to_owned(),
                 accounting: Box::new(summary.accounting),
                 jitter: Some(Box::new(summary.jitter)),
                 confirmations: summary.confirmations,

@@ -33,6 +33,7 @@ mod reel;
 #[cfg(target_os = "linux")]
 pub mod rights;
 mod run;
+mod settings;
 mod simulation;
 mod standing;
 #[cfg(target_os = "linux")]
@@ -47,7 +48,7 @@ mod witness;
 
 pub use self::core::{LineCounts, SPANS};
 pub use crate::evidence::State;
-pub use assemble::{Sources, assemble, open_outputs, open_source, web_config};
+pub use assemble::{Sources, assemble, open_outputs, open_source};
 pub use clock::{Clock, RealClock, SimulatedClock};
 pub use config::{
     EngineConfig, EvidenceConfig, LightConfig, ModelConfig, Pace, RealtimeConfig, SimulatedPace,
@@ -57,6 +58,7 @@ pub use error::StationError;
 pub use journaling::Journaling;
 pub use reel::{Cutter, Piece};
 pub use run::{Setup, Summary, run};
+pub use settings::check_settings;
 #[cfg(target_os = "linux")]
 pub use supervision::Supervision;
 #[cfg(target_os = "linux")]

@@ -65,6 +65,8 @@ pub struct Summary {
     pub confirmations: Option<ConfirmSums>,
     /// A fault stood at the end that kept the station from accepting web.
     pub held: bool,
+    /// The source had ended; else the run was ended from outside.
+    pub source_ended: bool,
 }
 
 /// What decides the order of inputs where the clock does not.

@@ -195,6 +195,11 @@ impl Web {
         })
     }
 
+    /// Whether lines wait for a tile that can be cut from them.
+    pub fn has_uncut_tile(&self) -> bool {
+        self.plan.uncut().is_some()
+    }
+
     /// Takes a tile's result. Where there is none, or it is not one of numbers, the lines under the
     /// tile are not inspected. A tile that was given up meanwhile is ignored.
     pub fn finish_tile(

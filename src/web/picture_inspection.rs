@@ -185,6 +185,7 @@ fn inspect_native(
             first_line: LineNumber(first_line as u64),
             picture: strip,
             stamps: vec![LineStamp::default(); lines],
+            timed_line: None,
             fault: None,
         };
         web.push(&block, &mut sheet)?;

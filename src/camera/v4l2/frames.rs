@@ -90,6 +90,16 @@ pub struct Judged {
     pub fault: Option<Reason>,
     /// Nobody knows how much web has passed since the buffer before.
     pub place_lost: bool,
+    /// Which of the buffer's lines its time is the exposure of, where the time is not in doubt.
+    pub timed: Option<Timed>,
+}
+
+/// The line that a driver's time of a frame belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timed {
+    First,
+    /// As good as: the end of the frame is the end of this line.
+    Last,
 }
 
 /// How often which fault was seen.
@@ -218,6 +228,11 @@ impl Frames {
             from_ns,
         );
         let own = self.run(frame_lines, new_web, from_ns, to_ns);
+        let timed = match at_start {
+            _ if stale => None,
+            true => Some(Timed::First),
+            false => Some(Timed::Last),
+        };
         let fault = self.fault(&facts, stale);
         Judged {
             missing,
@@ -225,6 +240,7 @@ impl Frames {
             own,
             fault,
             place_lost,
+            timed,
         }
     }
 

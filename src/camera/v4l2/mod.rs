@@ -30,10 +30,10 @@ pub use frames::FrameCounts;
 pub use pixels::PixelFormat;
 
 use super::{BlockEvent, Camera, CameraError, LineFormat, PLACE_LOST_COUNTS, begin};
-use crate::block::{Block, LineStamp};
+use crate::block::{Block, LineStamp, TimedLine};
 use crate::geometry::{Count, LineNumber};
 use format::Layout;
-use frames::{BufferFacts, Frames, Judged, Run};
+use frames::{BufferFacts, Frames, Judged, Run, Timed};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -79,6 +79,12 @@ const fn default_buffers() -> u32 {
 }
 
 impl V4l2Spec {
+    /// Whether the belt's encoder triggers every line, so that they are `counts_per_line` apart whatever
+    /// the time between them.
+    pub fn is_triggered(&self) -> bool {
+        self.timeout_ms == 0
+    }
+
     /// Whether every setting can be used.
     ///
     /// # Errors
@@ -273,6 +279,7 @@ impl V4l2Camera {
             into.picture.height_px += 1;
         }
         self.stamp(&judged.own, into);
+        into.timed_line = timed_line(&judged);
         stream.queue.give_back(taken).map_err(|error| {
             CameraError::Lost(format!(
                 "'{}' does not take a buffer back: {error}",
@@ -291,6 +298,16 @@ impl V4l2Camera {
             });
         }
     }
+}
+
+/// The line that the driver's time of a frame is the exposure of.
+fn timed_line(judged: &Judged) -> Option<TimedLine> {
+    let own = &judged.own;
+    let (place, exposure_ns) = match judged.timed? {
+        Timed::First => (0, own.from_ns),
+        Timed::Last => (own.lines.checked_sub(1)? as usize, own.to_ns),
+    };
+    Some(TimedLine { place, exposure_ns })
 }
 
 impl Camera for V4l2Camera {

@@ -273,6 +273,9 @@ fn streaks(mut random: Random, width: usize) -> Vec<f32> {
         .collect()
 }
 
+/// Least distance of two planned defects: the longest and its play.
+pub const LEAST_DEFECT_SPACING_LINES: u64 = 250;
+
 /// Defects of all kinds in turn, one every `spacing_lines` with some play, from `first_line` on.
 pub fn plan_defects(
     spec: &WebSpec,
@@ -283,7 +286,7 @@ pub fn plan_defects(
     let mut random = Random::stream(spec.web_seed, 6);
     let mut kinds = DefectKind::ALL;
     let columns = spec.safe_columns();
-    let spacing = spacing_lines.max(250);
+    let spacing = spacing_lines.max(LEAST_DEFECT_SPACING_LINES);
     (0..lines / spacing)
         .map(|turn| {
             let place = turn as usize % kinds.len();

@@ -66,6 +66,16 @@ impl Track {
         let moved = way * i128::from(ns - before.ns) / i128::from(next.ns - before.ns);
         Some(Count(before.count.0 + moved as i64))
     }
+
+    /// Whether the web went back by more than `counts` at any time since `ns`.
+    pub fn went_back(&self, ns: u64, counts: i64) -> bool {
+        let after = self.positions.partition_point(|at| at.ns <= ns);
+        let mut farthest = i64::MIN;
+        self.positions.range(after.saturating_sub(1)..).any(|at| {
+            farthest = farthest.max(at.count.0);
+            farthest.saturating_sub(at.count.0) > counts
+        })
+    }
 }
 
 #[cfg(test)]

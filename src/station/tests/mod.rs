@@ -6,6 +6,7 @@ mod eject;
 mod keeping;
 mod properties;
 mod replay;
+mod triggered;
 mod wires;
 
 use super::{

@@ -120,7 +120,7 @@ impl Encoder for Shaky {
     }
 }
 
-fn nothing_unproven_passes(
+pub(super) fn nothing_unproven_passes(
     world: &World,
     edges: &[Edge],
     verdicts: &[(Moment, SpanVerdict, VerdictUse)],

@@ -8,6 +8,7 @@ fn strip(first_line: u64, lines: usize, fault: Option<Reason>) -> Block {
         first_line: LineNumber(first_line),
         picture: Picture::from_grey8(64, lines, vec![0; 64 * lines]).unwrap(),
         stamps: vec![LineStamp::default(); lines],
+        timed_line: None,
         fault,
     }
 }

@@ -147,6 +147,7 @@ impl Course {
                     first_line: LineNumber(self.first_line + at as u64),
                     picture,
                     stamps: vec![LineStamp::default(); lines],
+                    timed_line: None,
                     fault,
                 });
                 at += lines;

@@ -1,0 +1,258 @@
+//! Where the lines of a camera are that the encoder triggers.
+//!
+//! * **numbered count**: the camera's, a fixed step from line to line, missing lines included; right but for
+//!   where it began;
+//! * **offset**: what the encoder shows more than that, measured once a frame, by the time of the one line
+//!   that the driver tells the time of. Times of the others say little: the belt may have paused among them.
+//!
+//! The offset is kept while it is measured the same to within a tolerance, so that late time stamps move no
+//! line. Where it differs by more, lines were triggered that the numbers do not tell of, or none where they
+//! do: the caller places such a frame by its times, and the next ones by the new offset.
+
+use super::Track;
+use crate::block::{LineStamp, TimedLine};
+use crate::camera::PLACE_LOST_COUNTS;
+use crate::geometry::Count;
+
+/// The offset between a camera's counts and the encoder's.
+#[derive(Debug, Clone)]
+pub struct TriggeredLines {
+    tolerance_counts: i64,
+    offset: Option<i64>,
+    /// Numbered count of the last line.
+    last: Option<i64>,
+}
+
+impl TriggeredLines {
+    /// Lines may lie up to `tolerance_counts` beside where they are placed.
+    pub fn new(tolerance_counts: i64) -> Self {
+        Self {
+            tolerance_counts,
+            offset: None,
+            last: None,
+        }
+    }
+
+    /// Turns the numbered counts of a block's lines into the encoder's, whose positions `track` knows to the
+    /// end of the block. `timed_line` is the line whose time is sure, where there is one.
+    ///
+    /// `false` where they cannot be placed so; the counts are then as they were.
+    pub fn place(
+        &mut self,
+        stamps: &mut [LineStamp],
+        timed_line: Option<TimedLine>,
+        track: &Track,
+    ) -> bool {
+        let (Some(first), Some(last)) = (stamps.first(), stamps.last()) else {
+            return true;
+        };
+        let is_elsewhere = |before| first.count.0.abs_diff(before) >= PLACE_LOST_COUNTS as u64 / 2;
+        if self.last.is_some_and(is_elsewhere) {
+            self.offset = None;
+        }
+        self.last = Some(last.count.0);
+        let measured = timed_line.and_then(|line| {
+            let numbered = stamps.get(line.place)?.count;
+            let seen = track.count_at(line.exposure_ns)?;
+            Some(seen.0 - numbered.0)
+        });
+        let offset = match (self.offset, measured) {
+            (Some(held), Some(measured)) if held.abs_diff(measured) > self.tolerance() => {
+                self.offset = Some(measured);
+                return false;
+            }
+            (Some(held), _) => held,
+            (None, Some(measured)) => measured,
+            (None, None) => return false,
+        };
+        self.offset = Some(offset);
+        // Lines behind the timed one were measured by nobody yet: cameras expose some again where the web goes back.
+        let is_measured_to_the_end = timed_line.is_some_and(|line| line.place + 1 == stamps.len());
+        if !is_measured_to_the_end && track.went_back(first.exposure_ns, self.tolerance_counts) {
+            return false;
+        }
+        for stamp in stamps {
+            stamp.count = Count(stamp.count.0 + offset);
+        }
+        true
+    }
+
+    fn tolerance(&self) -> u64 {
+        self.tolerance_counts.unsigned_abs()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Moment;
+    use super::*;
+    use proptest::prelude::*;
+
+    const LINES: usize = 100;
+    const STEP: i64 = 2;
+    const TOLERANCE: i64 = 20;
+
+    /// A belt whose encoder triggers a line at every second count, and a camera that stamps frames.
+    struct Belt {
+        track: Track,
+        now: Moment,
+        /// When each line that was not handed out was exposed, and where.
+        exposed: Vec<Moment>,
+        numbered: i64,
+        lines: TriggeredLines,
+        last_end_ns: u64,
+    }
+
+    impl Belt {
+        fn new() -> Self {
+            let now = Moment {
+                ns: 0,
+                count: Count(5000),
+            };
+            let mut track = Track::new(1 << 16);
+            track.push(now);
+            Self {
+                track,
+                now,
+                exposed: Vec::new(),
+                numbered: 0,
+                lines: TriggeredLines::new(TOLERANCE),
+                last_end_ns: 0,
+            }
+        }
+
+        /// Moves by one count in this time.
+        fn step(&mut self, ns: u64, way: i64) {
+            self.now.ns += ns;
+            self.now.count.0 += way;
+            self.track.push(self.now);
+            if way > 0 && self.now.count.0 % STEP == 0 {
+                self.exposed.push(self.now);
+            }
+        }
+
+        fn run(&mut self, counts: usize, ns: u64) {
+            for _ in 0..counts {
+                self.step(ns, 1);
+            }
+        }
+
+        /// The next frame as the driver tells it: its times spread evenly since the one before. Gives the
+        /// lines' placed counts with the true ones, and whether they were placed by number.
+        fn frame(&mut self, timed: bool, late_ns: u64) -> (Vec<(i64, i64)>, bool) {
+            let lines: Vec<Moment> = self.exposed.drain(..LINES).collect();
+            let (from, to) = (self.last_end_ns, lines[LINES - 1].ns + late_ns);
+            self.last_end_ns = to;
+            let mut stamps: Vec<LineStamp> = (0..LINES as u64)
+                .map(|place| {
+                    self.numbered += STEP;
+                    LineStamp {
+                        exposure_ns: from + (to - from) * place / LINES as u64,
+                        count: Count(self.numbered),
+                    }
+                })
+                .collect();
+            let timed_line = timed.then_some(TimedLine {
+                place: LINES - 1,
+                exposure_ns: to,
+            });
+            let by_number = self.lines.place(&mut stamps, timed_line, &self.track);
+            let counts = stamps.iter().map(|stamp| stamp.count.0);
+            (
+                counts.zip(lines.iter().map(|line| line.count.0)).collect(),
+                by_number,
+            )
+        }
+    }
+
+    #[test]
+    fn a_pause_inside_a_frame_moves_no_line() {
+        let mut belt = Belt::new();
+        for pause_ns in [0, 1_000_000_000, 600_000_000_000, 0] {
+            belt.run(LINES, 1000);
+            belt.step(pause_ns + 1000, 1);
+            belt.run(LINES - 1, 3000);
+            let (counts, by_number) = belt.frame(true, 0);
+            assert!(by_number);
+            assert!(
+                counts.iter().all(|(placed, truth)| placed == truth),
+                "{pause_ns}"
+            );
+        }
+    }
+
+    #[test]
+    fn late_stamps_move_no_line_and_untimed_frames_follow_the_last() {
+        let mut belt = Belt::new();
+        for frame in 0..20 {
+            belt.run(2 * LINES, 1000);
+            let (counts, by_number) = belt.frame(frame % 3 != 1, 1000 * (frame % 7));
+            assert!(by_number, "frame {frame}");
+            assert!(
+                counts.iter().all(|(placed, truth)| placed == truth),
+                "{frame}"
+            );
+        }
+    }
+
+    #[test]
+    fn lines_that_nobody_tells_of_are_noticed_within_a_frame() {
+        let mut belt = Belt::new();
+        belt.run(2 * LINES, 1000);
+        assert!(belt.frame(true, 0).1);
+        // The camera was too slow for thirty triggers.
+        belt.run(2 * LINES + 60, 1000);
+        belt.exposed.drain(40..70);
+        assert!(!belt.frame(true, 0).1, "to be placed by time");
+        belt.run(2 * LINES, 1000);
+        let (counts, by_number) = belt.frame(true, 0);
+        assert!(by_number && counts.iter().all(|(placed, truth)| placed == truth));
+    }
+
+    /// This camera exposes web again that went back under it.
+    #[test]
+    fn web_that_was_exposed_twice_is_not_placed_by_number() {
+        for timed in [true, false] {
+            let mut belt = Belt::new();
+            belt.run(2 * LINES, 1000);
+            assert!(belt.frame(true, 0).1);
+            belt.run(50, 1000);
+            for _ in 0..2 * TOLERANCE {
+                belt.step(1000, -1);
+            }
+            belt.run(2 * LINES, 1000);
+            assert!(!belt.frame(timed, 0).1);
+        }
+    }
+
+    #[test]
+    fn a_lost_place_is_measured_again() {
+        let mut belt = Belt::new();
+        belt.run(2 * LINES, 1000);
+        assert!(belt.frame(true, 0).1);
+        belt.numbered += PLACE_LOST_COUNTS;
+        belt.run(4 * LINES, 1000);
+        assert!(!belt.frame(false, 0).1, "nothing is known");
+        let (counts, by_number) = belt.frame(true, 0);
+        assert!(by_number && counts.iter().all(|(placed, truth)| placed == truth));
+        assert!(TriggeredLines::new(0).place(&mut [], None, &belt.track));
+    }
+
+    proptest! {
+        /// However the belt runs and stands, lines are placed where they were.
+        #[test]
+        fn lines_are_placed_by_number_at_any_speed(
+            paces in prop::collection::vec((1u64..1_000_000_000, 1usize..300), 1..40),
+        ) {
+            let mut belt = Belt::new();
+            for (ns, counts) in paces {
+                belt.run(counts, ns);
+                while belt.exposed.len() >= LINES {
+                    let (counts, by_number) = belt.frame(true, 0);
+                    prop_assert!(by_number);
+                    prop_assert!(counts.iter().all(|(placed, truth)| placed == truth));
+                }
+            }
+        }
+    }
+}

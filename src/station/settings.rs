@@ -1,0 +1,337 @@
+//! Whether settings fit together and can work, before anything is opened: what `blemish check` shows is what
+//! `blemish run` refuses.
+
+use super::{LightConfig, LineCounts, Pace, Source, StationConfig, StationError};
+#[cfg(target_os = "linux")]
+use crate::camera::V4l2Spec;
+use crate::camera::{FaultRates, LineFormat};
+use crate::model::{Metadata, Preparation};
+use crate::pins::EncoderConfig;
+use crate::reject::RejectConfig;
+use crate::web::WebConfig;
+
+/// Tiles under way at once where the configuration does not say.
+const TILES_IN_FLIGHT: u32 = 8;
+
+/// Workers, threads of each, and tiles under way: more is a slip of the pen, and each takes memory.
+const MOST_WORKERS: u32 = 256;
+
+/// Height of a block, as of a camera's frame.
+const MOST_LINES_PER_BLOCK: u32 = 65_536;
+
+/// Narrowest and widest line of the built-in web.
+const SYNTHETIC_WIDTH_PX: std::ops::RangeInclusive<u32> = 32..=65_536;
+
+fn contradiction<T>(text: String) -> Result<T, StationError> {
+    Err(StationError::Contradiction(text))
+}
+
+/// Checks all settings that need nothing opened.
+///
+/// # Errors
+/// The first that cannot work, with what to do.
+pub fn check_settings(config: &StationConfig, metadata: &Metadata) -> Result<(), StationError> {
+    if config.source.is_live() && config.pace != Pace::Real {
+        return contradiction(
+            "a live camera cannot run in simulated time; set pace kind = \"real\" or give --real-time"
+                .to_owned(),
+        );
+    }
+    check_engine(config)?;
+    check_source(config)?;
+    check_light(&config.light)?;
+    if metadata.flat_field && config.light.flat_field.is_none() && config.source.is_live() {
+        return contradiction(
+            "the bundle was trained on flat-field corrected lines, and this camera's are not; set light.flat_field, which 'blemish calibrate' writes, or use a bundle of uncorrected pictures"
+                .to_owned(),
+        );
+    }
+    check_pins(config)?;
+    if let Some(format) = known_format(config) {
+        web_config(config, format, metadata)?;
+    }
+    Ok(())
+}
+
+/// How lines will look, where that needs no file.
+fn known_format(config: &StationConfig) -> Option<LineFormat> {
+    match &config.source {
+        Source::Synthetic {
+            width_px,
+            lines_per_block,
+            ..
+        } => Some(LineFormat {
+            width_px: *width_px,
+            channels: 1,
+            sixteen_bit: false,
+            lines_per_block: (*lines_per_block).max(1),
+        }),
+        Source::Strips { .. } => None,
+        #[cfg(target_os = "linux")]
+        Source::V4l2(spec) => Some(spec.format.line_format(spec.width_px, spec.lines_per_block)),
+    }
+}
+
+fn check_engine(config: &StationConfig) -> Result<(), StationError> {
+    let engine = config.engine;
+    for (key, value) in [
+        ("workers", engine.workers),
+        ("threads_per_tile", engine.threads_per_tile),
+        ("tiles_in_flight", engine.tiles_in_flight),
+    ] {
+        if value > MOST_WORKERS {
+            return contradiction(format!(
+                "engine.{key} = {value} is more than any station has; give at most {MOST_WORKERS}, or 0 to have it chosen"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_source(config: &StationConfig) -> Result<(), StationError> {
+    let blocks = match &config.source {
+        Source::Synthetic {
+            width_px,
+            lines_per_block,
+            defect_spacing_lines,
+            ..
+        } => {
+            if !SYNTHETIC_WIDTH_PX.contains(width_px) {
+                return contradiction(format!(
+                    "source.width_px = {width_px}; the built-in web is {} to {} px wide",
+                    SYNTHETIC_WIDTH_PX.start(),
+                    SYNTHETIC_WIDTH_PX.end()
+                ));
+            }
+            if (1..crate::camera::LEAST_DEFECT_SPACING_LINES).contains(defect_spacing_lines) {
+                return contradiction(format!(
+                    "source.defect_spacing_lines = {defect_spacing_lines}; give at least {}, or 0 for no defects",
+                    crate::camera::LEAST_DEFECT_SPACING_LINES
+                ));
+            }
+            *lines_per_block
+        }
+        Source::Strips {
+            lines_per_block, ..
+        } => *lines_per_block,
+        #[cfg(target_os = "linux")]
+        Source::V4l2(spec) => {
+            spec.check().map_err(crate::camera::CameraError::from)?;
+            spec.lines_per_block
+        }
+    };
+    if !(1..=MOST_LINES_PER_BLOCK).contains(&blocks) {
+        return contradiction(format!(
+            "source.lines_per_block = {blocks}; give 1 to {MOST_LINES_PER_BLOCK}"
+        ));
+    }
+    check_faults(&config.faults)
+}
+
+fn check_faults(faults: &FaultRates) -> Result<(), StationError> {
+    let rates = [
+        ("dropped", faults.dropped),
+        ("error_flag", faults.error_flag),
+        ("short", faults.short),
+        ("stale", faults.stale),
+        ("lost", faults.lost),
+    ];
+    for (key, rate) in rates {
+        if !(0.0..=1.0).contains(&rate) {
+            return contradiction(format!(
+                "faults.{key} = {rate} is no share of the blocks; give 0 to 1"
+            ));
+        }
+    }
+    let sum: f64 = rates.iter().map(|(_, rate)| rate).sum();
+    if sum > 1.0 {
+        return contradiction(format!(
+            "the shares of [faults] add up to {sum}; a block has one fault, so give 1 at most in all"
+        ));
+    }
+    Ok(())
+}
+
+fn check_light(light: &LightConfig) -> Result<(), StationError> {
+    if light.flat_field.is_none() {
+        if light.reject_drift_percent > 0 {
+            return contradiction(
+                "light.reject_drift_percent needs a calibrated camera; set light.flat_field, which 'blemish calibrate' writes"
+                    .to_owned(),
+            );
+        }
+        if light.reference_columns.is_some() {
+            return contradiction(
+                "light.reference_columns are looked at with a calibrated camera only; set light.flat_field, which 'blemish calibrate' writes, or leave them out"
+                    .to_owned(),
+            );
+        }
+        return Ok(());
+    }
+    // A black picture is 100 % off: a limit there would let darkness pass.
+    if light.reject_drift_percent > 99 {
+        return contradiction(format!(
+            "light.reject_drift_percent = {} lets darkness pass; give 1 to 99, or 0 for none",
+            light.reject_drift_percent
+        ));
+    }
+    // Without columns that see the reference, the run's own start is the measure, in the dark as well.
+    if light.reject_drift_percent > 0 && light.reference_columns.is_none() {
+        return contradiction(
+            "light.reject_drift_percent needs columns that always see the white reference; set light.reference_columns"
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// Pins, and whether the ledger allows what encoder, belt and camera do.
+fn check_pins(config: &StationConfig) -> Result<(), StationError> {
+    let pins = &config.pins;
+    pins.validate().map_err(StationError::Contradiction)?;
+    if (pins.reject.is_some() || pins.encoder.is_some()) && config.pace != Pace::Real {
+        return contradiction(
+            "[pins] are real, but the time is simulated; set pace kind = \"real\" or give --real-time"
+                .to_owned(),
+        );
+    }
+    if let Some(EncoderConfig::ByTime { counts_per_s }) = &pins.encoder {
+        check_by_time(*counts_per_s, &config.reject)?;
+    }
+    match (&pins.encoder, &config.source) {
+        #[cfg(target_os = "linux")]
+        (None, Source::V4l2(spec)) => check_camera_as_encoder(spec, &config.reject),
+        #[cfg(target_os = "linux")]
+        (Some(_), Source::V4l2(spec)) => check_live_lines(spec, config),
+        (None, _) => check_belt(config),
+        (Some(_), _) => Ok(()),
+    }
+}
+
+fn check_by_time(counts_per_s: f64, reject: &RejectConfig) -> Result<(), StationError> {
+    let most = f64::from(reject.max_speed_counts_per_s);
+    match counts_per_s <= most {
+        true => Ok(()),
+        false => contradiction(format!(
+            "pins.encoder.counts_per_s is {counts_per_s}, but reject.max_speed_counts_per_s is {most}; raise it, or mend the speed"
+        )),
+    }
+}
+
+/// Where the web is by the camera's own lines: known to within the ledger's margin, which must be two
+/// blocks at least.
+#[cfg(target_os = "linux")]
+fn check_camera_as_encoder(spec: &V4l2Spec, reject: &RejectConfig) -> Result<(), StationError> {
+    check_travel("source", spec.counts_per_line, spec.line_rate_hz, reject)?;
+    let least_counts = 2 * u64::from(spec.lines_per_block) * u64::from(spec.counts_per_line);
+    if u64::from(reject.margin_counts) < least_counts {
+        return contradiction(format!(
+            "without an encoder the web's place is known to within two blocks, {least_counts} counts, but reject.margin_counts is {}; raise it, lower source.lines_per_block, or wire an encoder",
+            reject.margin_counts
+        ));
+    }
+    Ok(())
+}
+
+/// Sizes and rules of the inspection of `format` by the bundle that says `metadata`.
+///
+/// # Errors
+/// Where the bundle is not for a line.
+pub fn web_config(
+    config: &StationConfig,
+    format: LineFormat,
+    metadata: &Metadata,
+) -> Result<WebConfig, StationError> {
+    let Preparation::Native { overlap_px } = metadata.preparation else {
+        return Err(StationError::ResizedBundle);
+    };
+    let rolling_lines = match config.web.rolling_lines {
+        0 => 4 * metadata.tile.height_px + 4 * format.lines_per_block,
+        lines => lines,
+    };
+    let threshold = &metadata.threshold;
+    let web = WebConfig {
+        width_px: format.width_px,
+        columns: config.web.columns,
+        channels: format.channels as usize,
+        sixteen_bit: format.sixteen_bit,
+        tile: metadata.tile,
+        overlap_px,
+        color_order: metadata.color_order,
+        window: metadata.score.window_px,
+        threshold: config.model.threshold.unwrap_or(threshold.score),
+        min_area_px: config.model.min_area_px.unwrap_or(threshold.min_area_px),
+        span_lines: config.reject.span_lines,
+        max_region_lines: config.web.max_region_lines,
+        rolling_lines,
+        tiles_in_flight: match config.engine.tiles_in_flight {
+            0 => TILES_IN_FLIGHT,
+            tiles => tiles,
+        },
+        min_segment_lines: config.web.min_segment_lines,
+        keep_reconstruction: false,
+    };
+    // Before anything is armed: a station that does not start must not be reset by its watchdog.
+    web.check()?;
+    Ok(web)
+}
+
+/// Where the counts of lines come from, by what is wired.
+pub(super) fn line_counts(config: &StationConfig) -> LineCounts {
+    match (&config.pins.encoder, &config.source) {
+        (None, _) => LineCounts::Camera,
+        #[cfg(target_os = "linux")]
+        (Some(EncoderConfig::Gpio { .. }), Source::V4l2(spec)) if spec.is_triggered() => {
+            LineCounts::Triggered
+        }
+        (Some(_), _) => LineCounts::Encoder,
+    }
+}
+
+/// Whether the ledger allows what a live camera's lines do under an encoder of their own.
+#[cfg(target_os = "linux")]
+fn check_live_lines(spec: &V4l2Spec, config: &StationConfig) -> Result<(), StationError> {
+    let reject = &config.reject;
+    check_travel("source", spec.counts_per_line, spec.line_rate_hz, reject)?;
+    // Counts looked up by time step by one more or less, and by more on a belt that speeds up.
+    let least = spec.counts_per_line.saturating_mul(2);
+    if line_counts(config) == LineCounts::Encoder && reject.max_counts_per_line < least {
+        return contradiction(format!(
+            "reject.max_counts_per_line is {}, but this camera's lines are placed by their time, where a step of {} counts varies; give {least} or more, or let the encoder trigger the camera (source.timeout_ms = 0)",
+            reject.max_counts_per_line, spec.counts_per_line
+        ));
+    }
+    Ok(())
+}
+
+/// The belt must not be faster, nor its lines farther apart, than the ledger is told.
+fn check_belt(config: &StationConfig) -> Result<(), StationError> {
+    check_travel(
+        "belt",
+        config.belt.counts_per_line,
+        config.belt.fastest_line_rate_hz(),
+        &config.reject,
+    )
+}
+
+fn check_travel(
+    table: &str,
+    counts_per_line: u32,
+    fastest_line_rate_hz: f64,
+    reject: &RejectConfig,
+) -> Result<(), StationError> {
+    if counts_per_line > reject.max_counts_per_line {
+        return contradiction(format!(
+            "{table}.counts_per_line {counts_per_line} is above reject.max_counts_per_line {}; set them to the encoder's steps per line",
+            reject.max_counts_per_line
+        ));
+    }
+    let fastest = fastest_line_rate_hz * f64::from(counts_per_line);
+    if fastest > f64::from(reject.max_speed_counts_per_s) {
+        return contradiction(format!(
+            "the belt runs at up to {fastest} counts/s, but reject.max_speed_counts_per_s is {}; raise it or slow the belt",
+            reject.max_speed_counts_per_s
+        ));
+    }
+    Ok(())
+}
