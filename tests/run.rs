@@ -348,6 +348,95 @@ const CASES: &[Case] = &[
         says: &["light.reference_columns", "white reference"],
     },
     Case {
+        name: "a rolling image that no memory holds",
+        prepare: |folder| folder.write("s.toml", b"[web]\nrolling_lines = 4294967295"),
+        args: &["run", "--config", "s.toml"],
+        says: &["web.rolling_lines lower", "MiB"],
+    },
+    Case {
+        name: "tiles under way that nobody has",
+        prepare: |folder| folder.write("s.toml", b"[engine]\ntiles_in_flight = 100000000"),
+        args: &["run", "--config", "s.toml"],
+        says: &["engine.tiles_in_flight = 100000000", "at most 256"],
+    },
+    Case {
+        name: "threads that nobody has",
+        prepare: |folder| folder.write("s.toml", b"[engine]\nthreads_per_tile = 4000000"),
+        args: &["run", "--config", "s.toml"],
+        says: &["engine.threads_per_tile", "at most 256"],
+    },
+    Case {
+        name: "a built-in web of no width",
+        prepare: |folder| folder.write("s.toml", b"[source]\nkind = 'synthetic'\nwidth_px = 2"),
+        args: &["run", "--config", "s.toml"],
+        says: &["source.width_px = 2", "32 to 65536"],
+    },
+    Case {
+        name: "a block without end",
+        prepare: |folder| {
+            folder.write(
+                "s.toml",
+                b"[source]\nkind = 'synthetic'\nlines_per_block = 1073741824",
+            )
+        },
+        args: &["run", "--config", "s.toml"],
+        says: &["source.lines_per_block", "1 to 65536"],
+    },
+    Case {
+        name: "defects upon each other",
+        prepare: |folder| {
+            folder.write(
+                "s.toml",
+                b"[source]\nkind = 'synthetic'\ndefect_spacing_lines = 1",
+            )
+        },
+        args: &["run", "--config", "s.toml"],
+        says: &["at least 250, or 0"],
+    },
+    Case {
+        name: "a share that is none",
+        prepare: |folder| folder.write("s.toml", b"[faults]\nshort = nan"),
+        args: &["run", "--config", "s.toml"],
+        says: &["faults.short = NaN", "give 0 to 1"],
+    },
+    Case {
+        name: "shares of more than all",
+        prepare: |folder| folder.write("s.toml", b"[faults]\nshort = 0.6\nlost = 0.6"),
+        args: &["run", "--config", "s.toml"],
+        says: &["[faults] add up to 1.2"],
+    },
+    Case {
+        name: "a reference that nobody looks at",
+        prepare: |folder| folder.write("s.toml", b"[light]\nreference_columns = [1, 9]"),
+        args: &["run", "--config", "s.toml"],
+        says: &["light.reference_columns", "light.flat_field"],
+    },
+    Case {
+        name: "a region cut off before it is a defect",
+        prepare: |folder| {
+            folder.write(
+                "s.toml",
+                b"[model]\nmin_area_px = 40\n[web]\nmax_region_lines = 8",
+            )
+        },
+        args: &["run", "--config", "s.toml"],
+        says: &["max_region_lines 8", "40 or more"],
+    },
+    Case {
+        name: "a web by time that is too fast",
+        prepare: |folder| {
+            folder.write(
+                "s.toml",
+                b"[pace]\nkind = 'real'\n[pins.encoder]\nkind = 'by_time'\ncounts_per_s = 20000.0",
+            )
+        },
+        args: &["run", "--config", "s.toml"],
+        says: &[
+            "pins.encoder.counts_per_s is 20000",
+            "max_speed_counts_per_s is 10000",
+        ],
+    },
+    Case {
         name: "no limit for a confirmation",
         prepare: |folder| folder.write("s.toml", b"[reject.confirm]\nwithin_ms = 0"),
         args: &["run", "--config", "s.toml"],

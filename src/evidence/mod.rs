@@ -63,3 +63,19 @@ impl EvidenceError {
         move |source| Self::Io { path, source }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_folder_of_somebody_else() {
+        let of = |code| {
+            let error = std::io::Error::from_raw_os_error(code);
+            EvidenceError::io("kept")(error).is_disk_at_its_end()
+        };
+        assert!(of(libc::ENOSPC) && of(libc::EROFS) && of(libc::EDQUOT));
+        assert!(!of(libc::EACCES) && !of(libc::ENOTDIR));
+        assert!(!EvidenceError::Thread.is_disk_at_its_end());
+    }
+}

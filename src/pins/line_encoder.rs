@@ -434,4 +434,17 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn blocks_of_one_line_show_the_speed_too() {
+        let mut encoder = CameraLineEncoder::new(100, true, 1_000_000);
+        for line in 1..=20u64 {
+            encoder.lines(&[LineStamp {
+                exposure_ns: line * MS,
+                count: Count(4 * line as i64),
+            }]);
+        }
+        let (told, _) = told(&mut encoder, &[20, 25]);
+        assert!((told[1] - 100).abs() <= 4, "{told:?}");
+    }
 }

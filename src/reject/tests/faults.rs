@@ -359,3 +359,26 @@ fn bad_news_of_standing_web_waits_for_the_first_movement() {
     line.tick(1);
     assert!(line.outputs.reject);
 }
+
+/// Half as fast again as the greatest speed is no encoder's fault, so pulses must come in time there too.
+#[test]
+fn a_web_above_the_greatest_speed_is_still_rejected_in_time() {
+    let mut line = Line::new(RejectConfig {
+        max_speed_counts_per_s: 650,
+        ..config()
+    });
+    line.travel(400, |span| {
+        Some(match span {
+            12 => Verdict::Defect,
+            _ => Verdict::Ok,
+        })
+    });
+    assert_eq!(line.outputs.speed_millicounts_per_s, 1_000_000);
+    assert!(line.accepted.contains(&110) && line.accepted.contains(&140));
+    assert!(
+        line.accepted
+            .iter()
+            .all(|count| !(121..=130).contains(count))
+    );
+    assert_eq!(line.sums().missed_counts, 0, "{:?}", line.events);
+}

@@ -119,3 +119,32 @@ fn a_recording_cut_short_is_refused() {
     );
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn a_recording_that_ends_early_is_told_as_what_it_is() {
+    let folder = folder("station-cut");
+    let world = World::calm(2);
+    world.record(&folder);
+    let told = || {
+        let setup = Setup {
+            replay: Some(folder.clone()),
+            encoder: Box::new(Deaf),
+            ..world.setup(Box::new(Replay::open(&folder).unwrap()))
+        };
+        run(setup, &mut RecordedOutputs::default(), &mut ())
+            .unwrap_err()
+            .to_string()
+    };
+    let (blocks, samples) = (folder.join("blocks.jsonl"), folder.join("samples.raw"));
+    let whole = std::fs::read(&samples).unwrap();
+    std::fs::write(&samples, &whole[..whole.len() / 2]).unwrap();
+    let error = told();
+    assert!(error.contains("samples.raw"), "{error}");
+    std::fs::write(&samples, whole).unwrap();
+    let text = std::fs::read_to_string(&blocks).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    std::fs::write(&blocks, lines[..lines.len() / 2].join("\n")).unwrap();
+    let error = told();
+    assert!(error.contains("the recording ends before line"), "{error}");
+    std::fs::remove_dir_all(folder).unwrap();
+}

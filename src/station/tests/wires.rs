@@ -321,6 +321,21 @@ fn longest_silence_ns(tile_us: u64) -> u64 {
     gaps.max().unwrap_or(u64::MAX)
 }
 
+/// Too few lines for a tile are no sign of a hung engine, however long they take to come.
+#[test]
+fn a_slow_web_is_alive() {
+    let mut world = World::calm(5);
+    world.lines = 400;
+    world.belt.line_rate_hz = 20.0;
+    let mut alive = Alive::default();
+    let setup = world.setup(Box::new(world.camera()));
+    run(setup, &mut RecordedOutputs::default(), &mut alive).unwrap();
+    let gaps = alive.0.windows(2).map(|pair| pair[1] - pair[0]);
+    // Verdicts come once in 20 lines, a second.
+    let longest_ns = gaps.max().unwrap();
+    assert!(longest_ns < SECOND_NS / 5, "{longest_ns}");
+}
+
 #[test]
 fn an_engine_that_hangs_is_not_alive_whatever_else_runs() {
     let calm_ns = longest_silence_ns(4000);
