@@ -31,7 +31,8 @@ timeout 400 "$here/build.sh" amd64 || skip "the image cannot be built, see above
 
 # Cargo builds the program with the test program.
 tests=$(nice -n 5 cargo test --release "${packages[@]}" --test guest --no-run --message-format=json |
-    sed -n 's/.*"name":"guest".*"executable":"\([^"]*\)".*/\1/p')
+    sed -n 's/.*"name":"guest".*"executable":"\([^"]*\)".*/\1/p') ||
+    { echo "run-all.sh: cargo did not build the program; what was built before is not tested instead" >&2; exit 1; }
 [ -x "$tests" ] || { echo "run-all.sh: cargo built no test program 'guest'" >&2; exit 1; }
 ln -sf "$tests" target/guest/tests
 
