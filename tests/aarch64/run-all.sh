@@ -46,7 +46,7 @@ fi
 # Dependencies are not optimized: that takes a quarter of the time and changes none of their results. The program itself is.
 # One call, since another selection would compile tract once more; the program comes with the test program that runs it.
 built=$(nice -n 5 cargo --config 'profile.release.package."*".opt-level=0' test --release -p blemish --lib --test guest \
-    --target $target --no-run --message-format=json)
+    --target $target --no-run --message-format=json) || fail "the program does not build for $target"
 executable() { sed -n "s/.*\"kind\":\\[\"$1\"\\].*\"executable\":\"\\([^\"]*\\)\".*/\\1/p" <<< "$built"; }
 tests=$(executable lib)
 [ -x "$tests" ] || fail "the program does not build for $target"
