@@ -59,6 +59,7 @@ fn several_classes_are_trained_and_judged_each_by_its_own_run() {
     scene.weave("set/Class1/Test/1.PNG", 70, 40, 98);
     mark(&scene, "set/Class1/Test/Label/1_label.PNG");
 
+    scene.weave("set/more/0.png", 48, 40, 99);
     let train = |more: &[&str]| {
         let all = [&["fit", "set", "--out=runs"], &SMALL[..], more].concat();
         scene.run(&all)
@@ -67,6 +68,7 @@ fn several_classes_are_trained_and_judged_each_by_its_own_run() {
     for part in [
         "class       Class1",
         "class       b",
+        "left out    'set/more' is no class",
         "image AUROC  pixel AP",
     ] {
         assert!(text.contains(part), "'{part}' is missing from: {text}");

@@ -5,7 +5,7 @@ use super::{Done, board, grouped, tell};
 use crate::backend::Backend;
 use crate::budget::seconds_per_step;
 use crate::config::{FitConfig, Recipe};
-use crate::data::{Class, class_folders};
+use crate::data::{Class, ClassFolders, class_folders};
 use crate::fit::metrics_log::{self, Record, Validation};
 use crate::fit::patience::Patience;
 use crate::fit::prepare::Prepared;
@@ -55,9 +55,12 @@ impl Args {
         if let Some(root) = &self.resume {
             return Ok(trainer.reopen(root, Some(pictures))?.exit());
         }
-        let classes = class_folders(pictures)?;
+        let ClassFolders { classes, left_out } = class_folders(pictures)?;
         if classes.is_empty() {
             return Ok(trainer.begin(pictures, self.out.as_deref())?.exit());
+        }
+        for left_out in left_out {
+            tell(format_args!("left out    {left_out}"));
         }
         let runs = self.out.as_deref().unwrap_or(Path::new("runs"));
         trainer.each(&classes, runs)

@@ -16,7 +16,9 @@ mod split;
 mod tests_support;
 
 pub use error::DataError;
-pub use layout::{Class, TestPicture, class_folders, pictures_below, real_defects_in};
+pub use layout::{
+    Class, ClassFolders, TestPicture, class_folders, pictures_below, real_defects_in,
+};
 pub use pictures::{Cut, Goods, MEMORY_LIMIT_BYTES, TileSource};
 pub use product::{Product, automatic_mask};
 pub use sampler::{Sampler, load_textures};
