@@ -6,6 +6,7 @@
 //! Writing goes to `NAME.partial`, is synced, and only then gets its name.
 
 use crate::backend::AdamState;
+use crate::config::Recipe;
 use crate::weights::{Array, Weights};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -69,6 +70,19 @@ impl Checkpoint {
             &self.adam.first_moment,
             &self.adam.second_moment,
         ]
+    }
+
+    /// The recipe that the weights were trained by.
+    ///
+    /// # Errors
+    /// This program cannot read it, in a sentence for people.
+    pub fn recipe(&self) -> Result<Recipe, String> {
+        toml::from_str(&self.recipe).map_err(|error| {
+            format!(
+                "the recipe in the checkpoint of step {} cannot be read: {error}",
+                self.step
+            )
+        })
     }
 
     /// Name of the first array that holds a NaN or an infinity.

@@ -137,6 +137,17 @@ fn wrong_run_folders() {
         &resume(&[]),
         &["does not belong to the checkpoint", "seed is 9, was 0"],
     );
+    let made = std::fs::read(scene.path("run/model.onnx")).unwrap();
+    for command in ["export", "quantize", "report"] {
+        refused(
+            &scene.run(&[command, "run"]),
+            &[
+                "run/config.toml does not belong to the checkpoint: seed is 9, was 0",
+                "write that back",
+            ],
+        );
+    }
+    assert_eq!(std::fs::read(scene.path("run/model.onnx")).unwrap(), made);
     scene.write("run/config.toml", config.as_bytes());
 
     let picture = std::fs::read(scene.path("goods/03.png")).unwrap();

@@ -46,6 +46,13 @@ impl Args {
     /// The run's configuration, pictures and checkpoint.
     pub fn open(&self) -> Result<(FitConfig, Prepared, Checkpoint), Box<dyn Error>> {
         let mut config = read_config(&self.run, self.pictures.as_deref())?;
+        let checkpoint = RunFolder::chosen(&self.run)?.ok_or_else(|| {
+            format!(
+                "{} holds no checkpoint yet; let 'fit' reach one",
+                self.run.display()
+            )
+        })?;
+        refuse_edited(&self.run, &config, &checkpoint)?;
         if let Some(window) = self.score_window {
             config.score_window_px = window.px();
         }
@@ -54,12 +61,6 @@ impl Args {
         if config.recipe.resize && config.recipe.tile != trained {
             return Err("a run with --resize has one tile size; leave --tile out".into());
         }
-        let checkpoint = RunFolder::chosen(&self.run)?.ok_or_else(|| {
-            format!(
-                "{} holds no checkpoint yet; let 'fit' reach one",
-                self.run.display()
-            )
-        })?;
         let prepared = Prepared::open(&config)?;
         if checkpoint.data_fingerprint != prepared.fingerprint {
             return Err(format!(
@@ -72,12 +73,41 @@ impl Args {
     }
 }
 
+/// Refuses a `config.toml` with another recipe than the weights were trained by: the bundle would say of itself
+/// what is not so.
+fn refuse_edited(
+    run: &Path,
+    config: &FitConfig,
+    checkpoint: &Checkpoint,
+) -> Result<(), Box<dyn Error>> {
+    let differences = config.recipe.differences(&checkpoint.recipe()?);
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "{} does not belong to the checkpoint: {}; the weights were trained as it was, so write that back",
+            run.join("config.toml").display(),
+            differences.join(", ")
+        )
+        .into()),
+    }
+}
+
 /// The run's configuration and pictures, which are in `pictures` now where that is given.
+///
+/// # Errors
+/// What cannot be read, or `config.toml` is not that of the run's checkpoint, where it has one.
 pub fn open_pictures(
     run: &Path,
     pictures: Option<&Path>,
 ) -> Result<(FitConfig, Prepared), Box<dyn Error>> {
     let config = read_config(run, pictures)?;
+    match RunFolder::chosen(run) {
+        Ok(Some(checkpoint)) => refuse_edited(run, &config, &checkpoint)?,
+        Ok(None) => {}
+        Err(error) => {
+            log::warn!("{error}; whether config.toml is as the run was trained cannot be told")
+        }
+    }
     let prepared = Prepared::open(&config)?;
     Ok((config, prepared))
 }

@@ -4,7 +4,7 @@ use super::settings::{Settings, absolute};
 use super::{Done, board, grouped, tell};
 use crate::backend::Backend;
 use crate::budget::seconds_per_step;
-use crate::config::{FitConfig, Recipe};
+use crate::config::FitConfig;
 use crate::data::{Class, ClassFolders, class_folders};
 use crate::fit::metrics_log::{self, Record, Validation};
 use crate::fit::patience::Patience;
@@ -226,8 +226,7 @@ impl Trainer<'_> {
         let prepared = Prepared::open(&config)?;
         config.check_patience(prepared.validation.is_empty())?;
         if let Some(checkpoint) = &latest.checkpoint {
-            let recipe: Recipe = toml::from_str(&checkpoint.recipe)?;
-            let differences = config.recipe.differences(&recipe);
+            let differences = config.recipe.differences(&checkpoint.recipe()?);
             refuse("config.toml does not belong to the checkpoint", differences)?;
             if checkpoint.data_fingerprint != prepared.fingerprint {
                 return Err(format!(
