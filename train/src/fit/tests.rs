@@ -268,3 +268,19 @@ fn a_run_folder_is_used_by_one_process_at_a_time_and_never_overwritten() {
     let exists = RunFolder::create(&bench.root, &bench.config).expect_err("there");
     assert!(exists.to_string().contains("fit --resume"), "{exists}");
 }
+
+#[test]
+fn checkpoints_without_a_config_are_not_taken_for_those_of_a_new_run() {
+    let bench = Bench::new("remains", 1);
+    std::fs::create_dir_all(&bench.root).expect("writable");
+    for name in ["checkpoint-00000040.safetensors", "best.safetensors"] {
+        std::fs::write(bench.root.join(name), b"weights").expect("writable");
+        let error = RunFolder::create(&bench.root, &bench.config)
+            .expect_err("there are weights")
+            .to_string();
+        assert!(error.contains(name) && error.contains("--out"), "{error}");
+        assert!(!bench.root.join("config.toml").exists());
+        std::fs::remove_file(bench.root.join(name)).expect("there");
+    }
+    RunFolder::create(&bench.root, &bench.config).expect("empty again");
+}
