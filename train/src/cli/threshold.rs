@@ -136,7 +136,8 @@ impl Args {
                     .reduce(f64::min);
                 let basis = words(&limit, "score");
                 let min_area_px = metadata.threshold.min_area_px;
-                (limit.score(weakest), min_area_px, limit, basis)
+                let score = limit.score(&scores, weakest)?;
+                (score, min_area_px, limit, basis)
             }
             Some(score) => {
                 let areas: Vec<f64> = goods.iter().map(largest_area_px).collect();
