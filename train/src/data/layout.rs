@@ -1,6 +1,8 @@
 //! Finding pictures: MVTec's layout, DAGM's, or a bare folder.
 
 use super::DataError;
+use super::content::{Content, contents};
+use crate::checkpoint::hex;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -74,21 +76,18 @@ impl Class {
     /// # Errors
     /// Where a picture cannot be read.
     pub fn fingerprint(&self) -> Result<String, DataError> {
+        Ok(self.fingerprint_of(&contents(&self.goods)?))
+    }
+
+    /// [`Class::fingerprint`] where the contents of [`Class::goods`] are known already.
+    pub fn fingerprint_of(&self, contents: &[Content]) -> String {
         let mut all = Sha256::new();
-        for path in &self.goods {
-            let content = std::fs::read(path).map_err(|source| DataError::Folder {
-                path: path.clone(),
-                source,
-            })?;
+        for (path, content) in self.goods.iter().zip(contents) {
             all.update(name_below(&self.folder, path).as_bytes());
             all.update([0]);
-            all.update(Sha256::digest(&content));
+            all.update(content.0);
         }
-        Ok(all
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        hex(&all.finalize())
     }
 }
 

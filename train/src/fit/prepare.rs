@@ -3,9 +3,12 @@
 use super::Source;
 use crate::backend::Batch;
 use crate::config::{FitConfig, Recipe};
-use crate::data::{Class, DataError, Goods, Sampler, TileSource, hold_out, load_textures};
+use crate::data::{
+    Class, DataError, Goods, Sampler, TileSource, contents, hold_out, load_textures,
+};
 use crate::simulate::{self, Simulator, Textures};
 use blemish::picture::Picture;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,6 +35,8 @@ pub struct Prepared {
     pub mean: [u8; 3],
     /// SHA-256 over names and contents of all good pictures.
     pub fingerprint: String,
+    /// [`Content::short`](crate::data::Content::short) of the training pictures, sorted.
+    pub trained_contents: Vec<String>,
     /// Pictures that defects are painted from; 0 where they come from the product itself.
     pub textures: usize,
     /// Simulated defects on held-out goods; empty where none are held out.
@@ -83,13 +88,21 @@ impl Prepared {
             validation.extend(sampler.validation(&tiles, rounds));
             both_kinds(&validation)?;
         }
+        let contents = contents(&class.goods)?;
+        let trained: HashSet<&PathBuf> = train.iter().collect();
+        let mut trained_contents: Vec<String> = (class.goods.iter().zip(&contents))
+            .filter(|(path, _)| trained.contains(path))
+            .map(|(_, content)| content.short())
+            .collect();
+        trained_contents.sort();
         Ok(Self {
             name: class.name.clone(),
             trained: train,
             held_out,
             grey,
             mean,
-            fingerprint: class.fingerprint()?,
+            fingerprint: class.fingerprint_of(&contents),
+            trained_contents,
             textures,
             validation,
             folder: class.folder,
