@@ -82,6 +82,32 @@ fn the_area_can_keep_the_promise_at_a_given_score() {
 }
 
 #[test]
+fn what_the_old_threshold_would_have_rejected_is_counted() {
+    let scene = scene();
+    let bytes = std::fs::read(scene.path("run/model.onnx")).unwrap();
+    let bundle = Bundle::read(scene.path("run/model.onnx")).unwrap();
+    let words = |score: f32, more: &[&str]| {
+        let mut metadata = bundle.metadata().clone();
+        metadata.threshold.score = score;
+        let model = ModelProto::decode(bytes.as_slice()).unwrap();
+        scene.write("old.onnx", &seal(model, &metadata).unwrap());
+        let options = ["threshold", "old.onnx", "monday", "--rejects-per-1000=200"];
+        let set = scene.run(&[&options[..], more].concat());
+        assert!(set.status.success(), "{}", told(&set));
+        told(&set)
+    };
+    let all = words(1e-6, &[]);
+    assert!(
+        all.contains("before it was 0.0000, which 40 of these 40 goods reach"),
+        "{all}"
+    );
+    for (score, more) in [(1.0, &[][..]), (1e-6, &["--score=0.5"])] {
+        let none = words(score, more);
+        assert!(!none.contains("before it was"), "{none}");
+    }
+}
+
+#[test]
 fn trained_pictures_set_no_threshold_under_another_name() {
     let scene = scene();
     for picture in 0..12 {

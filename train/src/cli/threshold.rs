@@ -87,7 +87,9 @@ impl Args {
             "            of 1000 good pictures like these {:.1} are expected to be rejected, with 95 % confidence at most {:.1}",
             threshold.expected_rejects_per_1000, threshold.upper_95_rejects_per_1000
         ));
-        tell_drift(metadata, &threshold);
+        if self.score.is_none() {
+            tell_drift(&metadata.threshold, &goods);
+        }
         if let Some(paths) = &defects {
             let rules = PictureRules {
                 threshold: threshold.score,
@@ -213,14 +215,18 @@ fn inspect(
     Ok(results)
 }
 
-/// Goods of another run that score higher than training's own are what in-sample thresholds die of.
-fn tell_drift(before: &Metadata, now: &Threshold) {
-    let old = &before.threshold;
-    if old.goods > 0 && now.score > old.score {
+/// Goods of another run that reach the threshold of training's own are what in-sample thresholds die of.
+fn tell_drift(before: &Threshold, goods: &[PictureResult]) {
+    let reach = (goods.iter())
+        .filter(|good| good.score >= before.score)
+        .count();
+    if before.goods > 0 && reach > 0 {
         tell(format_args!(
-            "            before it was {:.4}, from training's own run: these goods score higher, so the old one \
-             would have rejected more of them than it promised",
-            old.score
+            "            before it was {:.4}, which {reach} of these {} goods reach; it promised with 95 % \
+             confidence at most {:.1} rejects of 1000",
+            before.score,
+            goods.len(),
+            before.upper_95_rejects_per_1000
         ));
     }
 }
