@@ -171,6 +171,15 @@ fn a_run_becomes_integers_that_were_tuned() {
     // All convolutions but the last: 6 + 7 of the reconstructive network, 12 + 15 of the other.
     assert_eq!(bytes.count(), 13 + 27);
 
+    // What trained it need not be in the program that makes the bundle.
+    let config = std::fs::read_to_string(scene.path("runs/goods/config.toml")).unwrap();
+    let elsewhere = config.replace("device = \"cpu\"", "device = \"metal\"");
+    assert_ne!(config, elsewhere);
+    scene.write("runs/goods/config.toml", elsewhere.as_bytes());
+    let export = scene.run(&["export", "runs/goods", "-o", "metal.onnx"]);
+    assert!(export.status.success(), "{}", told(&export));
+    let bytes = |file: &str| std::fs::read(scene.path(file)).unwrap();
+    assert!(bytes("metal.onnx") == bytes("runs/goods/model.onnx"));
     let none = scene.run(&["quantize", "runs/goods", "--steps=0", "-o", "plain.onnx"]);
     assert!(none.status.success(), "{}", told(&none));
     assert!(!told(&none).contains("fine-tuned"), "{}", told(&none));

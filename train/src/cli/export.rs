@@ -2,13 +2,15 @@
 
 use super::settings::{ScoreWindow, parse_window};
 use super::{Done, tell};
+use crate::backend::Backend;
+use crate::bundle;
 use crate::checkpoint::{Checkpoint, write_atomically};
 use crate::config::FitConfig;
+use crate::cpu::CpuEngine;
 use crate::fit::prepare::Prepared;
 use crate::quantize::Grids;
 use crate::run_folder::RunFolder;
 use crate::threshold;
-use crate::{bundle, device};
 use blemish::geometry::TileSize;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -129,14 +131,15 @@ pub fn finish(
     grids: Option<&Grids>,
 ) -> Result<(), Box<dyn Error>> {
     let recipe = &config.recipe;
-    let mut backend = device::open(&config.device, recipe.network, config.threads)?;
-    backend.restore(&checkpoint.weights, &checkpoint.adam)?;
+    // A bundle is the same wherever its run was trained, and can be made where that device is not.
+    let mut engine = CpuEngine::new(recipe.network, config.threads)?;
+    engine.restore(&checkpoint.weights, &checkpoint.adam)?;
     let finished = bundle::finish(
         config,
         prepared,
         checkpoint,
         recipe.tile,
-        &mut *backend,
+        &mut engine,
         grids,
     )?;
     write_atomically(out, |file| file.write_all(&finished.bytes))?;
