@@ -148,6 +148,23 @@ fn the_window_of_the_score_is_chosen_or_given() {
     assert_eq!(window("wide.onnx"), 21);
     assert!(export("--score-window=auto", "auto.onnx").status.success());
     assert_eq!(window("auto.onnx"), chosen);
+
+    let unjudged = SMALL.map(|option| match option.starts_with("--hold-out") {
+        true => "--hold-out=0",
+        false => option,
+    });
+    let fit = [
+        &["fit", "goods", "--steps=2", "--out=unjudged"],
+        &unjudged[..],
+    ]
+    .concat();
+    let text = told(&scene.run(&fit));
+    assert!(
+        text.contains("21x21 px, the authors': without held-out goods"),
+        "{text}"
+    );
+    assert!(!text.contains("apart best"), "{text}");
+
     let even = export("--score-window=4", "even.onnx");
     assert_eq!(even.status.code(), Some(2), "{}", told(&even));
     let rule = "4 px cannot be used: its side must be odd, from 1 to 63";

@@ -149,6 +149,8 @@ pub fn finish(
         finished.window.side_px(),
         match config.score_window_px {
             Some(_) => "",
+            None if prepared.validation.is_empty() =>
+                ", the authors': without held-out goods there is nothing to choose it by",
             None => ", the one that tells simulated defects apart best",
         }
     ));
