@@ -274,6 +274,32 @@ impl FitConfig {
     }
 }
 
+impl FitConfig {
+    /// What a bundle of the one run and of the other differ in: the recipe's keys, and what the bundle says besides.
+    /// For people; empty where they are equal.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut found = self.recipe.differences(&other.recipe);
+        let window = |config: &Self| match config.score_window_px {
+            Some(window) => window.side_px().to_string(),
+            None => "auto".to_owned(),
+        };
+        let rest = |config: &Self| {
+            [
+                ("name", config.name.clone()),
+                ("overlap_px", config.overlap_px.to_string()),
+                ("flat_field", config.flat_field.to_string()),
+                ("score_window_px", window(config)),
+            ]
+        };
+        for ((key, mine), (_, theirs)) in rest(self).into_iter().zip(rest(other)) {
+            if mine != theirs {
+                found.push(format!("{key} is {mine}, was {theirs}"));
+            }
+        }
+        found
+    }
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(value: &u64) -> bool {
     *value == 0
@@ -397,5 +423,21 @@ mod tests {
             ]
         );
         assert!(first.differences(&first.clone()).is_empty());
+
+        let first = FitConfig::default();
+        let mut second = FitConfig {
+            threads: first.threads + 1,
+            ..first.clone()
+        };
+        assert!(second.differences(&first).is_empty());
+        second.score_window_px = Window::new(3).ok();
+        second.flat_field = true;
+        assert_eq!(
+            second.differences(&first),
+            [
+                "flat_field is true, was false",
+                "score_window_px is 3, was auto"
+            ]
+        );
     }
 }

@@ -92,6 +92,18 @@ fn several_classes_are_trained_and_judged_each_by_its_own_run() {
         &train(&["--steps=5"]),
         &["is done, but with other settings: steps is 5, was 4"],
     );
+    refused(
+        &train(&[
+            "--steps=4",
+            "--score-window=3",
+            "--overlap=16",
+            "--flat-field",
+        ]),
+        &[
+            "is done, but with other settings: overlap_px is 16, was 8, flat_field is true, was false, \
+             score_window_px is 3, was auto",
+        ],
+    );
 
     let json = scene.run(&["eval", "runs", "set", "--json"]);
     ok(&json);

@@ -147,9 +147,9 @@ impl Trainer<'_> {
             )
             .into());
         }
-        let stored = config.recipe.clone();
+        let stored = config.clone();
         self.settings.apply(&mut config, false);
-        let differences = config.recipe.differences(&stored);
+        let differences = config.differences(&stored);
         if !differences.is_empty() {
             return Err(format!(
                 "{} is done, but with other settings: {}; choose another folder with --out",
