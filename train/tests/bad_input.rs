@@ -55,7 +55,12 @@ fn wrong_pictures() {
 #[test]
 fn wrong_options() {
     let scene = Scene::new();
-    let cases: [(&[&str], &[&str]); 10] = [
+    let cases: [(&[&str], &[&str]); 12] = [
+        (
+            &["--tile=64", "--resize-filter=antialiased"],
+            &["give --resize SIDE as well"],
+        ),
+        (&["--resize=64", "--overlap=8"], &["a picture is one tile"]),
         (
             &["--resize=64", "--resize-filter=cubic"],
             &["must be antialiased or bilinear"],
@@ -108,6 +113,10 @@ fn wrong_run_folders() {
     refused(
         &resume(&["--seed=3"]),
         &["other settings", "seed is 3, was 0"],
+    );
+    refused(
+        &resume(&["--resize-filter=bilinear"]),
+        &["--resize-filter", "this run cuts tiles"],
     );
     refused(
         &scene.run(&["export", "goods"]),

@@ -149,6 +149,7 @@ impl Trainer<'_> {
         }
         let stored = config.clone();
         self.settings.apply(&mut config, false);
+        self.settings.check(&config)?;
         let differences = config.differences(&stored);
         if !differences.is_empty() {
             return Err(format!(
@@ -172,6 +173,7 @@ impl Trainer<'_> {
             ..FitConfig::default()
         };
         self.settings.apply(&mut config, true);
+        self.settings.check(&config)?;
         config.check()?;
         let backend = open_device(&config)?;
         let prepared = Prepared::open(&config)?;
@@ -208,6 +210,7 @@ impl Trainer<'_> {
             config.pictures = absolute(pictures);
         }
         self.settings.apply(&mut config, false);
+        self.settings.check(&config)?;
         config.check()?;
         let refuse = |what: &str, differences: Vec<String>| match differences.is_empty() {
             true => Ok(()),
