@@ -265,6 +265,19 @@ fn costs_are_told_before_anything_is_trained() {
     );
     refused(&ask(&["--board=zero-2-w"]), &["--line-rate"]);
 
+    // What is wrong with the line is found before there is a run.
+    let pi5 = ["--board=pi5", "--line-rate=1", "--width-px=9"];
+    let fit = [&["--steps=2", "--out=run"], &pi5[..]].concat();
+    refused(&scene.fit(&fit), &["there are raspberry-pi-4"]);
+    for command in ["fit", "sweep"] {
+        let whole = [&[command, "goods", "--resize=32", "--out=run"], &slow[..]].concat();
+        refused(
+            &scene.run(&whole),
+            &["refuses bundles that resize", "take --tile"],
+        );
+    }
+    assert!(!scene.path("run").exists());
+
     let fit = [&["--steps=2", "--out=run"], &slow[..]].concat();
     let text = ok(&scene.fit(&fit));
     assert!(

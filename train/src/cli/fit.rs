@@ -159,6 +159,7 @@ impl Trainer<'_> {
             )
             .into());
         }
+        self.board.check(&config)?;
         tell(format_args!("            {} is done", root.display()));
         Ok(Ended::Finished)
     }
@@ -175,6 +176,7 @@ impl Trainer<'_> {
         self.settings.apply(&mut config, true);
         self.settings.check(&config)?;
         config.check()?;
+        self.board.check(&config)?;
         let backend = open_device(&config)?;
         let prepared = Prepared::open(&config)?;
         config.check_patience(prepared.validation.is_empty())?;
@@ -212,6 +214,7 @@ impl Trainer<'_> {
         self.settings.apply(&mut config, false);
         self.settings.check(&config)?;
         config.check()?;
+        self.board.check(&config)?;
         let refuse = |what: &str, differences: Vec<String>| match differences.is_empty() {
             true => Ok(()),
             false => Err(format!(
