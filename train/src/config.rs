@@ -192,25 +192,13 @@ impl FitConfig {
         if self.schema != CONFIG_SCHEMA {
             return Err(ConfigError::Schema(self.schema));
         }
-        let tile_text = format!("{}x{}", tile.width_px, tile.height_px);
         let (rec, seg) = (
             recipe.network.reconstructive_width,
             recipe.network.discriminative_width,
         );
         let share = recipe.hold_out;
         let rate = recipe.learning_rate;
-        rule(
-            tile.is_valid(),
-            "tile",
-            tile_text.clone(),
-            "sides must be multiples of 32, such as 128",
-        )?;
-        rule(
-            tile.width_px.max(tile.height_px) <= 1024,
-            "tile",
-            tile_text,
-            "sides of at most 1024",
-        )?;
+        recipe.check_tile()?;
         rule(
             (1..=1024).contains(&rec),
             "reconstructive-width",
@@ -306,6 +294,24 @@ fn is_zero(value: &u64) -> bool {
 }
 
 impl Recipe {
+    /// Whether tiles have sides that can be used.
+    ///
+    /// # Errors
+    /// The rule that they break.
+    pub fn check_tile(&self) -> Result<(), ConfigError> {
+        let tile = self.tile;
+        let rule = match tile.is_valid() {
+            false => "sides must be multiples of 32, such as 128",
+            true if tile.width_px.max(tile.height_px) > 1024 => "sides of at most 1024",
+            true => return Ok(()),
+        };
+        Err(ConfigError::Value {
+            key: "tile",
+            value: format!("{}x{}", tile.width_px, tile.height_px),
+            rule,
+        })
+    }
+
     /// Keys whose values differ, with both values, for people; empty where the recipes are equal.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();

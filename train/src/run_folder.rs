@@ -51,6 +51,11 @@ pub enum RunError {
          restore the folder from a copy"
     )]
     AllDamaged { folder: String, reasons: String },
+    #[error(
+        "{0}; it holds the weights that go into a bundle: restore it from a copy, or move it away, and those of the \
+         newest checkpoint are taken"
+    )]
+    Best(CheckpointError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
 }
@@ -180,7 +185,7 @@ impl RunFolder {
     pub fn chosen(root: &Path) -> Result<Option<Checkpoint>, RunError> {
         let best = root.join(BEST);
         match best.is_file() {
-            true => Ok(Some(Checkpoint::read(&best)?)),
+            true => Ok(Some(Checkpoint::read(&best).map_err(RunError::Best)?)),
             false => Ok(Self::latest(root)?.checkpoint),
         }
     }

@@ -105,6 +105,17 @@ fn several_classes_are_trained_and_judged_each_by_its_own_run() {
         ],
     );
 
+    let metrics = std::fs::read(scene.path("runs/b/metrics.jsonl")).unwrap();
+    std::fs::remove_file(scene.path("runs/b/metrics.jsonl")).unwrap();
+    refused(
+        &train(&["--steps=4"]),
+        &[
+            "cannot read runs/b/metrics.jsonl: No such file",
+            "restore it",
+        ],
+    );
+    scene.write("runs/b/metrics.jsonl", &metrics);
+
     let json = scene.run(&["eval", "runs", "set", "--json"]);
     ok(&json);
     let report: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
@@ -337,6 +348,11 @@ fn a_sweep_weighs_accuracy_against_cost_and_is_taken_up() {
     for part in ["8/4/4", "4/4/2", "real: AUROC", "ms/tile"] {
         assert!(text.contains(part), "'{part}' is missing from: {text}");
     }
+    refused(
+        &scene.run(&["sweep", "class", "--out=none", "--test=nosuch"]),
+        &["nosuch", "check that it exists"],
+    );
+    assert!(!scene.path("none").exists());
     refused(&sweep("--widths=8"), &["'8' is not a pair of widths"]);
     for other in ["--reconstructive-width=4", "--network=fast"] {
         let both = scene.run(&["sweep", "class", other]);

@@ -164,6 +164,13 @@ fn the_window_of_the_score_is_chosen_or_given() {
         "{text}"
     );
     assert!(!text.contains("apart best"), "{text}");
+    let wide = scene.run(&["export", "unjudged", "--tile=2048x32", "-o", "wide.onnx"]);
+    assert_eq!(wide.status.code(), Some(2), "{}", told(&wide));
+    assert!(
+        told(&wide).contains("tile = 2048x32: sides of at most 1024"),
+        "{}",
+        told(&wide)
+    );
 
     let even = export("--score-window=4", "even.onnx");
     assert_eq!(even.status.code(), Some(2), "{}", told(&even));

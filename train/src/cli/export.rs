@@ -60,6 +60,7 @@ impl Args {
         }
         let trained = config.recipe.tile;
         config.recipe.tile = self.tile.unwrap_or(trained);
+        config.recipe.check_tile()?;
         if config.recipe.resize && config.recipe.tile != trained {
             return Err("a run with --resize has one tile size; leave --tile out".into());
         }

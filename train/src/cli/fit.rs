@@ -352,7 +352,14 @@ impl RunFigures {
     /// The run is not finished, or its files cannot be read.
     pub fn of(root: &Path) -> Result<Self, Box<dyn Error>> {
         let bundle = Bundle::read(root.join("model.onnx"))?;
-        let records = metrics_log::read(&root.join("metrics.jsonl"))?;
+        let metrics = root.join("metrics.jsonl");
+        let records = metrics_log::read(&metrics).map_err(|error| {
+            format!(
+                "cannot read {}: {error}; the table tells what it holds: restore it, or move the folder away and the \
+                 same command trains it anew",
+                metrics.display()
+            )
+        })?;
         let (training, threshold) = (&bundle.metadata().training, &bundle.metadata().threshold);
         let validation = (records.iter().rev()).find_map(|record| match record {
             Record::Validation { step, figures } if *step <= training.steps => Some(*figures),
