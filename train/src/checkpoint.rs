@@ -31,6 +31,8 @@ pub struct Checkpoint {
     pub recipe: String,
     /// SHA-256 of the training pictures.
     pub data_fingerprint: String,
+    /// SHA-256 of the textures' contents; absent without textures, and in files from before it was kept.
+    pub textures: Option<String>,
     pub weights: Weights,
     pub adam: AdamState,
 }
@@ -127,6 +129,9 @@ impl Checkpoint {
             ("recipe".to_owned(), self.recipe.clone()),
             ("pictures".to_owned(), self.data_fingerprint.clone()),
         ]);
+        if let Some(textures) = &self.textures {
+            metadata.insert("textures".to_owned(), textures.clone());
+        }
         let mut digest = Sha256::new();
         digest_metadata(&mut digest, &metadata);
         let mut entries = BTreeMap::new();
@@ -251,6 +256,7 @@ impl Checkpoint {
             step: number("step")?,
             recipe: field("recipe")?.clone(),
             data_fingerprint: field("pictures")?.clone(),
+            textures: header.metadata.get("textures").cloned(),
             weights,
             adam: AdamState {
                 steps: number("adam_steps")?,
@@ -394,6 +400,7 @@ mod tests {
             step: 40,
             recipe: "seed = 1\n".to_owned(),
             data_fingerprint: "abc".to_owned(),
+            textures: Some("def".to_owned()),
             weights: group(0.1),
             adam: AdamState {
                 steps: 40,

@@ -312,13 +312,18 @@ impl Recipe {
         })
     }
 
-    /// Keys whose values differ, with both values, for people; empty where the recipes are equal.
+    /// Keys whose values differ, with both values, for people; empty where the recipes are equal. Of textures not
+    /// their place but their contents count, which a recipe does not hold.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
-        if self == other {
+        let mut moved = self.clone();
+        if let (Some(place), Some(other)) = (&mut moved.textures, &other.textures) {
+            place.clone_from(other);
+        }
+        if moved == *other {
             return found;
         }
-        let (mine, theirs) = (self.flat(), other.flat());
+        let (mine, theirs) = (moved.flat(), other.flat());
         for (key, value) in &mine {
             let counterpart = theirs.iter().find(|(name, _)| name == key).map(|(_, v)| v);
             if counterpart != Some(value) {
@@ -429,6 +434,11 @@ mod tests {
             ]
         );
         assert!(first.differences(&first.clone()).is_empty());
+        let moved = Recipe {
+            textures: Some("elsewhere".into()),
+            ..second.clone()
+        };
+        assert!(moved.differences(&second).is_empty());
 
         let first = FitConfig::default();
         let mut second = FitConfig {

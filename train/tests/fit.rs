@@ -220,6 +220,40 @@ fn a_run_becomes_integers_that_were_tuned() {
 }
 
 #[test]
+fn textures_may_move_but_not_change() {
+    let scene = Scene::new();
+    for picture in 0..3 {
+        scene.weave(&format!("textures/{picture}.png"), 40, 40, 70 + picture);
+    }
+    let fit = scene.fit(&["--steps=8", "--textures=textures", "--out=run"]);
+    assert!(fit.status.success(), "{}", told(&fit));
+    std::fs::rename(scene.path("textures"), scene.path("moved")).unwrap();
+    let resume = ["fit", "--resume=run", "--textures=moved"];
+    let moved = scene.run(&resume);
+    assert!(moved.status.success(), "{}", told(&moved));
+    let config = std::fs::read_to_string(scene.path("run/config.toml")).unwrap();
+    assert!(config.contains("moved\""), "{config}");
+    let export = scene.run(&["export", "run"]);
+    assert!(export.status.success(), "{}", told(&export));
+
+    scene.weave("moved/1.png", 40, 40, 99);
+    for command in [
+        &resume[..2],
+        &["export", "run"],
+        &["quantize", "run"],
+        &["report", "run"],
+    ] {
+        let refused = scene.run(command);
+        let text = told(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{text}");
+        assert!(
+            text.contains("moved are not those the run began with"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
 fn eval_scores_a_test_set() {
     let scene = Scene::new();
     let fit = scene.fit(&["--steps=4", "--out=run"]);

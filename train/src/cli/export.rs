@@ -72,6 +72,7 @@ impl Args {
             )
             .into());
         }
+        prepared.check_textures(&config.recipe, &checkpoint)?;
         Ok((config, prepared, checkpoint))
     }
 }
@@ -104,14 +105,21 @@ pub fn open_pictures(
     pictures: Option<&Path>,
 ) -> Result<(FitConfig, Prepared), Box<dyn Error>> {
     let config = read_config(run, pictures)?;
+    let mut trained = None;
     match RunFolder::chosen(run) {
-        Ok(Some(checkpoint)) => refuse_edited(run, &config, &checkpoint)?,
+        Ok(Some(checkpoint)) => {
+            refuse_edited(run, &config, &checkpoint)?;
+            trained = Some(checkpoint);
+        }
         Ok(None) => {}
         Err(error) => {
             log::warn!("{error}; whether config.toml is as the run was trained cannot be told")
         }
     }
     let prepared = Prepared::open(&config)?;
+    if let Some(checkpoint) = trained {
+        prepared.check_textures(&config.recipe, &checkpoint)?;
+    }
     Ok((config, prepared))
 }
 

@@ -5,10 +5,10 @@ use super::{Done, board, grouped, tell};
 use crate::backend::Backend;
 use crate::budget::seconds_per_step;
 use crate::config::FitConfig;
-use crate::data::{Class, ClassFolders, class_folders};
+use crate::data::{Class, ClassFolders, class_folders, fingerprint_below};
 use crate::fit::metrics_log::{self, Record, Validation};
 use crate::fit::patience::Patience;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepare::{Prepared, same_textures};
 use crate::fit::progress::duration;
 use crate::fit::stop::Stop;
 use crate::fit::{Fitting, Outcome, Source, initial, validation};
@@ -159,9 +159,33 @@ impl Trainer<'_> {
             )
             .into());
         }
+        Self::check_textures(&config, &stored, &latest, root)?;
         self.board.check(&config)?;
         tell(format_args!("            {} is done", root.display()));
         Ok(Ended::Finished)
+    }
+
+    /// Refuses other textures than the finished run in `root` was trained with, where another folder is named.
+    fn check_textures(
+        config: &FitConfig,
+        stored: &FitConfig,
+        latest: &Checkpoint,
+        root: &Path,
+    ) -> Result<(), Box<dyn Error>> {
+        let recipe = &config.recipe;
+        let named = recipe.textures.as_ref();
+        let Some(folder) = named.filter(|_| recipe.textures != stored.recipe.textures) else {
+            return Ok(());
+        };
+        match same_textures(recipe, Some(&fingerprint_below(folder)?), latest)? {
+            true => Ok(()),
+            false => Err(format!(
+                "{} is done, but with other textures than are in {}; choose another folder with --out",
+                root.display(),
+                folder.display()
+            )
+            .into()),
+        }
     }
 
     /// Trains on `pictures` into `out`, or `runs/NAME`.
@@ -242,6 +266,7 @@ impl Trainer<'_> {
                 )
                 .into());
             }
+            prepared.check_textures(&config.recipe, checkpoint)?;
         }
         // Before the settings are kept: a device that cannot be used must not become the run's.
         let backend = open_device(&config)?;
@@ -294,6 +319,7 @@ impl Trainer<'_> {
             config: &config,
             folder: &folder,
             data_fingerprint: &prepared.fingerprint,
+            textures: prepared.textures_fingerprint.as_deref(),
             source: &prepared,
             validate: (!prepared.validation.is_empty()).then_some(&validate),
             stop: self.stop,

@@ -1,9 +1,10 @@
 //! What pictures hold, whatever they are called.
 
 use super::DataError;
+use super::layout::pictures_below;
 use crate::checkpoint::hex;
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// SHA-256 of a picture's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,4 +31,17 @@ pub fn contents(files: &[PathBuf]) -> Result<Vec<Content>, DataError> {
         }),
     };
     files.iter().map(content).collect()
+}
+
+/// SHA-256 over the contents of all pictures in and below a folder, in the order of their paths, in hexadecimal. What
+/// they are called and where the folder lies does not count.
+///
+/// # Errors
+/// Names the folder or file that cannot be read.
+pub fn fingerprint_below(folder: &Path) -> Result<String, DataError> {
+    let mut all = Sha256::new();
+    for content in contents(&pictures_below(folder)?)? {
+        all.update(content.0);
+    }
+    Ok(hex(&all.finalize()))
 }

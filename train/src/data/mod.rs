@@ -16,7 +16,7 @@ mod split;
 #[cfg(test)]
 mod tests_support;
 
-pub use content::{Content, contents};
+pub use content::{Content, contents, fingerprint_below};
 pub use error::DataError;
 pub use layout::{
     Class, ClassFolders, TestPicture, class_folders, pictures_below, real_defects_in,

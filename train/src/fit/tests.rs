@@ -133,6 +133,7 @@ impl Bench {
             config: &self.config,
             folder: &folder,
             data_fingerprint: "data",
+            textures: None,
             source: &Numbers,
             validate: None,
             stop,
