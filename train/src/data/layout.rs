@@ -210,6 +210,17 @@ fn bare_pictures(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
             });
         }
         let last = inside.file_name().unwrap_or_default();
+        let beside = match last == "good" {
+            true => folder_beside(inside)?,
+            false => None,
+        };
+        if let Some(beside) = beside {
+            return Err(DataError::GoodBeside {
+                path: folder.to_owned(),
+                good: name(),
+                beside: name_below(folder, &beside),
+            });
+        }
         match FOREIGN.iter().any(|foreign| last == *foreign) {
             true => Err(DataError::Foreign {
                 path: folder.to_owned(),
@@ -219,6 +230,19 @@ fn bare_pictures(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
         }
     })?;
     Ok(walk.found)
+}
+
+/// The first other folder with pictures where `folder` lies.
+fn folder_beside(folder: &Path) -> Result<Option<PathBuf>, DataError> {
+    let Some(parent) = folder.parent() else {
+        return Ok(None);
+    };
+    for path in entries(parent)? {
+        if path != folder && path.is_dir() && !pictures_below(&path)?.is_empty() {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 fn mvtec_tests(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
@@ -498,6 +522,9 @@ mod tests {
         refusal("half/more/test", "half/more/test/hole/0.png");
         refusal("half/ground_truth", "half/ground_truth/hole/0_mask.png");
         refusal("Label", "Label/0_label.PNG");
+        scratch.grey("library/more/good/0.png", 4, 4, 1);
+        assert!(Class::find(&scratch.path("library")).is_ok());
+        refusal("more/good", "more/hole/0.png");
     }
 
     #[cfg(unix)]
