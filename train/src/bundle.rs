@@ -11,7 +11,7 @@ use crate::fit::prepare::Prepared;
 use crate::fit::validation;
 use crate::quantize::Grids;
 use crate::threshold::{self, Choice};
-use crate::{golden, inspectors};
+use crate::{golden, inspectors, trained};
 use blemish::draem::score::{Window, image_score};
 use blemish::engine::{EngineError, Prediction};
 use blemish::geometry::TileSize;
@@ -88,8 +88,10 @@ pub fn finish(
         threshold: choice.threshold.clone(),
         ..bundle.metadata().clone()
     };
+    let mut model = ModelProto::decode(bytes.as_slice())?;
+    trained::write(&mut model, &prepared.trained_contents);
     Ok(Finished {
-        bytes: model::seal(ModelProto::decode(bytes.as_slice())?, &metadata)?,
+        bytes: model::seal(model, &metadata)?,
         window,
         choice,
     })

@@ -6,6 +6,7 @@
 //! Writing goes to `NAME.partial`, is synced, and only then gets its name.
 
 use crate::backend::AdamState;
+use crate::config::Recipe;
 use crate::weights::{Array, Weights};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -30,6 +31,8 @@ pub struct Checkpoint {
     pub recipe: String,
     /// SHA-256 of the training pictures.
     pub data_fingerprint: String,
+    /// SHA-256 of the textures' contents; absent without textures, and in files from before it was kept.
+    pub textures: Option<String>,
     pub weights: Weights,
     pub adam: AdamState,
 }
@@ -69,6 +72,19 @@ impl Checkpoint {
             &self.adam.first_moment,
             &self.adam.second_moment,
         ]
+    }
+
+    /// The recipe that the weights were trained by.
+    ///
+    /// # Errors
+    /// This program cannot read it, in a sentence for people.
+    pub fn recipe(&self) -> Result<Recipe, String> {
+        toml::from_str(&self.recipe).map_err(|error| {
+            format!(
+                "the recipe in the checkpoint of step {} cannot be read: {error}",
+                self.step
+            )
+        })
     }
 
     /// Name of the first array that holds a NaN or an infinity.
@@ -113,6 +129,9 @@ impl Checkpoint {
             ("recipe".to_owned(), self.recipe.clone()),
             ("pictures".to_owned(), self.data_fingerprint.clone()),
         ]);
+        if let Some(textures) = &self.textures {
+            metadata.insert("textures".to_owned(), textures.clone());
+        }
         let mut digest = Sha256::new();
         digest_metadata(&mut digest, &metadata);
         let mut entries = BTreeMap::new();
@@ -237,6 +256,7 @@ impl Checkpoint {
             step: number("step")?,
             recipe: field("recipe")?.clone(),
             data_fingerprint: field("pictures")?.clone(),
+            textures: header.metadata.get("textures").cloned(),
             weights,
             adam: AdamState {
                 steps: number("adam_steps")?,
@@ -380,6 +400,7 @@ mod tests {
             step: 40,
             recipe: "seed = 1\n".to_owned(),
             data_fingerprint: "abc".to_owned(),
+            textures: Some("def".to_owned()),
             weights: group(0.1),
             adam: AdamState {
                 steps: 40,

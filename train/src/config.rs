@@ -192,25 +192,13 @@ impl FitConfig {
         if self.schema != CONFIG_SCHEMA {
             return Err(ConfigError::Schema(self.schema));
         }
-        let tile_text = format!("{}x{}", tile.width_px, tile.height_px);
         let (rec, seg) = (
             recipe.network.reconstructive_width,
             recipe.network.discriminative_width,
         );
         let share = recipe.hold_out;
         let rate = recipe.learning_rate;
-        rule(
-            tile.is_valid(),
-            "tile",
-            tile_text.clone(),
-            "sides must be multiples of 32, such as 128",
-        )?;
-        rule(
-            tile.width_px.max(tile.height_px) <= 1024,
-            "tile",
-            tile_text,
-            "sides of at most 1024",
-        )?;
+        recipe.check_tile()?;
         rule(
             (1..=1024).contains(&rec),
             "reconstructive-width",
@@ -274,19 +262,68 @@ impl FitConfig {
     }
 }
 
+impl FitConfig {
+    /// What a bundle of the one run and of the other differ in: the recipe's keys, and what the bundle says besides.
+    /// For people; empty where they are equal.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut found = self.recipe.differences(&other.recipe);
+        let window = |config: &Self| match config.score_window_px {
+            Some(window) => window.side_px().to_string(),
+            None => "auto".to_owned(),
+        };
+        let rest = |config: &Self| {
+            [
+                ("name", config.name.clone()),
+                ("overlap_px", config.overlap_px.to_string()),
+                ("flat_field", config.flat_field.to_string()),
+                ("score_window_px", window(config)),
+            ]
+        };
+        for ((key, mine), (_, theirs)) in rest(self).into_iter().zip(rest(other)) {
+            if mine != theirs {
+                found.push(format!("{key} is {mine}, was {theirs}"));
+            }
+        }
+        found
+    }
+}
+
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
 impl Recipe {
-    /// Keys whose values differ, with both values, for people; empty where the recipes are equal.
+    /// Whether tiles have sides that can be used.
+    ///
+    /// # Errors
+    /// The rule that they break.
+    pub fn check_tile(&self) -> Result<(), ConfigError> {
+        let tile = self.tile;
+        let rule = match tile.is_valid() {
+            false => "sides must be multiples of 32, such as 128",
+            true if tile.width_px.max(tile.height_px) > 1024 => "sides of at most 1024",
+            true => return Ok(()),
+        };
+        Err(ConfigError::Value {
+            key: "tile",
+            value: format!("{}x{}", tile.width_px, tile.height_px),
+            rule,
+        })
+    }
+
+    /// Keys whose values differ, with both values, for people; empty where the recipes are equal. Of textures not
+    /// their place but their contents count, which a recipe does not hold.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
-        if self == other {
+        let mut moved = self.clone();
+        if let (Some(place), Some(other)) = (&mut moved.textures, &other.textures) {
+            place.clone_from(other);
+        }
+        if moved == *other {
             return found;
         }
-        let (mine, theirs) = (self.flat(), other.flat());
+        let (mine, theirs) = (moved.flat(), other.flat());
         for (key, value) in &mine {
             let counterpart = theirs.iter().find(|(name, _)| name == key).map(|(_, v)| v);
             if counterpart != Some(value) {
@@ -397,5 +434,26 @@ mod tests {
             ]
         );
         assert!(first.differences(&first.clone()).is_empty());
+        let moved = Recipe {
+            textures: Some("elsewhere".into()),
+            ..second.clone()
+        };
+        assert!(moved.differences(&second).is_empty());
+
+        let first = FitConfig::default();
+        let mut second = FitConfig {
+            threads: first.threads + 1,
+            ..first.clone()
+        };
+        assert!(second.differences(&first).is_empty());
+        second.score_window_px = Window::new(3).ok();
+        second.flat_field = true;
+        assert_eq!(
+            second.differences(&first),
+            [
+                "flat_field is true, was false",
+                "score_window_px is 3, was auto"
+            ]
+        );
     }
 }

@@ -99,9 +99,12 @@ pub fn evaluate(
 /// There is none with test pictures.
 pub fn classes(path: &Path) -> Result<Vec<Class>, EvalError> {
     let inside = class_folders(path)?;
-    let folders = match inside.is_empty() {
+    for left_out in &inside.left_out {
+        log::warn!("left out: {left_out}");
+    }
+    let folders = match inside.classes.is_empty() {
         true => vec![path.to_owned()],
-        false => inside,
+        false => inside.classes,
     };
     let mut classes = Vec::new();
     for folder in folders {

@@ -28,4 +28,5 @@ pub mod simulate;
 #[cfg(test)]
 mod test_golden;
 pub mod threshold;
+pub mod trained;
 pub mod weights;

@@ -35,6 +35,11 @@ pub enum RunError {
          another folder with --out"
     )]
     Exists(String),
+    #[error(
+        "{folder} holds {files} but no config.toml: their weights would be taken for those of the new run; \
+         choose another folder with --out, move them away, or restore the config.toml they belong to"
+    )]
+    Remains { folder: String, files: String },
     #[error("{0} is not a run folder: it has no config.toml; give the folder that 'fit' wrote")]
     NotARun(String),
     #[error("{0} is in use by another blemish-train; wait for it or stop it")]
@@ -46,6 +51,11 @@ pub enum RunError {
          restore the folder from a copy"
     )]
     AllDamaged { folder: String, reasons: String },
+    #[error(
+        "{0}; it holds the weights that go into a bundle: restore it from a copy, or move it away, and those of the \
+         newest checkpoint are taken"
+    )]
+    Best(CheckpointError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
 }
@@ -63,12 +73,19 @@ impl RunFolder {
     /// Makes the folder and writes `config.toml`.
     ///
     /// # Errors
-    /// The folder already holds a run, or cannot be written.
+    /// The folder already holds a run or checkpoints of one, or cannot be written.
     pub fn create(root: &Path, config: &FitConfig) -> Result<Self, RunError> {
         fs::create_dir_all(root).map_err(io_error("create", root))?;
         let path = root.join("config.toml");
         if path.exists() {
             return Err(RunError::Exists(root.display().to_string()));
+        }
+        let remains = remains(root)?;
+        if !remains.is_empty() {
+            return Err(RunError::Remains {
+                folder: root.display().to_string(),
+                files: remains.join(", "),
+            });
         }
         let lock = lock(root)?;
         let folder = Self {
@@ -168,7 +185,7 @@ impl RunFolder {
     pub fn chosen(root: &Path) -> Result<Option<Checkpoint>, RunError> {
         let best = root.join(BEST);
         match best.is_file() {
-            true => Ok(Some(Checkpoint::read(&best)?)),
+            true => Ok(Some(Checkpoint::read(&best).map_err(RunError::Best)?)),
             false => Ok(Self::latest(root)?.checkpoint),
         }
     }
@@ -222,6 +239,17 @@ fn lock(root: &Path) -> Result<File, RunError> {
         Err(TryLockError::WouldBlock) => Err(RunError::InUse(root.display().to_string())),
         Err(TryLockError::Error(source)) => Err(io_error("lock", &path)(source)),
     }
+}
+
+/// Names of the files of a folder whose weights a run there would take for its own.
+fn remains(root: &Path) -> Result<Vec<String>, RunError> {
+    let mut found = Vec::new();
+    if root.join(BEST).exists() {
+        found.push(BEST.to_owned());
+    }
+    let names = checkpoints(root)?.into_iter();
+    found.extend(names.filter_map(|(_, path)| Some(path.file_name()?.to_str()?.to_owned())));
+    Ok(found)
 }
 
 /// Checkpoints of a folder by step, newest first.

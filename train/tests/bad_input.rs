@@ -55,7 +55,12 @@ fn wrong_pictures() {
 #[test]
 fn wrong_options() {
     let scene = Scene::new();
-    let cases: [(&[&str], &[&str]); 10] = [
+    let cases: [(&[&str], &[&str]); 12] = [
+        (
+            &["--tile=64", "--resize-filter=antialiased"],
+            &["give --resize SIDE as well"],
+        ),
+        (&["--resize=64", "--overlap=8"], &["a picture is one tile"]),
         (
             &["--resize=64", "--resize-filter=cubic"],
             &["must be antialiased or bilinear"],
@@ -110,6 +115,10 @@ fn wrong_run_folders() {
         &["other settings", "seed is 3, was 0"],
     );
     refused(
+        &resume(&["--resize-filter=bilinear"]),
+        &["--resize-filter", "this run cuts tiles"],
+    );
+    refused(
         &scene.run(&["export", "goods"]),
         &["goods is not a run folder"],
     );
@@ -137,6 +146,17 @@ fn wrong_run_folders() {
         &resume(&[]),
         &["does not belong to the checkpoint", "seed is 9, was 0"],
     );
+    let made = std::fs::read(scene.path("run/model.onnx")).unwrap();
+    for command in ["export", "quantize", "report"] {
+        refused(
+            &scene.run(&[command, "run"]),
+            &[
+                "run/config.toml does not belong to the checkpoint: seed is 9, was 0",
+                "write that back",
+            ],
+        );
+    }
+    assert_eq!(std::fs::read(scene.path("run/model.onnx")).unwrap(), made);
     scene.write("run/config.toml", config.as_bytes());
 
     let picture = std::fs::read(scene.path("goods/03.png")).unwrap();

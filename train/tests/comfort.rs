@@ -59,6 +59,7 @@ fn several_classes_are_trained_and_judged_each_by_its_own_run() {
     scene.weave("set/Class1/Test/1.PNG", 70, 40, 98);
     mark(&scene, "set/Class1/Test/Label/1_label.PNG");
 
+    scene.weave("set/more/0.png", 48, 40, 99);
     let train = |more: &[&str]| {
         let all = [&["fit", "set", "--out=runs"], &SMALL[..], more].concat();
         scene.run(&all)
@@ -67,6 +68,7 @@ fn several_classes_are_trained_and_judged_each_by_its_own_run() {
     for part in [
         "class       Class1",
         "class       b",
+        "left out    'set/more' is no class",
         "image AUROC  pixel AP",
     ] {
         assert!(text.contains(part), "'{part}' is missing from: {text}");
@@ -90,6 +92,29 @@ fn several_classes_are_trained_and_judged_each_by_its_own_run() {
         &train(&["--steps=5"]),
         &["is done, but with other settings: steps is 5, was 4"],
     );
+    refused(
+        &train(&[
+            "--steps=4",
+            "--score-window=3",
+            "--overlap=16",
+            "--flat-field",
+        ]),
+        &[
+            "is done, but with other settings: overlap_px is 16, was 8, flat_field is true, was false, \
+             score_window_px is 3, was auto",
+        ],
+    );
+
+    let metrics = std::fs::read(scene.path("runs/b/metrics.jsonl")).unwrap();
+    std::fs::remove_file(scene.path("runs/b/metrics.jsonl")).unwrap();
+    refused(
+        &train(&["--steps=4"]),
+        &[
+            "cannot read runs/b/metrics.jsonl: No such file",
+            "restore it",
+        ],
+    );
+    scene.write("runs/b/metrics.jsonl", &metrics);
 
     let json = scene.run(&["eval", "runs", "set", "--json"]);
     ok(&json);
@@ -251,6 +276,19 @@ fn costs_are_told_before_anything_is_trained() {
     );
     refused(&ask(&["--board=zero-2-w"]), &["--line-rate"]);
 
+    // What is wrong with the line is found before there is a run.
+    let pi5 = ["--board=pi5", "--line-rate=1", "--width-px=9"];
+    let fit = [&["--steps=2", "--out=run"], &pi5[..]].concat();
+    refused(&scene.fit(&fit), &["there are raspberry-pi-4"]);
+    for command in ["fit", "sweep"] {
+        let whole = [&[command, "goods", "--resize=32", "--out=run"], &slow[..]].concat();
+        refused(
+            &scene.run(&whole),
+            &["refuses bundles that resize", "take --tile"],
+        );
+    }
+    assert!(!scene.path("run").exists());
+
     let fit = [&["--steps=2", "--out=run"], &slow[..]].concat();
     let text = ok(&scene.fit(&fit));
     assert!(
@@ -310,6 +348,11 @@ fn a_sweep_weighs_accuracy_against_cost_and_is_taken_up() {
     for part in ["8/4/4", "4/4/2", "real: AUROC", "ms/tile"] {
         assert!(text.contains(part), "'{part}' is missing from: {text}");
     }
+    refused(
+        &scene.run(&["sweep", "class", "--out=none", "--test=nosuch"]),
+        &["nosuch", "check that it exists"],
+    );
+    assert!(!scene.path("none").exists());
     refused(&sweep("--widths=8"), &["'8' is not a pair of widths"]);
     for other in ["--reconstructive-width=4", "--network=fast"] {
         let both = scene.run(&["sweep", "class", other]);

@@ -148,6 +148,30 @@ fn the_window_of_the_score_is_chosen_or_given() {
     assert_eq!(window("wide.onnx"), 21);
     assert!(export("--score-window=auto", "auto.onnx").status.success());
     assert_eq!(window("auto.onnx"), chosen);
+
+    let unjudged = SMALL.map(|option| match option.starts_with("--hold-out") {
+        true => "--hold-out=0",
+        false => option,
+    });
+    let fit = [
+        &["fit", "goods", "--steps=2", "--out=unjudged"],
+        &unjudged[..],
+    ]
+    .concat();
+    let text = told(&scene.run(&fit));
+    assert!(
+        text.contains("21x21 px, the authors': without held-out goods"),
+        "{text}"
+    );
+    assert!(!text.contains("apart best"), "{text}");
+    let wide = scene.run(&["export", "unjudged", "--tile=2048x32", "-o", "wide.onnx"]);
+    assert_eq!(wide.status.code(), Some(2), "{}", told(&wide));
+    assert!(
+        told(&wide).contains("tile = 2048x32: sides of at most 1024"),
+        "{}",
+        told(&wide)
+    );
+
     let even = export("--score-window=4", "even.onnx");
     assert_eq!(even.status.code(), Some(2), "{}", told(&even));
     let rule = "4 px cannot be used: its side must be odd, from 1 to 63";
@@ -171,6 +195,15 @@ fn a_run_becomes_integers_that_were_tuned() {
     // All convolutions but the last: 6 + 7 of the reconstructive network, 12 + 15 of the other.
     assert_eq!(bytes.count(), 13 + 27);
 
+    // What trained it need not be in the program that makes the bundle.
+    let config = std::fs::read_to_string(scene.path("runs/goods/config.toml")).unwrap();
+    let elsewhere = config.replace("device = \"cpu\"", "device = \"metal\"");
+    assert_ne!(config, elsewhere);
+    scene.write("runs/goods/config.toml", elsewhere.as_bytes());
+    let export = scene.run(&["export", "runs/goods", "-o", "metal.onnx"]);
+    assert!(export.status.success(), "{}", told(&export));
+    let bytes = |file: &str| std::fs::read(scene.path(file)).unwrap();
+    assert!(bytes("metal.onnx") == bytes("runs/goods/model.onnx"));
     let none = scene.run(&["quantize", "runs/goods", "--steps=0", "-o", "plain.onnx"]);
     assert!(none.status.success(), "{}", told(&none));
     assert!(!told(&none).contains("fine-tuned"), "{}", told(&none));
@@ -184,6 +217,40 @@ fn a_run_becomes_integers_that_were_tuned() {
         "{}",
         told(&deep)
     );
+}
+
+#[test]
+fn textures_may_move_but_not_change() {
+    let scene = Scene::new();
+    for picture in 0..3 {
+        scene.weave(&format!("textures/{picture}.png"), 40, 40, 70 + picture);
+    }
+    let fit = scene.fit(&["--steps=8", "--textures=textures", "--out=run"]);
+    assert!(fit.status.success(), "{}", told(&fit));
+    std::fs::rename(scene.path("textures"), scene.path("moved")).unwrap();
+    let resume = ["fit", "--resume=run", "--textures=moved"];
+    let moved = scene.run(&resume);
+    assert!(moved.status.success(), "{}", told(&moved));
+    let config = std::fs::read_to_string(scene.path("run/config.toml")).unwrap();
+    assert!(config.contains("moved\""), "{config}");
+    let export = scene.run(&["export", "run"]);
+    assert!(export.status.success(), "{}", told(&export));
+
+    scene.weave("moved/1.png", 40, 40, 99);
+    for command in [
+        &resume[..2],
+        &["export", "run"],
+        &["quantize", "run"],
+        &["report", "run"],
+    ] {
+        let refused = scene.run(command);
+        let text = told(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{text}");
+        assert!(
+            text.contains("moved are not those the run began with"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

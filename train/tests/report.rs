@@ -93,6 +93,34 @@ fn a_run_is_reported_with_its_pictures_and_warnings() {
 }
 
 #[test]
+fn a_report_does_without_curves_and_names_a_mask_that_does_not_fit() {
+    let scene = Scene::new();
+    let fit = scene.fit(&["--steps=2"]);
+    assert!(fit.status.success(), "{}", told(&fit));
+    std::fs::remove_file(scene.path("runs/goods/metrics.jsonl")).unwrap();
+    let report = scene.run(&["report", "runs/goods"]);
+    let text = told(&report);
+    assert!(report.status.success(), "{text}");
+    assert!(
+        text.contains("cannot read runs/goods/metrics.jsonl: No such file"),
+        "{text}"
+    );
+    assert!(scene.path("runs/goods/report.html").is_file());
+
+    scene.weave("class/train/good/0.png", 40, 40, 30);
+    scene.weave("class/test/hole/7.png", 70, 40, 32);
+    let mask = Picture::from_grey8(9, 9, vec![255; 81]).unwrap();
+    scene.save("class/ground_truth/hole/7_mask.png", &mask);
+    let report = scene.run(&["report", "runs/goods", "--defects=class"]);
+    let text = told(&report);
+    assert_eq!(report.status.code(), Some(2), "{text}");
+    assert!(
+        text.contains("'class/test/hole/7.png': its mask has 9x9 px, the picture 70x40 px"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_report_on_other_pictures_is_refused() {
     let scene = Scene::new();
     let fit = scene.fit(&["--steps=2"]);

@@ -2,8 +2,10 @@
 
 mod program;
 
-use blemish::model::Bundle;
+use blemish::model::{Bundle, seal};
 use program::{Scene, told};
+use prost::Message;
+use tract_onnx::pb::ModelProto;
 
 /// A small trained bundle and forty goods of another run.
 fn scene() -> Scene {
@@ -77,6 +79,63 @@ fn the_area_can_keep_the_promise_at_a_given_score() {
     // At so low a score the whole picture is one region.
     assert_eq!(threshold.score, 1e-6);
     assert_eq!(threshold.min_area_px, 64 * 40 + 1);
+}
+
+#[test]
+fn what_the_old_threshold_would_have_rejected_is_counted() {
+    let scene = scene();
+    let bytes = std::fs::read(scene.path("run/model.onnx")).unwrap();
+    let bundle = Bundle::read(scene.path("run/model.onnx")).unwrap();
+    let words = |score: f32, more: &[&str]| {
+        let mut metadata = bundle.metadata().clone();
+        metadata.threshold.score = score;
+        let model = ModelProto::decode(bytes.as_slice()).unwrap();
+        scene.write("old.onnx", &seal(model, &metadata).unwrap());
+        let options = ["threshold", "old.onnx", "monday", "--rejects-per-1000=200"];
+        let set = scene.run(&[&options[..], more].concat());
+        assert!(set.status.success(), "{}", told(&set));
+        told(&set)
+    };
+    let all = words(1e-6, &[]);
+    assert!(
+        all.contains("before it was 0.0000, which 40 of these 40 goods reach"),
+        "{all}"
+    );
+    for (score, more) in [(1.0, &[][..]), (1e-6, &["--score=0.5"])] {
+        let none = words(score, more);
+        assert!(!none.contains("before it was"), "{none}");
+    }
+}
+
+#[test]
+fn trained_pictures_set_no_threshold_under_another_name() {
+    let scene = scene();
+    for picture in 0..12 {
+        let bytes = std::fs::read(scene.path(&format!("goods/{picture:02}.png"))).unwrap();
+        scene.write(&format!("monday/copy-{picture:02}.png"), &bytes);
+    }
+    let set = |bundle: &str| {
+        let set = scene.run(&["threshold", bundle, "monday", "--rejects-per-1000=200"]);
+        (set.status.code(), told(&set))
+    };
+    let (code, words) = set("run/model.onnx");
+    assert_eq!(code, Some(2), "{words}");
+    // Two of the twelve were held out.
+    assert!(
+        words.contains("10 of 52 good pictures are pictures this bundle was trained on, the first is monday/copy-"),
+        "{words}"
+    );
+
+    // A bundle from before they were kept says nothing, but its metadata is the same.
+    let bytes = std::fs::read(scene.path("run/model.onnx")).unwrap();
+    let metadata = Bundle::read(scene.path("run/model.onnx")).unwrap();
+    let mut model = ModelProto::decode(bytes.as_slice()).unwrap();
+    model
+        .metadata_props
+        .retain(|property| property.key != "blemish.trained");
+    scene.write("old.onnx", &seal(model, metadata.metadata()).unwrap());
+    let (code, words) = set("old.onnx");
+    assert_eq!(code, Some(0), "{words}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::tell;
 use crate::budget::Line;
+use crate::config::FitConfig;
 use blemish::board::Tiling;
 use blemish::draem::NetworkSpec;
 use blemish::geometry::TileSize;
@@ -33,6 +34,27 @@ impl Args {
                 overlap_px,
             },
         })
+    }
+
+    /// Refuses a line of which nothing can be said, before a run is begun for it.
+    ///
+    /// # Errors
+    /// There is no such board, nothing can be predicted for it, or whole pictures are resized: stations inspect lines
+    /// in tiles.
+    pub fn check(&self, config: &FitConfig) -> Result<(), Box<dyn Error>> {
+        let recipe = &config.recipe;
+        let Some(line) = self.line(recipe.tile, config.overlap_px) else {
+            return Ok(());
+        };
+        if recipe.resize {
+            return Err(
+                "--board speaks of a line, and a station refuses bundles that resize whole pictures: take --tile \
+                 for --resize, or leave --board out"
+                    .into(),
+            );
+        }
+        line.forecast(recipe.network)?;
+        Ok(())
     }
 
     /// Prints whether the board keeps up, where one is named.

@@ -2,13 +2,15 @@
 
 use super::settings::{ScoreWindow, parse_window};
 use super::{Done, tell};
+use crate::backend::Backend;
+use crate::bundle;
 use crate::checkpoint::{Checkpoint, write_atomically};
 use crate::config::FitConfig;
+use crate::cpu::CpuEngine;
 use crate::fit::prepare::Prepared;
 use crate::quantize::Grids;
 use crate::run_folder::RunFolder;
 use crate::threshold;
-use crate::{bundle, device};
 use blemish::geometry::TileSize;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -46,20 +48,22 @@ impl Args {
     /// The run's configuration, pictures and checkpoint.
     pub fn open(&self) -> Result<(FitConfig, Prepared, Checkpoint), Box<dyn Error>> {
         let mut config = read_config(&self.run, self.pictures.as_deref())?;
-        if let Some(window) = self.score_window {
-            config.score_window_px = window.px();
-        }
-        let trained = config.recipe.tile;
-        config.recipe.tile = self.tile.unwrap_or(trained);
-        if config.recipe.resize && config.recipe.tile != trained {
-            return Err("a run with --resize has one tile size; leave --tile out".into());
-        }
         let checkpoint = RunFolder::chosen(&self.run)?.ok_or_else(|| {
             format!(
                 "{} holds no checkpoint yet; let 'fit' reach one",
                 self.run.display()
             )
         })?;
+        refuse_edited(&self.run, &config, &checkpoint)?;
+        if let Some(window) = self.score_window {
+            config.score_window_px = window.px();
+        }
+        let trained = config.recipe.tile;
+        config.recipe.tile = self.tile.unwrap_or(trained);
+        config.recipe.check_tile()?;
+        if config.recipe.resize && config.recipe.tile != trained {
+            return Err("a run with --resize has one tile size; leave --tile out".into());
+        }
         let prepared = Prepared::open(&config)?;
         if checkpoint.data_fingerprint != prepared.fingerprint {
             return Err(format!(
@@ -68,17 +72,54 @@ impl Args {
             )
             .into());
         }
+        prepared.check_textures(&config.recipe, &checkpoint)?;
         Ok((config, prepared, checkpoint))
     }
 }
 
+/// Refuses a `config.toml` with another recipe than the weights were trained by: the bundle would say of itself
+/// what is not so.
+fn refuse_edited(
+    run: &Path,
+    config: &FitConfig,
+    checkpoint: &Checkpoint,
+) -> Result<(), Box<dyn Error>> {
+    let differences = config.recipe.differences(&checkpoint.recipe()?);
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "{} does not belong to the checkpoint: {}; the weights were trained as it was, so write that back",
+            run.join("config.toml").display(),
+            differences.join(", ")
+        )
+        .into()),
+    }
+}
+
 /// The run's configuration and pictures, which are in `pictures` now where that is given.
+///
+/// # Errors
+/// What cannot be read, or `config.toml` is not that of the run's checkpoint, where it has one.
 pub fn open_pictures(
     run: &Path,
     pictures: Option<&Path>,
 ) -> Result<(FitConfig, Prepared), Box<dyn Error>> {
     let config = read_config(run, pictures)?;
+    let mut trained = None;
+    match RunFolder::chosen(run) {
+        Ok(Some(checkpoint)) => {
+            refuse_edited(run, &config, &checkpoint)?;
+            trained = Some(checkpoint);
+        }
+        Ok(None) => {}
+        Err(error) => {
+            log::warn!("{error}; whether config.toml is as the run was trained cannot be told")
+        }
+    }
     let prepared = Prepared::open(&config)?;
+    if let Some(checkpoint) = trained {
+        prepared.check_textures(&config.recipe, &checkpoint)?;
+    }
     Ok((config, prepared))
 }
 
@@ -99,14 +140,15 @@ pub fn finish(
     grids: Option<&Grids>,
 ) -> Result<(), Box<dyn Error>> {
     let recipe = &config.recipe;
-    let mut backend = device::open(&config.device, recipe.network, config.threads)?;
-    backend.restore(&checkpoint.weights, &checkpoint.adam)?;
+    // A bundle is the same wherever its run was trained, and can be made where that device is not.
+    let mut engine = CpuEngine::new(recipe.network, config.threads)?;
+    engine.restore(&checkpoint.weights, &checkpoint.adam)?;
     let finished = bundle::finish(
         config,
         prepared,
         checkpoint,
         recipe.tile,
-        &mut *backend,
+        &mut engine,
         grids,
     )?;
     write_atomically(out, |file| file.write_all(&finished.bytes))?;
@@ -116,6 +158,8 @@ pub fn finish(
         finished.window.side_px(),
         match config.score_window_px {
             Some(_) => "",
+            None if prepared.validation.is_empty() =>
+                ", the authors': without held-out goods there is nothing to choose it by",
             None => ", the one that tells simulated defects apart best",
         }
     ));

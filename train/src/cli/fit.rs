@@ -4,11 +4,11 @@ use super::settings::{Settings, absolute};
 use super::{Done, board, grouped, tell};
 use crate::backend::Backend;
 use crate::budget::seconds_per_step;
-use crate::config::{FitConfig, Recipe};
-use crate::data::{Class, class_folders};
+use crate::config::FitConfig;
+use crate::data::{Class, ClassFolders, class_folders, fingerprint_below};
 use crate::fit::metrics_log::{self, Record, Validation};
 use crate::fit::patience::Patience;
-use crate::fit::prepare::Prepared;
+use crate::fit::prepare::{Prepared, same_textures};
 use crate::fit::progress::duration;
 use crate::fit::stop::Stop;
 use crate::fit::{Fitting, Outcome, Source, initial, validation};
@@ -55,9 +55,12 @@ impl Args {
         if let Some(root) = &self.resume {
             return Ok(trainer.reopen(root, Some(pictures))?.exit());
         }
-        let classes = class_folders(pictures)?;
+        let ClassFolders { classes, left_out } = class_folders(pictures)?;
         if classes.is_empty() {
             return Ok(trainer.begin(pictures, self.out.as_deref())?.exit());
+        }
+        for left_out in left_out {
+            tell(format_args!("left out    {left_out}"));
         }
         let runs = self.out.as_deref().unwrap_or(Path::new("runs"));
         trainer.each(&classes, runs)
@@ -144,9 +147,10 @@ impl Trainer<'_> {
             )
             .into());
         }
-        let stored = config.recipe.clone();
+        let stored = config.clone();
         self.settings.apply(&mut config, false);
-        let differences = config.recipe.differences(&stored);
+        self.settings.check(&config)?;
+        let differences = config.differences(&stored);
         if !differences.is_empty() {
             return Err(format!(
                 "{} is done, but with other settings: {}; choose another folder with --out",
@@ -155,8 +159,33 @@ impl Trainer<'_> {
             )
             .into());
         }
+        Self::check_textures(&config, &stored, &latest, root)?;
+        self.board.check(&config)?;
         tell(format_args!("            {} is done", root.display()));
         Ok(Ended::Finished)
+    }
+
+    /// Refuses other textures than the finished run in `root` was trained with, where another folder is named.
+    fn check_textures(
+        config: &FitConfig,
+        stored: &FitConfig,
+        latest: &Checkpoint,
+        root: &Path,
+    ) -> Result<(), Box<dyn Error>> {
+        let recipe = &config.recipe;
+        let named = recipe.textures.as_ref();
+        let Some(folder) = named.filter(|_| recipe.textures != stored.recipe.textures) else {
+            return Ok(());
+        };
+        match same_textures(recipe, Some(&fingerprint_below(folder)?), latest)? {
+            true => Ok(()),
+            false => Err(format!(
+                "{} is done, but with other textures than are in {}; choose another folder with --out",
+                root.display(),
+                folder.display()
+            )
+            .into()),
+        }
     }
 
     /// Trains on `pictures` into `out`, or `runs/NAME`.
@@ -169,7 +198,9 @@ impl Trainer<'_> {
             ..FitConfig::default()
         };
         self.settings.apply(&mut config, true);
+        self.settings.check(&config)?;
         config.check()?;
+        self.board.check(&config)?;
         let backend = open_device(&config)?;
         let prepared = Prepared::open(&config)?;
         config.check_patience(prepared.validation.is_empty())?;
@@ -205,7 +236,9 @@ impl Trainer<'_> {
             config.pictures = absolute(pictures);
         }
         self.settings.apply(&mut config, false);
+        self.settings.check(&config)?;
         config.check()?;
+        self.board.check(&config)?;
         let refuse = |what: &str, differences: Vec<String>| match differences.is_empty() {
             true => Ok(()),
             false => Err(format!(
@@ -223,8 +256,7 @@ impl Trainer<'_> {
         let prepared = Prepared::open(&config)?;
         config.check_patience(prepared.validation.is_empty())?;
         if let Some(checkpoint) = &latest.checkpoint {
-            let recipe: Recipe = toml::from_str(&checkpoint.recipe)?;
-            let differences = config.recipe.differences(&recipe);
+            let differences = config.recipe.differences(&checkpoint.recipe()?);
             refuse("config.toml does not belong to the checkpoint", differences)?;
             if checkpoint.data_fingerprint != prepared.fingerprint {
                 return Err(format!(
@@ -234,6 +266,7 @@ impl Trainer<'_> {
                 )
                 .into());
             }
+            prepared.check_textures(&config.recipe, checkpoint)?;
         }
         // Before the settings are kept: a device that cannot be used must not become the run's.
         let backend = open_device(&config)?;
@@ -286,6 +319,7 @@ impl Trainer<'_> {
             config: &config,
             folder: &folder,
             data_fingerprint: &prepared.fingerprint,
+            textures: prepared.textures_fingerprint.as_deref(),
             source: &prepared,
             validate: (!prepared.validation.is_empty()).then_some(&validate),
             stop: self.stop,
@@ -344,7 +378,14 @@ impl RunFigures {
     /// The run is not finished, or its files cannot be read.
     pub fn of(root: &Path) -> Result<Self, Box<dyn Error>> {
         let bundle = Bundle::read(root.join("model.onnx"))?;
-        let records = metrics_log::read(&root.join("metrics.jsonl"))?;
+        let metrics = root.join("metrics.jsonl");
+        let records = metrics_log::read(&metrics).map_err(|error| {
+            format!(
+                "cannot read {}: {error}; the table tells what it holds: restore it, or move the folder away and the \
+                 same command trains it anew",
+                metrics.display()
+            )
+        })?;
         let (training, threshold) = (&bundle.metadata().training, &bundle.metadata().threshold);
         let validation = (records.iter().rev()).find_map(|record| match record {
             Record::Validation { step, figures } if *step <= training.steps => Some(*figures),

@@ -109,6 +109,17 @@ mod tests {
     }
 
     #[test]
+    fn the_help_names_the_file_that_is_written() {
+        let mut program = Cli::command();
+        for (command, file) in [("export", "model.onnx"), ("quantize", "model.int8.onnx")] {
+            let command = program.find_subcommand_mut(command).expect("a command");
+            let help = command.render_long_help().to_string();
+            let words = format!("File to write; RUN/{file} if left out");
+            assert!(help.contains(&words), "{help}");
+        }
+    }
+
+    #[test]
     fn numbers_are_grouped() {
         let shown: Vec<String> = [7, 999, 1000, 1_529_333].map(grouped).into();
         assert_eq!(shown, ["7", "999", "1,000", "1,529,333"]);

@@ -30,6 +30,7 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("out", |out| out.help("File to write; RUN/model.int8.onnx if left out")))]
 pub struct Args {
     #[command(flatten)]
     export: export::Args,

@@ -59,7 +59,14 @@ impl Args {
             )
             .into());
         }
-        let records = metrics_log::read(&self.run.join("metrics.jsonl"))?;
+        let metrics = self.run.join("metrics.jsonl");
+        let records = metrics_log::read(&metrics).unwrap_or_else(|error| {
+            log::warn!(
+                "cannot read {}: {error}; the report goes without curves",
+                metrics.display()
+            );
+            Vec::new()
+        });
         let train = Look::at_all(&prepared.trained)?;
         let held_out = Look::at_all(&prepared.held_out)?;
         let other_goods = match &self.good {

@@ -170,6 +170,31 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Refuses options that would do nothing in the run, whose settings are `config` with them applied.
+    ///
+    /// # Errors
+    /// Names the option and what to give instead.
+    pub fn check(&self, config: &FitConfig) -> Result<(), String> {
+        let resize = config.recipe.resize;
+        if self.resize_filter.is_some() && !resize {
+            return Err(
+                "--resize-filter says how --resize shrinks whole pictures, and this run cuts tiles: give --resize \
+                 SIDE as well, or leave it out"
+                    .to_owned(),
+            );
+        }
+        if self.overlap.is_some() && resize {
+            return Err(
+                "--overlap is what neighbouring tiles share, and with --resize a picture is one tile: leave one of \
+                 them out"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
+
 /// The path as it stays valid from another folder.
 pub fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())

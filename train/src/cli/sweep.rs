@@ -4,6 +4,7 @@ use super::fit::{Ended, RunFigures, Trainer};
 use super::settings::{Settings, absolute};
 use super::{Done, board, grouped, tell};
 use crate::checkpoint::write_atomically;
+use crate::data::Class;
 use crate::eval::{classes, evaluate};
 use crate::fit::metrics_log::Validation;
 use crate::fit::stop::Stop;
@@ -103,6 +104,8 @@ impl Args {
                 "the networks of a sweep are given with --widths, such as 8/4/2,8/8,16/8".into(),
             );
         }
+        // Before anything is trained: a folder that is not there must not cost a night.
+        let test = self.test.as_deref().map(classes).transpose()?;
         let stop = Stop::on_signals()?;
         let out = match &self.out {
             Some(out) => out.clone(),
@@ -132,7 +135,7 @@ impl Args {
                 tell(format_args!("the same command goes on from here"));
                 return Ok(ended.exit());
             }
-            rows.push(self.row(&root)?);
+            rows.push(self.row(&root, test.as_deref())?);
             rows.sort_by_key(|row| row.macs_per_tile);
             let json = serde_json::to_vec_pretty(&rows)?;
             write_atomically(&out.join("sweep.json"), |file| file.write_all(&json))?;
@@ -145,16 +148,16 @@ impl Args {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn row(&self, root: &Path) -> Result<Row, Box<dyn Error>> {
+    fn row(&self, root: &Path, test: Option<&[Class]>) -> Result<Row, Box<dyn Error>> {
         let config = RunFolder::read_config(root)?;
         let (spec, tile) = (config.recipe.network, config.recipe.tile);
         let figures = RunFigures::of(root)?;
         let cost = Cost::of(spec, tile);
-        let real = match &self.test {
+        let real = match test {
             Some(test) => {
                 let bundle = Arc::new(Bundle::read(root.join("model.onnx"))?);
-                let classes: Vec<_> = (classes(test)?.into_iter())
-                    .map(|class| (class, Arc::clone(&bundle)))
+                let classes: Vec<_> = (test.iter())
+                    .map(|class| (class.clone(), Arc::clone(&bundle)))
                     .collect();
                 Some(evaluate(&classes, &|| ())?.mean)
             }

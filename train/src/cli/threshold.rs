@@ -2,15 +2,16 @@
 
 use super::{Done, tell};
 use crate::checkpoint::write_atomically;
-use crate::data::{Class, real_defects_in};
-use crate::inspectors;
+use crate::data::{Class, contents, real_defects_in};
 use crate::threshold::promise::{Limit, limit};
+use crate::{inspectors, trained};
 use blemish::geometry::Columns;
 use blemish::model::{self, Bundle, Metadata, Threshold};
 use blemish::picture::Picture;
 use blemish::verdict::Verdict;
 use blemish::web::{PictureResult, PictureRules, inspect_picture};
 use prost::Message;
+use std::collections::HashSet;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,14 +58,8 @@ impl Args {
         )?;
         let class = Class::find(&self.goods)?;
         let metadata = bundle.metadata();
-        if class.fingerprint()? == metadata.training.data_fingerprint {
-            return Err(format!(
-                "{} holds the pictures this bundle was trained on: they say nothing about false rejects; \
-                 give good pictures of another imaging run",
-                self.goods.display()
-            )
-            .into());
-        }
+        let model = ModelProto::decode(bytes.as_slice())?;
+        refuse_trained(&class, metadata, &trained::read(&model))?;
         let rules = PictureRules {
             threshold: self.score.unwrap_or(metadata.threshold.score),
             min_area_px: 1,
@@ -92,7 +87,9 @@ impl Args {
             "            of 1000 good pictures like these {:.1} are expected to be rejected, with 95 % confidence at most {:.1}",
             threshold.expected_rejects_per_1000, threshold.upper_95_rejects_per_1000
         ));
-        tell_drift(metadata, &threshold);
+        if self.score.is_none() {
+            tell_drift(&metadata.threshold, &goods);
+        }
         if let Some(paths) = &defects {
             let rules = PictureRules {
                 threshold: threshold.score,
@@ -105,7 +102,7 @@ impl Args {
             threshold,
             ..metadata.clone()
         };
-        let sealed = model::seal(ModelProto::decode(bytes.as_slice())?, &metadata)?;
+        let sealed = model::seal(model, &metadata)?;
         let out = self.out.unwrap_or(self.bundle);
         write_atomically(&out, |file| file.write_all(&sealed))?;
         tell(format_args!("bundle      {}", out.display()));
@@ -136,7 +133,8 @@ impl Args {
                     .reduce(f64::min);
                 let basis = words(&limit, "score");
                 let min_area_px = metadata.threshold.min_area_px;
-                (limit.score(weakest), min_area_px, limit, basis)
+                let score = limit.score(&scores, weakest)?;
+                (score, min_area_px, limit, basis)
             }
             Some(score) => {
                 let areas: Vec<f64> = goods.iter().map(largest_area_px).collect();
@@ -159,6 +157,38 @@ impl Args {
             expected_rejects_per_1000,
             upper_95_rejects_per_1000,
         })
+    }
+}
+
+/// Refuses goods that the bundle was trained on, whatever they are called now and wherever they lie.
+fn refuse_trained(
+    class: &Class,
+    metadata: &Metadata,
+    trained: &HashSet<&str>,
+) -> Result<(), Box<dyn Error>> {
+    const REMEDY: &str =
+        "they say nothing about false rejects; give good pictures of another imaging run";
+    let contents = contents(&class.goods)?;
+    if class.fingerprint_of(&contents) == metadata.training.data_fingerprint {
+        return Err(format!(
+            "{} holds the pictures this bundle was trained on: {REMEDY}",
+            class.folder.display()
+        )
+        .into());
+    }
+    let again: Vec<&PathBuf> = (class.goods.iter().zip(&contents))
+        .filter(|(_, content)| trained.contains(content.short().as_str()))
+        .map(|(path, _)| path)
+        .collect();
+    match again.first() {
+        None => Ok(()),
+        Some(first) => Err(format!(
+            "{} of {} good pictures are pictures this bundle was trained on, the first is {}: {REMEDY}",
+            again.len(),
+            class.goods.len(),
+            first.display()
+        )
+        .into()),
     }
 }
 
@@ -185,14 +215,18 @@ fn inspect(
     Ok(results)
 }
 
-/// Goods of another run that score higher than training's own are what in-sample thresholds die of.
-fn tell_drift(before: &Metadata, now: &Threshold) {
-    let old = &before.threshold;
-    if old.goods > 0 && now.score > old.score {
+/// Goods of another run that reach the threshold of training's own are what in-sample thresholds die of.
+fn tell_drift(before: &Threshold, goods: &[PictureResult]) {
+    let reach = (goods.iter())
+        .filter(|good| good.score >= before.score)
+        .count();
+    if before.goods > 0 && reach > 0 {
         tell(format_args!(
-            "            before it was {:.4}, from training's own run: these goods score higher, so the old one \
-             would have rejected more of them than it promised",
-            old.score
+            "            before it was {:.4}, which {reach} of these {} goods reach; it promised with 95 % \
+             confidence at most {:.1} rejects of 1000",
+            before.score,
+            goods.len(),
+            before.upper_95_rejects_per_1000
         ));
     }
 }

@@ -29,6 +29,20 @@ pub enum DataError {
     )]
     NoTrainGood { path: PathBuf, part: &'static str },
     #[error(
+        "'{path}' holds '{good}' beside '{beside}', and both would be taken for the same: name the one that is meant, \
+         or rename '{good}' if all are good"
+    )]
+    GoodBeside {
+        path: PathBuf,
+        good: String,
+        beside: String,
+    },
+    #[error(
+        "'{path}' holds '{inside}', which by its name holds tests or masks of a class: they would be taken for \
+         good pictures; name the folder of the good pictures alone, or rename '{inside}' if it holds such"
+    )]
+    Foreign { path: PathBuf, inside: String },
+    #[error(
         "'{path}' holds no picture: give a folder of textures with PNG, JPEG, TIFF or BMP files, or \
          leave it out to paint defects from the product itself and procedural patterns"
     )]

@@ -1,7 +1,10 @@
 //! Finding pictures: MVTec's layout, DAGM's, or a bare folder.
 
 use super::DataError;
+use super::content::{Content, contents};
+use crate::checkpoint::hex;
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// A picture of the test set.
@@ -49,10 +52,7 @@ impl Class {
                 let found = found.map(|test| test.path).collect();
                 (goods, found, dagm_pictures(&folder.join("Test"))?)
             }
-            Layout::Bare => {
-                refuse_foreign(folder)?;
-                (folder.to_owned(), pictures_below(folder)?, Vec::new())
-            }
+            Layout::Bare => (folder.to_owned(), bare_pictures(folder)?, Vec::new()),
         };
         if goods.is_empty() {
             return Err(DataError::Empty { path: goods_folder });
@@ -76,21 +76,18 @@ impl Class {
     /// # Errors
     /// Where a picture cannot be read.
     pub fn fingerprint(&self) -> Result<String, DataError> {
+        Ok(self.fingerprint_of(&contents(&self.goods)?))
+    }
+
+    /// [`Class::fingerprint`] where the contents of [`Class::goods`] are known already.
+    pub fn fingerprint_of(&self, contents: &[Content]) -> String {
         let mut all = Sha256::new();
-        for path in &self.goods {
-            let content = std::fs::read(path).map_err(|source| DataError::Folder {
-                path: path.clone(),
-                source,
-            })?;
+        for (path, content) in self.goods.iter().zip(contents) {
             all.update(name_below(&self.folder, path).as_bytes());
             all.update([0]);
-            all.update(Sha256::digest(&content));
+            all.update(content.0);
         }
-        Ok(all
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect())
+        hex(&all.finalize())
     }
 }
 
@@ -115,18 +112,43 @@ impl Layout {
     }
 }
 
-/// The class folders in `folder`, sorted; none where `folder` is a class itself or holds pictures only.
+/// A folder of class folders.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClassFolders {
+    /// Sorted; none where the folder is a class itself or holds pictures only.
+    pub classes: Vec<PathBuf>,
+    /// Folders and pictures beside the classes that belong to none of them: which and why, for people.
+    pub left_out: Vec<String>,
+}
+
+/// The class folders in `folder`.
 ///
 /// # Errors
 /// Where the folder cannot be read.
-pub fn class_folders(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
+pub fn class_folders(folder: &Path) -> Result<ClassFolders, DataError> {
     if Layout::of(folder) != Layout::Bare {
-        return Ok(Vec::new());
+        return Ok(ClassFolders::default());
     }
     let inside = entries(folder)?.into_iter();
-    Ok(inside
-        .filter(|path| Layout::of(path) != Layout::Bare)
-        .collect())
+    let (classes, others): (Vec<_>, Vec<_>) =
+        inside.partition(|path| Layout::of(path) != Layout::Bare);
+    if classes.is_empty() {
+        return Ok(ClassFolders::default());
+    }
+    let of_none = |path: PathBuf| match path.is_dir() {
+        true => Some(format!(
+            "'{}' is no class, for it has neither train/good nor Train beside Test; \
+             name it by itself if its pictures are good ones",
+            path.display()
+        )),
+        false if is_picture(&path) => Some(format!(
+            "'{}' lies beside the classes and belongs to none of them",
+            path.display()
+        )),
+        false => None,
+    };
+    let left_out = others.into_iter().filter_map(of_none).collect();
+    Ok(ClassFolders { classes, left_out })
 }
 
 /// The defective pictures of a folder: those of its test set where it is a class, all of a bare folder,
@@ -137,13 +159,12 @@ pub fn class_folders(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 pub fn real_defects_in(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
     let found: Vec<TestPicture> = match Layout::of(folder) {
         Layout::Bare => {
-            refuse_foreign(folder)?;
             let unmarked = |path| TestPicture {
                 path,
                 defect: None,
                 mask: None,
             };
-            pictures_below(folder)?.into_iter().map(unmarked).collect()
+            bare_pictures(folder)?.into_iter().map(unmarked).collect()
         }
         Layout::Mvtec | Layout::Dagm => {
             let tests = Class::find(folder)?.tests.into_iter();
@@ -165,8 +186,12 @@ pub(super) fn name_below(folder: &Path, picture: &Path) -> String {
     parts.join("/")
 }
 
-/// Refuses a bare folder that is a data set or an incomplete class: its defects would count as good.
-fn refuse_foreign(folder: &Path) -> Result<(), DataError> {
+/// Folders of MVTec's and DAGM's layouts whose pictures are tests or masks.
+const FOREIGN: [&str; 3] = ["test", "ground_truth", "Label"];
+
+/// The pictures of a bare folder, which must not hold a class or a part of one: its defects and masks would
+/// count as good.
+fn bare_pictures(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     for part in ["test", "ground_truth"] {
         if folder.join(part).is_dir() {
             return Err(DataError::NoTrainGood {
@@ -175,16 +200,49 @@ fn refuse_foreign(folder: &Path) -> Result<(), DataError> {
             });
         }
     }
-    let class = entries(folder)?
-        .into_iter()
-        .find(|path| Layout::of(path) != Layout::Bare);
-    match class {
-        Some(class) => Err(DataError::NotAClass {
-            path: folder.to_owned(),
-            class: name_below(folder, &class),
-        }),
-        None => Ok(()),
+    let mut walk = Walk::default();
+    walk.enter(folder, &|inside| {
+        let name = || name_below(folder, inside);
+        if Layout::of(inside) != Layout::Bare {
+            return Err(DataError::NotAClass {
+                path: folder.to_owned(),
+                class: name(),
+            });
+        }
+        let last = inside.file_name().unwrap_or_default();
+        let beside = match last == "good" {
+            true => folder_beside(inside)?,
+            false => None,
+        };
+        if let Some(beside) = beside {
+            return Err(DataError::GoodBeside {
+                path: folder.to_owned(),
+                good: name(),
+                beside: name_below(folder, &beside),
+            });
+        }
+        match FOREIGN.iter().any(|foreign| last == *foreign) {
+            true => Err(DataError::Foreign {
+                path: folder.to_owned(),
+                inside: name(),
+            }),
+            false => Ok(()),
+        }
+    })?;
+    Ok(walk.found)
+}
+
+/// The first other folder with pictures where `folder` lies.
+fn folder_beside(folder: &Path) -> Result<Option<PathBuf>, DataError> {
+    let Some(parent) = folder.parent() else {
+        return Ok(None);
+    };
+    for path in entries(parent)? {
+        if path != folder && path.is_dir() && !pictures_below(&path)?.is_empty() {
+            return Ok(Some(path));
+        }
     }
+    Ok(None)
 }
 
 fn mvtec_tests(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
@@ -273,15 +331,43 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 /// # Errors
 /// Where a folder cannot be read.
 pub fn pictures_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut found = Vec::new();
-    for path in entries(folder)? {
-        if path.is_dir() {
-            found.extend(pictures_below(&path)?);
-        } else if is_picture(&path) {
-            found.push(path);
+    let mut walk = Walk::default();
+    walk.enter(folder, &|_| Ok(()))?;
+    Ok(walk.found)
+}
+
+/// A walk through a folder and all below it.
+#[derive(Debug, Default)]
+struct Walk {
+    found: Vec<PathBuf>,
+    /// Folders by the path behind every link: a link to one that was walked leads round in a circle or to the
+    /// same pictures again.
+    walked: HashSet<PathBuf>,
+}
+
+impl Walk {
+    /// Collects the pictures in and below `folder`; every folder below it must be `allowed`.
+    fn enter(
+        &mut self,
+        folder: &Path,
+        allowed: &dyn Fn(&Path) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
+        let inside = entries(folder)?;
+        if let Ok(real) = folder.canonicalize()
+            && !self.walked.insert(real)
+        {
+            return Ok(());
         }
+        for path in inside {
+            if path.is_dir() {
+                allowed(&path)?;
+                self.enter(&path, allowed)?;
+            } else if is_picture(&path) {
+                self.found.push(path);
+            }
+        }
+        Ok(())
     }
-    Ok(found)
 }
 
 fn is_picture(path: &Path) -> bool {
@@ -372,16 +458,18 @@ mod tests {
         assert_eq!(masks, [None, Some(label)]);
         assert_eq!(class.tests[1].defect.as_deref(), Some("defect"));
 
-        let classes = class_folders(&scratch.path("set")).unwrap();
+        let found = class_folders(&scratch.path("set")).unwrap();
         assert_eq!(
-            classes,
+            found.classes,
             [scratch.path("set/Class1"), scratch.path("set/mvtec")]
         );
+        let [left_out] = &found.left_out[..] else {
+            panic!("{:?}", found.left_out);
+        };
+        assert!(left_out.contains("set/others' is no class"), "{left_out}");
         for one in ["set/Class1", "set/mvtec", "set/others"] {
-            assert!(
-                class_folders(&scratch.path(one)).unwrap().is_empty(),
-                "{one}"
-            );
+            let found = class_folders(&scratch.path(one)).unwrap();
+            assert_eq!(found, ClassFolders::default(), "{one}");
         }
     }
 
@@ -407,6 +495,54 @@ mod tests {
         scratch.grey("half/test/hole/1.png", 4, 4, 1);
         let half = Class::find(&scratch.path("half")).unwrap_err();
         assert!(matches!(half, DataError::NoTrainGood { part: "test", .. }));
+    }
+
+    #[test]
+    fn classes_and_halves_of_them_are_found_at_any_depth() {
+        let scratch = Scratch::new();
+        scratch.grey("library/goods/0.png", 4, 4, 1);
+        assert!(Class::find(&scratch.path("library")).is_ok());
+        let refusal = |inside: &str, picture: &str| {
+            scratch.grey(&format!("library/{picture}"), 4, 4, 1);
+            let library = scratch.path("library");
+            let error = Class::find(&library).unwrap_err().to_string();
+            assert!(error.contains(&format!("'{inside}'")), "{error}");
+            assert!(error.contains("good"), "{error}");
+            assert_eq!(
+                real_defects_in(&library).unwrap_err().to_string(),
+                error,
+                "of defects"
+            );
+            let top = inside.split('/').next().unwrap();
+            std::fs::remove_dir_all(library.join(top)).unwrap();
+        };
+        refusal("set/tile", "set/tile/train/good/0.png");
+        scratch.grey("library/set/Class1/Train/0.PNG", 4, 4, 1);
+        refusal("set/Class1", "set/Class1/Test/0.PNG");
+        refusal("half/more/test", "half/more/test/hole/0.png");
+        refusal("half/ground_truth", "half/ground_truth/hole/0_mask.png");
+        refusal("Label", "Label/0_label.PNG");
+        scratch.grey("library/more/good/0.png", 4, 4, 1);
+        assert!(Class::find(&scratch.path("library")).is_ok());
+        refusal("more/good", "more/hole/0.png");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_in_circles_are_walked_once() {
+        use std::os::unix::fs::symlink;
+        let scratch = Scratch::new();
+        scratch.grey("goods/0.png", 4, 4, 1);
+        scratch.grey("goods/sub/1.png", 4, 4, 1);
+        symlink(scratch.path("goods"), scratch.path("goods/sub/up")).unwrap();
+        symlink(scratch.path("goods"), scratch.path("goods/sub/up_too")).unwrap();
+        symlink(scratch.path("goods/sub"), scratch.path("goods/twice")).unwrap();
+        let found = pictures_below(&scratch.path("goods")).unwrap();
+        assert_eq!(
+            found,
+            [scratch.path("goods/0.png"), scratch.path("goods/sub/1.png")]
+        );
+        assert_eq!(Class::find(&scratch.path("goods")).unwrap().goods, found);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!   the folder, or the held-out score is too good;
 //! * **sample**: one clean tile with its simulated defect; **batch**: some of them.
 
+mod content;
 mod error;
 mod layout;
 mod pictures;
@@ -15,8 +16,11 @@ mod split;
 #[cfg(test)]
 mod tests_support;
 
+pub use content::{Content, contents, fingerprint_below};
 pub use error::DataError;
-pub use layout::{Class, TestPicture, class_folders, pictures_below, real_defects_in};
+pub use layout::{
+    Class, ClassFolders, TestPicture, class_folders, pictures_below, real_defects_in,
+};
 pub use pictures::{Cut, Goods, MEMORY_LIMIT_BYTES, TileSource};
 pub use product::{Product, automatic_mask};
 pub use sampler::{Sampler, load_textures};

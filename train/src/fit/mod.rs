@@ -47,6 +47,8 @@ pub struct Fitting<'a> {
     pub folder: &'a RunFolder,
     /// SHA-256 of the training pictures.
     pub data_fingerprint: &'a str,
+    /// SHA-256 of the textures, where there are any.
+    pub textures: Option<&'a str>,
     pub source: &'a dyn Source,
     pub validate: Option<Validate<'a>>,
     pub stop: &'a Stop,
@@ -234,6 +236,7 @@ impl Fitting<'_> {
                 what: format!("the settings have no TOML form: {error}"),
             })?,
             data_fingerprint: self.data_fingerprint.to_owned(),
+            textures: self.textures.map(str::to_owned),
             weights: backend.weights(),
             adam: backend.adam(),
         })

@@ -2,10 +2,15 @@
 
 use super::Source;
 use crate::backend::Batch;
+use crate::checkpoint::Checkpoint;
 use crate::config::{FitConfig, Recipe};
-use crate::data::{Class, DataError, Goods, Sampler, TileSource, hold_out, load_textures};
+use crate::data::{
+    Class, DataError, Goods, Sampler, TileSource, contents, fingerprint_below, hold_out,
+    load_textures,
+};
 use crate::simulate::{self, Simulator, Textures};
 use blemish::picture::Picture;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,8 +37,12 @@ pub struct Prepared {
     pub mean: [u8; 3],
     /// SHA-256 over names and contents of all good pictures.
     pub fingerprint: String,
+    /// [`Content::short`](crate::data::Content::short) of the training pictures, sorted.
+    pub trained_contents: Vec<String>,
     /// Pictures that defects are painted from; 0 where they come from the product itself.
     pub textures: usize,
+    /// SHA-256 of their contents, where there are any.
+    pub textures_fingerprint: Option<String>,
     /// Simulated defects on held-out goods; empty where none are held out.
     pub validation: Vec<Batch>,
     /// Folder of the class.
@@ -69,6 +78,7 @@ impl Prepared {
             }
         };
         drop(goods);
+        let textures_fingerprint = recipe.textures.as_deref().map(fingerprint_below);
         let simulator = Simulator {
             recipe: simulate::Recipe::new(recipe.simulation, grey),
             textures: source,
@@ -83,14 +93,23 @@ impl Prepared {
             validation.extend(sampler.validation(&tiles, rounds));
             both_kinds(&validation)?;
         }
+        let contents = contents(&class.goods)?;
+        let trained: HashSet<&PathBuf> = train.iter().collect();
+        let mut trained_contents: Vec<String> = (class.goods.iter().zip(&contents))
+            .filter(|(path, _)| trained.contains(path))
+            .map(|(_, content)| content.short())
+            .collect();
+        trained_contents.sort();
         Ok(Self {
             name: class.name.clone(),
             trained: train,
             held_out,
             grey,
             mean,
-            fingerprint: class.fingerprint()?,
+            fingerprint: class.fingerprint_of(&contents),
+            trained_contents,
             textures,
+            textures_fingerprint: textures_fingerprint.transpose()?,
             validation,
             folder: class.folder,
             sampler,
@@ -99,6 +118,25 @@ impl Prepared {
 }
 
 impl Prepared {
+    /// Whether defects are painted from the textures that `checkpoint` was trained with, wherever they are now.
+    ///
+    /// # Errors
+    /// They are others, or nothing tells whether they are; a sentence for people.
+    pub fn check_textures(&self, recipe: &Recipe, checkpoint: &Checkpoint) -> Result<(), String> {
+        match same_textures(recipe, self.textures_fingerprint.as_deref(), checkpoint)? {
+            true => Ok(()),
+            false => Err(format!(
+                "the textures in {} are not those the run began with; restore them, or say where those are now with \
+                 'fit --resume RUNDIR --textures DIR'",
+                recipe
+                    .textures
+                    .as_deref()
+                    .unwrap_or(Path::new(""))
+                    .display()
+            )),
+        }
+    }
+
     /// The held-out goods that a finished run is judged on, read again: they are too many to be kept while it
     /// learns.
     ///
@@ -119,6 +157,22 @@ impl Prepared {
         let tiles = judged_tiles(recipe.steps, recipe.batch);
         let rounds = tiles.div_ceil(held.pictures().max(1));
         self.sampler.validation(held, rounds)
+    }
+}
+
+/// Whether the textures of `recipe`, whose contents have the fingerprint `now`, are those of `checkpoint`. Where it
+/// does not say what they were, their place decides.
+///
+/// # Errors
+/// Its recipe cannot be read.
+pub fn same_textures(
+    recipe: &Recipe,
+    now: Option<&str>,
+    checkpoint: &Checkpoint,
+) -> Result<bool, String> {
+    match &checkpoint.textures {
+        Some(before) => Ok(now == Some(before.as_str())),
+        None => Ok(recipe.textures == checkpoint.recipe()?.textures),
     }
 }
 
@@ -195,6 +249,32 @@ fn mean(pictures: &[Picture]) -> [u8; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::AdamState;
+    use crate::weights::Weights;
+
+    #[test]
+    fn textures_are_told_by_contents_or_else_by_their_place() {
+        let mut recipe = FitConfig::default().recipe;
+        recipe.textures = Some("old".into());
+        let mut checkpoint = Checkpoint {
+            step: 1,
+            recipe: toml::to_string(&recipe).unwrap(),
+            data_fingerprint: String::new(),
+            textures: Some("abc".to_owned()),
+            weights: Weights::default(),
+            adam: AdamState::default(),
+        };
+        let moved = Recipe {
+            textures: Some("new".into()),
+            ..recipe.clone()
+        };
+        let same = |recipe, now, checkpoint: &_| same_textures(recipe, Some(now), checkpoint);
+        assert_eq!(same(&moved, "abc", &checkpoint), Ok(true));
+        assert_eq!(same(&recipe, "def", &checkpoint), Ok(false));
+        checkpoint.textures = None;
+        assert_eq!(same(&moved, "abc", &checkpoint), Ok(false));
+        assert_eq!(same(&recipe, "def", &checkpoint), Ok(true));
+    }
 
     #[test]
     fn a_run_is_judged_by_no_more_than_it_can_afford() {

@@ -133,6 +133,7 @@ impl Bench {
             config: &self.config,
             folder: &folder,
             data_fingerprint: "data",
+            textures: None,
             source: &Numbers,
             validate: None,
             stop,
@@ -267,4 +268,39 @@ fn a_run_folder_is_used_by_one_process_at_a_time_and_never_overwritten() {
     drop(folder);
     let exists = RunFolder::create(&bench.root, &bench.config).expect_err("there");
     assert!(exists.to_string().contains("fit --resume"), "{exists}");
+}
+
+#[test]
+fn a_damaged_best_checkpoint_is_named_with_what_to_do() {
+    let bench = Bench::new("best", 5);
+    bench
+        .run(&mut Toy::new(), &Stop::default())
+        .expect("no trouble");
+    let best = bench.root.join("best.safetensors");
+    std::fs::write(&best, b"half").expect("writable");
+    let error = RunFolder::chosen(&bench.root)
+        .expect_err("damaged")
+        .to_string();
+    for part in ["best.safetensors is damaged", "restore it", "move it away"] {
+        assert!(error.contains(part), "{error}");
+    }
+    std::fs::remove_file(&best).expect("there");
+    let newest = RunFolder::chosen(&bench.root).expect("whole");
+    assert_eq!(newest.expect("step 5").step, 5);
+}
+
+#[test]
+fn checkpoints_without_a_config_are_not_taken_for_those_of_a_new_run() {
+    let bench = Bench::new("remains", 1);
+    std::fs::create_dir_all(&bench.root).expect("writable");
+    for name in ["checkpoint-00000040.safetensors", "best.safetensors"] {
+        std::fs::write(bench.root.join(name), b"weights").expect("writable");
+        let error = RunFolder::create(&bench.root, &bench.config)
+            .expect_err("there are weights")
+            .to_string();
+        assert!(error.contains(name) && error.contains("--out"), "{error}");
+        assert!(!bench.root.join("config.toml").exists());
+        std::fs::remove_file(bench.root.join(name)).expect("there");
+    }
+    RunFolder::create(&bench.root, &bench.config).expect("empty again");
 }

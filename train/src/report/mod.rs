@@ -26,11 +26,13 @@ use std::path::PathBuf;
 pub enum ReportError {
     #[error(transparent)]
     Picture(#[from] PictureError),
-    #[error("'{name}': {source}")]
-    Inspect { name: String, source: InspectError },
-    #[error("'{name}': the mask has {mask} px, the picture {picture} px")]
+    #[error("'{place}': {source}")]
+    Inspect { place: String, source: InspectError },
+    #[error(
+        "'{place}': its mask has {mask} px, the picture {picture} px; draw the mask on the picture itself"
+    )]
     Mask {
-        name: String,
+        place: String,
         mask: String,
         picture: String,
     },
@@ -116,6 +118,14 @@ impl Subject {
         found
     }
 
+    /// Where it is, for messages.
+    fn place(&self) -> String {
+        match &self.content {
+            Content::File { picture, .. } => picture.display().to_string(),
+            Content::Simulated { .. } => self.name.clone(),
+        }
+    }
+
     fn open(&self) -> Result<(Picture, Option<Mask>), PictureError> {
         match &self.content {
             Content::File { picture, mask } => {
@@ -139,7 +149,7 @@ pub fn scores(bundle: &Bundle, subjects: &[Subject]) -> Result<Vec<f32>, ReportE
         result
             .map(|result| result.score)
             .map_err(|source| ReportError::Inspect {
-                name: subject.name.clone(),
+                place: subject.place(),
                 source,
             })
     })
@@ -194,7 +204,7 @@ pub fn entries(
         let (picture, mask) = subject.open()?;
         let result = inspect_picture(&picture, inspector, &rules).map_err(|source| {
             ReportError::Inspect {
-                name: subject.name.clone(),
+                place: subject.place(),
                 source,
             }
         })?;
@@ -203,7 +213,7 @@ pub fn entries(
             |mask: &Mask| (mask.width_px, mask.height_px) == (picture.width_px, picture.height_px);
         if let Some(mask) = mask.as_ref().filter(|mask| !same(mask)) {
             return Err(ReportError::Mask {
-                name: subject.name.clone(),
+                place: subject.place(),
                 mask: format!("{}x{}", mask.width_px, mask.height_px),
                 picture: format!("{}x{}", picture.width_px, picture.height_px),
             });

@@ -36,6 +36,28 @@ impl fmt::Display for TooFew {
 
 impl std::error::Error for TooFew {}
 
+/// A promise that no threshold keeps: more goods than it allows have the greatest score there is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AtTheTop {
+    pub goods: u32,
+    /// Goods that the highest threshold rejects.
+    pub rejected: u32,
+}
+
+impl fmt::Display for AtTheTop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} of {} good pictures have the greatest possible score, 1, which every threshold rejects, and that is \
+             more than the promise allows: look whether these are good and taken as those of training were, \
+             or train with such pictures",
+            self.rejected, self.goods
+        )
+    }
+}
+
+impl std::error::Error for AtTheTop {}
+
 /// Where the promise puts the limit among sorted values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limit {
@@ -79,9 +101,12 @@ pub fn limit(values: &[f64], rejects_per_1000: f64) -> Result<Limit, TooFew> {
 }
 
 impl Limit {
-    /// The score that stands for the limit: halfway to the rejected good with the lowest score, or
+    /// The score that stands for the limit among `scores`: halfway to the rejected good with the lowest score, or
     /// above all goods by as much as [`choose`](super::choose) would set it below `weakest_defect`.
-    pub fn score(&self, weakest_defect: Option<f64>) -> f32 {
+    ///
+    /// # Errors
+    /// It would reject more than [`Limit::rejected`], for there is no score above 1.
+    pub fn score(&self, scores: &[f64], weakest_defect: Option<f64>) -> Result<f32, AtTheTop> {
         let margin = match (self.next, weakest_defect) {
             (Some(next), _) => 0.5 * (next - self.accepted),
             (None, Some(defect)) => (SHARE_OF_GAP * (defect - self.accepted)).max(LEAST_MARGIN),
@@ -89,10 +114,19 @@ impl Limit {
         };
         let score = (self.accepted + margin).min(1.0) as f32;
         // Rounding must not put a good back on the threshold that is to be accepted.
-        if f64::from(score) <= self.accepted && score < 1.0 {
+        let score = if f64::from(score) <= self.accepted && score < 1.0 {
             score.next_up()
         } else {
             score
+        };
+        let reached = scores.iter().filter(|&&good| good >= f64::from(score));
+        let rejected = reached.count() as u32;
+        match rejected > self.rejected {
+            true => Err(AtTheTop {
+                goods: scores.len() as u32,
+                rejected,
+            }),
+            false => Ok(score),
         }
     }
 
@@ -126,29 +160,58 @@ mod tests {
         let found = limit(&scores, 10.0).unwrap();
         // Clopper and Pearson: 4 of 1000 gives 9.13 per 1000, 5 of 1000 gives 10.48.
         assert_eq!(found.rejected, 4);
-        let score = found.score(None);
+        let score = found.score(&scores, None).unwrap();
         assert_eq!(scores.iter().filter(|&&s| s >= f64::from(score)).count(), 4);
     }
 
     #[test]
     fn without_a_rejected_good_a_weak_defect_pulls_the_threshold_up_by_a_quarter() {
         let found = limit(&[0.2; 40], 100.0).unwrap();
-        assert!((found.score(Some(0.6)) - 0.3).abs() < 1e-6);
-        assert!((found.score(Some(0.1)) - 0.21).abs() < 1e-6);
-        assert!((found.score(None) - 0.21).abs() < 1e-6);
+        let score = |weakest| found.score(&[0.2; 40], weakest).unwrap();
+        assert!((score(Some(0.6)) - 0.3).abs() < 1e-6);
+        assert!((score(Some(0.1)) - 0.21).abs() < 1e-6);
+        assert!((score(None) - 0.21).abs() < 1e-6);
+    }
+
+    #[test]
+    fn goods_with_the_greatest_score_break_the_promise() {
+        let scores = [[1.0; 3].as_slice(), &[0.4; 97]].concat();
+        // 3 of 100 give 75.7 per 1000, 2 give 61.6.
+        let lax = limit(&scores, 80.0).unwrap();
+        assert_eq!(lax.rejected, 3);
+        assert!(lax.score(&scores, None).is_ok());
+        let strict = limit(&scores, 70.0).unwrap();
+        let error = strict.score(&scores, None).unwrap_err();
+        assert_eq!((error.rejected, error.goods), (3, 100));
+        let words = error.to_string();
+        assert!(
+            words.contains("3 of 100 good pictures have the greatest"),
+            "{words}"
+        );
     }
 
     proptest! {
         /// The promise is on the goods that the score rejects, ties and rounding included.
         #[test]
         fn the_score_rejects_as_many_as_the_limit_says(
-            scores in prop::collection::vec((0u32..200).prop_map(|s| f64::from(s) / 200.0), 30..200),
+            // As scores are: what f32 holds.
+            scores in prop::collection::vec((0u16..=200).prop_map(|s| f64::from(f32::from(s) / 200.0)), 30..200),
+            at_the_top in 0usize..40,
         ) {
+            let scores = [scores, vec![1.0; at_the_top]].concat();
+            let goods = scores.len() as u32;
             let found = limit(&scores, 100.0).unwrap();
-            let score = found.score(None);
-            let rejected = scores.iter().filter(|&&s| s as f32 >= score && s < 1.0).count();
-            prop_assert!(rejected <= found.rejected as usize);
-            prop_assert!(found.per_1000(scores.len() as u32).1 <= 100.0);
+            match found.score(&scores, None) {
+                Ok(score) => {
+                    let rejected = scores.iter().filter(|&&s| s as f32 >= score).count();
+                    prop_assert!(rejected <= found.rejected as usize);
+                    prop_assert!(found.per_1000(goods).1 <= 100.0);
+                }
+                Err(_) => {
+                    let most = scores.iter().filter(|&&s| s == 1.0).count() as u32;
+                    prop_assert!(1000.0 * upper_95(most, goods) > 100.0);
+                }
+            }
         }
     }
 }
