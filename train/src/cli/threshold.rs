@@ -193,7 +193,7 @@ fn refuse_trained(
 }
 
 fn largest_area_px(result: &PictureResult) -> f64 {
-    let areas = result.regions.iter().map(|region| region.area_px);
+    let areas = result.regions.iter().map(|region| region.reaching_px);
     areas.max().map_or(0.0, |area| area as f64)
 }
 
