@@ -252,7 +252,7 @@ impl Parameters {
     /// One Adam step by what [`Parameters::shared`] is in the mean over the cards.
     pub fn learn_shared(&mut self, mean: Tensor<1>, learning_rate: f64) {
         let (learning, norms) = (self.learning.length, self.norms.length);
-        let part = |start, length| mean.clone().slice([start..start + length]);
+        let part = |start, length| mean.clone().narrow(0, start, length);
         self.running_mean = part(learning, norms);
         self.running_var = part(learning + norms, norms);
         self.learn(part(0, learning), learning_rate);
