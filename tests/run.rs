@@ -490,6 +490,21 @@ fn every_bad_input_has_its_message_and_exit_code() {
     }
 }
 
+#[test]
+fn the_journal_says_why_a_run_ended_with_an_error() {
+    let folder = Folder::new("run error");
+    folder.picture("web/a.png", 128, 100);
+    folder.write("web/b.png", b"broken");
+    let run = blemish(&folder, &["run", "--strips", "web", "--evidence", "kept"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    let records = journal(&folder, "kept");
+    let last = records.last().unwrap();
+    assert_eq!(last["event"], "note", "{last}");
+    let text = last["text"].as_str().unwrap();
+    assert!(text.starts_with("the run ended with an error: "), "{text}");
+    assert!(text.contains("web/b.png"), "{text}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn the_line_runs_on_when_nobody_can_be_told() {
@@ -550,6 +565,7 @@ fn a_signal_ends_the_run_in_order() {
         let records = journal(&folder, signal);
         let last = &records[records.len() - 1];
         assert_eq!(last["event"], "stop");
+        assert_eq!(last["why"], "the program was told to end");
         let edges = json_lines(&folder.read(&format!("{signal}.jsonl")));
         let rejects = edges.iter().rfind(|edge| edge["output"] == "reject");
         assert!(rejects.is_none_or(|edge| edge["energised"] == false));

@@ -17,6 +17,8 @@ pub struct Journaling<'a> {
     regions: Vec<Region>,
     /// Records that the queue had no place for.
     refused: u64,
+    /// Of the newest record.
+    last: Moment,
 }
 
 impl<'a> Journaling<'a> {
@@ -27,11 +29,13 @@ impl<'a> Journaling<'a> {
             clock,
             regions: Vec::new(),
             refused: 0,
+            last: Moment::default(),
         }
     }
 
     /// Writes what is not a station's event of its own: start, golden check, changes.
     pub fn write(&mut self, at: Moment, event: Event) {
+        self.last = at;
         let lost = std::mem::take(&mut self.refused);
         if lost > 0
             && !self.give(
@@ -46,6 +50,12 @@ impl<'a> Journaling<'a> {
         if !self.give(at, event) {
             self.refused += 1;
         }
+    }
+
+    /// Writes why a run ended before its end, of which no witness is told.
+    pub fn failed(&mut self, error: &str) {
+        let text = format!("the run ended with an error: {error}");
+        self.write(self.last, Event::Note { text });
     }
 
     fn give(&mut self, at: Moment, event: Event) -> bool {

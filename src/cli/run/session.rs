@@ -173,6 +173,9 @@ impl Session {
             }
             let ran = run(setup, &mut outputs, &mut witnesses);
             drop(witnesses);
+            if let (Err(error), Some(journaling)) = (&ran, &mut journaling) {
+                journaling.failed(&error.to_string());
+            }
             #[cfg(target_os = "linux")]
             if let Some(watchdog) = watchdog {
                 watchdog.close(ran.as_ref());
