@@ -36,7 +36,8 @@ pub enum RejectEvent {
         count: Count,
         held_ns: u64,
     },
-    /// Web that was not proven ok passed the ejector untouched.
+    /// Web that was not proven ok passed the ejector untouched. It is told as soon as the first of a span has passed, and
+    /// once for each span: `counts` are those of that moment. What followed is in the account's `missed_counts`.
     Missed {
         at_ns: u64,
         span: Option<Span>,
