@@ -406,23 +406,6 @@ const CASES: &[Case] = &[
         says: &["[faults] add up to 1.2"],
     },
     Case {
-        name: "a reference that nobody looks at",
-        prepare: |folder| folder.write("s.toml", b"[light]\nreference_columns = [1, 9]"),
-        args: &["run", "--config", "s.toml"],
-        says: &["light.reference_columns", "light.flat_field"],
-    },
-    Case {
-        name: "a region cut off before it is a defect",
-        prepare: |folder| {
-            folder.write(
-                "s.toml",
-                b"[model]\nmin_area_px = 40\n[web]\nmax_region_lines = 8",
-            )
-        },
-        args: &["run", "--config", "s.toml"],
-        says: &["max_region_lines 8", "40 or more"],
-    },
-    Case {
         name: "a web by time that is too fast",
         prepare: |folder| {
             folder.write(

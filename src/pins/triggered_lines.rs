@@ -7,7 +7,8 @@
 //!
 //! The offset is kept while it is measured the same to within a tolerance, so that late time stamps move no
 //! line. Where it differs by more, lines were triggered that the numbers do not tell of, or none where they
-//! do: the caller places such a frame by its times, and the next ones by the new offset.
+//! do: the caller places such a frame by its times, and the next ones by the new offset. A frame whose first
+//! line is the timed one shows it with the next frame only.
 
 use super::Track;
 use crate::block::{LineStamp, TimedLine};
@@ -61,14 +62,19 @@ impl TriggeredLines {
                 self.offset = Some(measured);
                 return false;
             }
-            (Some(held), _) => held,
+            // Times are late rather than early, and what is late shows the web too far.
+            (Some(held), Some(measured)) => held.min(measured),
+            (Some(held), None) => held,
             (None, Some(measured)) => measured,
             (None, None) => return false,
         };
         self.offset = Some(offset);
         // Lines behind the timed one were measured by nobody yet: cameras expose some again where the web goes back.
         let is_measured_to_the_end = timed_line.is_some_and(|line| line.place + 1 == stamps.len());
-        if !is_measured_to_the_end && track.went_back(first.exposure_ns, self.tolerance_counts) {
+        let began_ns = timed_line.map_or(first.exposure_ns, |line| {
+            line.exposure_ns.min(first.exposure_ns)
+        });
+        if !is_measured_to_the_end && track.went_back(began_ns, self.tolerance_counts) {
             return false;
         }
         for stamp in stamps {
@@ -184,6 +190,10 @@ mod tests {
     #[test]
     fn late_stamps_move_no_line_and_untimed_frames_follow_the_last() {
         let mut belt = Belt::new();
+        // The web runs on while a frame is on its way; a first stamp that is late is mended by the next that is not.
+        belt.run(2 * LINES + 20, 1000);
+        let (counts, by_number) = belt.frame(true, 9000);
+        assert!(by_number && counts.iter().all(|(placed, truth)| placed - truth == 9));
         for frame in 0..20 {
             belt.run(2 * LINES, 1000);
             let (counts, by_number) = belt.frame(frame % 3 != 1, 1000 * (frame % 7));

@@ -164,6 +164,9 @@ fn corrected(
 ) -> Result<Box<dyn Camera>, StationError> {
     let light = &config.light;
     let Some(path) = &light.flat_field else {
+        if light.reference_columns.is_some() {
+            log::warn!("light.reference_columns are not looked at without light.flat_field");
+        }
         return Ok(camera);
     };
     let file = FlatFieldFile::read(path)?;

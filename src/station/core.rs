@@ -73,6 +73,8 @@ pub(super) struct Core {
     looked: Moment,
     heartbeat: bool,
     last_line: Option<(u64, Count)>,
+    /// From the first line of the last block to its last.
+    block_counts: i64,
     tiles: u64,
     failed_tiles: u64,
     blocks: u64,
@@ -118,6 +120,7 @@ impl Core {
             looked: now,
             heartbeat: false,
             last_line: None,
+            block_counts: 0,
             tiles: 0,
             failed_tiles: 0,
             blocks: 0,
@@ -247,6 +250,11 @@ impl Core {
                 .last_line
                 .map_or(last.count, |(_, most)| most.max(last.count));
             self.last_line = Some((last.exposure_ns, count));
+            let first = step
+                .stamps
+                .first()
+                .map_or(last.count.0, |first| first.count.0);
+            self.block_counts = last.count.0.saturating_sub(first).max(0);
         }
         match step.fault {
             Some(reason) => {
@@ -436,10 +444,19 @@ impl Core {
     /// have come for a tile, or what is missing is not the engine's fault.
     fn owes_nothing(&self) -> bool {
         self.stationary
-            || self.engine_is_idle
+            || (self.engine_is_idle && !self.lines_are_overdue())
             || self.ledger.accounting().lines_pending == 0
             || self.standing.has(Part::Camera)
             || self.standing.has(Part::Encoder)
+    }
+
+    /// Whether the web has moved on by more than two blocks since the last line: a camera that is silent, or the
+    /// thread that reads it, is no idle engine.
+    fn lines_are_overdue(&self) -> bool {
+        self.last_line.is_some_and(|(_, last)| {
+            let most = 2 * self.block_counts + i64::from(self.reject.margin_counts);
+            self.now.count.0.saturating_sub(last.0) > most
+        })
     }
 
     /// Whether a fault keeps the station from accepting web.

@@ -160,12 +160,6 @@ fn check_light(light: &LightConfig) -> Result<(), StationError> {
                     .to_owned(),
             );
         }
-        if light.reference_columns.is_some() {
-            return contradiction(
-                "light.reference_columns are looked at with a calibrated camera only; set light.flat_field, which 'blemish calibrate' writes, or leave them out"
-                    .to_owned(),
-            );
-        }
         return Ok(());
     }
     // A black picture is 100 % off: a limit there would let darkness pass.
@@ -271,9 +265,30 @@ pub fn web_config(
         min_segment_lines: config.web.min_segment_lines,
         keep_reconstruction: false,
     };
+    check_rolling(&web, config)?;
     // Before anything is armed: a station that does not start must not be reset by its watchdog.
     web.check()?;
     Ok(web)
+}
+
+/// Minutes of any web fit in; more is a slip of the pen.
+const MOST_ROLLING_MEBIBYTES: u64 = 1024;
+
+fn check_rolling(web: &WebConfig, config: &StationConfig) -> Result<(), StationError> {
+    let sample_bytes = if web.sixteen_bit { 2 } else { 1 };
+    let line_bytes = u64::from(web.width_px) * web.channels as u64 * sample_bytes;
+    let mebibytes = u64::from(web.rolling_lines).saturating_mul(line_bytes) >> 20;
+    if mebibytes <= MOST_ROLLING_MEBIBYTES {
+        return Ok(());
+    }
+    let mend = match config.web.rolling_lines {
+        0 => "lower source.lines_per_block",
+        _ => "set web.rolling_lines lower, or to 0 to have it chosen",
+    };
+    contradiction(format!(
+        "the rolling image of {} lines would take {mebibytes} MiB; {mend}",
+        web.rolling_lines
+    ))
 }
 
 /// Where the counts of lines come from, by what is wired.
@@ -293,6 +308,17 @@ pub(super) fn line_counts(config: &StationConfig) -> LineCounts {
 fn check_live_lines(spec: &V4l2Spec, config: &StationConfig) -> Result<(), StationError> {
     let reject = &config.reject;
     check_travel("source", spec.counts_per_line, spec.line_rate_hz, reject)?;
+    if matches!(config.pins.encoder, Some(EncoderConfig::ByTime { .. })) {
+        // Where a line falls between two counts decides whether a step has one more.
+        let least = spec.counts_per_line.saturating_add(1);
+        return match reject.max_counts_per_line < least {
+            false => Ok(()),
+            true => contradiction(format!(
+                "reject.max_counts_per_line is {}, but lines are placed by their time, where a step of {} counts may have one more; give {least} or more",
+                reject.max_counts_per_line, spec.counts_per_line
+            )),
+        };
+    }
     // Counts looked up by time step by one more or less, and by more on a belt that speeds up.
     let least = spec.counts_per_line.saturating_mul(2);
     if line_counts(config) == LineCounts::Encoder && reject.max_counts_per_line < least {

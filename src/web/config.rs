@@ -47,9 +47,6 @@ pub struct WebConfig {
     pub keep_reconstruction: bool,
 }
 
-/// Memory of the rolling image: minutes of any web.
-const MOST_ROLLING_MEBIBYTES: u64 = 1024;
-
 /// What is wrong with a [`WebConfig`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConfigError {
@@ -80,19 +77,6 @@ pub enum ConfigError {
     /// Outside (0, 1], or not a number.
     #[error("the threshold {0} is not above 0 and at most 1")]
     Threshold(f32),
-    /// A streak one pixel wide would be cut off before it is large enough to reject.
-    #[error(
-        "web.max_region_lines {max_region_lines} is below the least area of {min_area_px} px, so a long thin defect would never reject; raise it to {min_area_px} or more"
-    )]
-    RegionLines {
-        max_region_lines: u32,
-        min_area_px: u32,
-    },
-    /// More memory than a station has.
-    #[error(
-        "a rolling image of {lines} lines takes {mebibytes} MiB; set web.rolling_lines lower, or to 0 to have it chosen"
-    )]
-    RollingMemory { lines: u32, mebibytes: u64 },
     /// Less than a tile.
     #[error("a rolling image of {lines} lines holds no tile of {tile_lines} lines; make it longer")]
     Rolling { lines: u32, tile_lines: u32 },
@@ -145,19 +129,6 @@ impl WebConfig {
         if !(self.threshold > 0.0 && self.threshold <= 1.0) {
             return Err(ConfigError::Threshold(self.threshold));
         }
-        if self.max_region_lines < self.min_area_px {
-            return Err(ConfigError::RegionLines {
-                max_region_lines: self.max_region_lines,
-                min_area_px: self.min_area_px,
-            });
-        }
-        let mebibytes = self.rolling_mebibytes();
-        if mebibytes > MOST_ROLLING_MEBIBYTES {
-            return Err(ConfigError::RollingMemory {
-                lines: self.rolling_lines,
-                mebibytes,
-            });
-        }
         if self.rolling_lines < height_px {
             return Err(ConfigError::Rolling {
                 lines: self.rolling_lines,
@@ -165,12 +136,6 @@ impl WebConfig {
             });
         }
         Ok(())
-    }
-
-    fn rolling_mebibytes(&self) -> u64 {
-        let sample_bytes = if self.sixteen_bit { 2 } else { 1 };
-        let line_bytes = u64::from(self.width_px) * self.channels as u64 * sample_bytes;
-        u64::from(self.rolling_lines).saturating_mul(line_bytes) >> 20
     }
 
     /// The columns that are inspected.

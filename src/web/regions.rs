@@ -29,7 +29,7 @@ pub struct Region {
     pub peak: f32,
     /// Whether it was cut off at the greatest number of lines; its rest is another region.
     pub capped: bool,
-    /// Whether `reaching_px` are enough to reject.
+    /// Whether `reaching_px` are enough to reject, or it was cut off before that could be known.
     pub defect: bool,
 }
 
@@ -187,7 +187,7 @@ impl Regions {
 
     /// Components only grow.
     fn rejects_already(&self, component: &Component) -> bool {
-        component.whole.area_px >= self.min_area_px
+        component.rejects(self.min_area_px)
     }
 
     fn find_runs(&mut self, score: &[f32]) {
@@ -296,6 +296,10 @@ impl Regions {
 }
 
 impl Component {
+    fn rejects(&self, min_area_px: u64) -> bool {
+        self.capped || self.whole.area_px >= min_area_px
+    }
+
     fn closed(&self, min_area_px: u64) -> Closed {
         let shape = if self.core.area_px > 0 {
             self.core
@@ -314,7 +318,7 @@ impl Component {
                 reaching_px: self.whole.area_px,
                 peak: self.peak,
                 capped: self.capped,
-                defect: self.whole.area_px >= min_area_px,
+                defect: self.rejects(min_area_px),
             },
             first_line: self.whole.lines.0,
             last_line: self.whole.lines.1,

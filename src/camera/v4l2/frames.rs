@@ -90,8 +90,10 @@ pub struct Judged {
     pub fault: Option<Reason>,
     /// Nobody knows how much web has passed since the buffer before.
     pub place_lost: bool,
-    /// Which of the buffer's lines its time is the exposure of, where the time is not in doubt.
-    pub timed: Option<Timed>,
+    /// Which of the buffer's lines its time is the exposure of, and that time as the driver told it, else its
+    /// arrival: the run's own times never go back, so behind a pause they may be later. `None` where the time is
+    /// in doubt.
+    pub timed: Option<(Timed, u64)>,
 }
 
 /// The line that a driver's time of a frame belongs to.
@@ -230,8 +232,8 @@ impl Frames {
         let own = self.run(frame_lines, new_web, from_ns, to_ns);
         let timed = match at_start {
             _ if stale => None,
-            true => Some(Timed::First),
-            false => Some(Timed::Last),
+            true => Some((Timed::First, stamp_ns)),
+            false => Some((Timed::Last, stamp_ns)),
         };
         let fault = self.fault(&facts, stale);
         Judged {
@@ -332,6 +334,28 @@ mod tests {
         assert_eq!(judged.missing.exposure_ns(0), 118 * MS);
         assert_eq!(judged.missing.exposure_ns(10), 139 * MS);
         assert_eq!(frames.counts.missing_frames, 2);
+    }
+
+    /// The lines' times run on over a pause that the frame before showed too late; the driver's own do not.
+    #[test]
+    fn a_frames_own_time_is_told_whatever_its_lines_are_said_to_be() {
+        for stamped_at_start in [true, false] {
+            let mut frames = frames();
+            for (sequence, stamp_ms) in [(0, 100), (1, 110), (2, 10_110), (3, 10_120), (4, 10_130)]
+            {
+                let facts = BufferFacts {
+                    stamped_at_start,
+                    ..good(sequence, stamp_ms)
+                };
+                let judged = frames.judge(facts);
+                let line = match stamped_at_start {
+                    true => Timed::First,
+                    false => Timed::Last,
+                };
+                assert_eq!(judged.timed, Some((line, stamp_ms * MS)), "{sequence}");
+            }
+            assert_eq!(frames.judge(good(4, 10_140)).timed, None, "a copy");
+        }
     }
 
     #[test]

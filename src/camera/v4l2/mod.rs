@@ -302,10 +302,10 @@ impl V4l2Camera {
 
 /// The line that the driver's time of a frame is the exposure of.
 fn timed_line(judged: &Judged) -> Option<TimedLine> {
-    let own = &judged.own;
-    let (place, exposure_ns) = match judged.timed? {
-        Timed::First => (0, own.from_ns),
-        Timed::Last => (own.lines.checked_sub(1)? as usize, own.to_ns),
+    let (line, exposure_ns) = judged.timed?;
+    let place = match line {
+        Timed::First => 0,
+        Timed::Last => judged.own.lines.checked_sub(1)? as usize,
     };
     Some(TimedLine { place, exposure_ns })
 }

@@ -15,6 +15,8 @@ struct Framed<C> {
     counts_per_line: i64,
     stamped_at_start: bool,
     before: (u64, u64),
+    /// No line may be told earlier.
+    told_ns: u64,
     lines: i64,
 }
 
@@ -42,6 +44,9 @@ impl<C: Camera> Camera for Framed<C> {
             false => (self.before.1, last_ns, lines - 1, last_ns),
         };
         self.before = (first_ns, last_ns);
+        let from = from.max(self.told_ns);
+        let to = to.max(from);
+        self.told_ns = to;
         for (at, stamp) in into.stamps.iter_mut().enumerate() {
             self.lines += 1;
             stamp.exposure_ns = from + (to - from) * at as u64 / lines as u64;
@@ -87,6 +92,7 @@ fn outcome(world: &World, stamped_at_start: bool, line_counts: LineCounts) -> Ou
         counts_per_line: i64::from(world.belt.counts_per_line),
         stamped_at_start,
         before: (0, 0),
+        told_ns: 0,
         lines: 0,
     };
     Outcome::of(Setup {

@@ -233,3 +233,21 @@ fn a_core_does_not_make_a_region_smaller() {
     assert_eq!((strong.1, faint.1), (16, faint.2), "the box is the core's");
     assert!(strong.2 >= faint.2);
 }
+
+/// What is cut off before it is large enough is not let go.
+#[test]
+fn a_region_that_is_cut_off_rejects_whatever_its_area() {
+    let judged = |max_region_lines| {
+        let config = WebConfig {
+            min_area_px: 5000,
+            max_region_lines,
+            ..config(128, 8)
+        };
+        let picture = painted(128, 200, &[(40, 60, 30, 60)], &mut Dice::new(1));
+        let said = inspect(&config, &Course::good(picture), 3, 64);
+        let regions = said.findings.regions.iter();
+        regions.map(|r| (r.defect, r.capped)).collect::<Vec<_>>()
+    };
+    assert_eq!(judged(1000), [(false, false)]);
+    assert_eq!(judged(20)[0], (true, true));
+}
