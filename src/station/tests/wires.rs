@@ -1,8 +1,10 @@
 //! Wires that fail: outputs that are lost and come back, an encoder that loses edges or goes away.
 
 use super::super::core::{Core, Surroundings};
+use super::super::input::Input;
 use super::super::inspection::Step;
 use super::*;
+use crate::block::LineStamp;
 use crate::evidence::Fault;
 use crate::geometry::Count;
 use crate::pins::Outputs;
@@ -334,6 +336,45 @@ fn a_slow_web_is_alive() {
     // Verdicts come once in 20 lines, a second.
     let longest_ns = gaps.max().unwrap();
     assert!(longest_ns < SECOND_NS / 5, "{longest_ns}");
+}
+
+/// An engine without work is no reason to tell a dead camera's station alive while the web moves.
+#[test]
+fn a_silent_camera_over_a_moving_web_is_not_alive() {
+    let reject = World::calm(1).reject;
+    let most = i64::from(reject.margin_counts);
+    let mut core = Core::new(reject, LineCounts::Camera, false).unwrap();
+    let (mut outputs, mut alive) = (RecordedOutputs::default(), Alive::default());
+    let mut out = Surroundings {
+        outputs: &mut outputs,
+        witness: &mut alive,
+    };
+    core.operate(&mut out);
+    let stamps = (0..24).map(|line| LineStamp {
+        exposure_ns: line * 500_000,
+        count: Count(4 * line as i64),
+    });
+    let mut step = Step {
+        stamps: stamps.collect(),
+        idle: true,
+        ..Step::default()
+    };
+    let (ns, first_line) = (12_000_000, 0);
+    for ms in 1..=12 {
+        let count = Count(8 * ms);
+        let ns = ms as u64 * 1_000_000;
+        core.position(Moment { ns, count }, &mut out);
+    }
+    core.take(Input::Block { ns, first_line }, &mut step, &mut out)
+        .unwrap();
+    for ms in 13..200 {
+        let count = Count(8 * ms);
+        let ns = ms as u64 * 1_000_000;
+        core.position(Moment { ns, count }, &mut out);
+    }
+    // The last line is at 92 counts; two blocks are 184.
+    let last = *alive.0.last().unwrap() as i64 / 1_000_000 * 8;
+    assert!((92 + 184..=92 + 184 + most + 8).contains(&last), "{last}");
 }
 
 #[test]
