@@ -361,3 +361,53 @@ fn check_travel(
     }
     Ok(())
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::model::Bundle;
+
+    /// What is said of a live camera under a GPIO encoder with these settings on top.
+    fn judged(timeout_ms: u32, max_counts_per_line: u32, encoder: &str) -> Result<(), String> {
+        let toml = format!(
+            "[source]\nkind = 'v4l2'\ndevice = 'd'\nwidth_px = 512\nlines_per_block = 64\n\
+             line_rate_hz = 3840.0\ncounts_per_line = 2\ntimeout_ms = {timeout_ms}\n\
+             [pace]\nkind = 'real'\n[reject]\ndistance_counts = 30000\n\
+             max_counts_per_line = {max_counts_per_line}\n[pins.encoder]\n{encoder}"
+        );
+        let config: StationConfig = toml::from_str(&toml).unwrap();
+        let bundle = Bundle::embedded().unwrap();
+        check_settings(&config, bundle.metadata()).map_err(|error| error.to_string())
+    }
+
+    const GPIO: &str = "kind = 'gpio'\na = { line = 'A' }\nb = { line = 'B' }";
+    const BY_TIME: &str = "kind = 'by_time'\ncounts_per_s = 5000.0";
+
+    #[test]
+    fn a_step_may_vary_where_lines_are_placed_by_time_and_not_where_they_are_triggered() {
+        assert_eq!(judged(0, 2, GPIO), Ok(()));
+        let free = judged(500, 3, GPIO).unwrap_err();
+        assert!(free.contains("give 4 or more"), "{free}");
+        assert_eq!(judged(500, 4, GPIO), Ok(()));
+        let by_time = judged(0, 2, BY_TIME).unwrap_err();
+        assert!(by_time.contains("give 3 or more"), "{by_time}");
+        assert_eq!(judged(0, 3, BY_TIME), Ok(()));
+    }
+
+    #[test]
+    fn a_bundle_of_corrected_lines_is_for_a_corrected_camera() {
+        let mut metadata = Bundle::embedded().unwrap().metadata().clone();
+        metadata.flat_field = true;
+        let mut config = StationConfig::default();
+        assert!(check_settings(&config, &metadata).is_ok(), "no camera");
+        let spec = "device = 'd'\nwidth_px = 512\nlines_per_block = 8\nline_rate_hz = 2000.0\ncounts_per_line = 2";
+        config.source = Source::V4l2(toml::from_str(spec).unwrap());
+        config.pace = Pace::Real;
+        let error = check_settings(&config, &metadata).unwrap_err().to_string();
+        assert!(error.contains("set light.flat_field"), "{error}");
+        config.light.flat_field = Some("flat.json".into());
+        let error = check_settings(&config, &metadata).err();
+        let error = error.map_or(String::new(), |error| error.to_string());
+        assert!(!error.contains("light.flat_field"), "{error}");
+    }
+}
