@@ -19,7 +19,7 @@ const THERMAL: &str = "/sys/class/thermal";
 pub fn station_rows(config: &StationConfig, bundle: Result<&Bundle, &ModelError>) -> Vec<Row> {
     let mut rows = vec![model_row(bundle), ledger_row(config)];
     rows.extend(bundle.ok().map(|bundle| settings_row(config, bundle)));
-    rows.extend([source_row(&config.source)]);
+    rows.push(source_row(&config.source));
     rows.extend(light_row(config));
     rows.extend(pin_rows(
         config,
