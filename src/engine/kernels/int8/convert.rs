@@ -6,6 +6,9 @@ use crate::multiversion;
 /// Pixels that go through registers together.
 const STRIP: usize = 64;
 
+/// Channels whose bytes share a word as wide as a float, so that both take as many registers.
+const HALF: usize = BLOCK / 2;
+
 /// A float so great that adding it rounds to whole numbers, half to even, which then are the lowest
 /// bits of the sum: what compilers vectorize, other than rounding.
 const ROUND: f32 = 12_582_912.0;
@@ -33,21 +36,21 @@ multiversion! {
             for y in to.range() {
                 let line = to.line(block, y).as_chunks_mut::<BLOCK>().0;
                 for (strip, pixels) in line.chunks_mut(STRIP).enumerate() {
-                    let mut words = [filled; STRIP];
+                    let mut halves = [[0u32; STRIP]; 2];
                     for channel in 0..channels {
-                        let mut bytes = [0; STRIP];
+                        let half = &mut halves[channel / HALF];
+                        let place = 8 * (channel % HALF);
                         let first = channel * area + y * sides.width + strip * STRIP;
                         let values = &from[first..][..pixels.len()];
-                        for (byte, value) in bytes.iter_mut().zip(values) {
+                        for (half, value) in half.iter_mut().zip(values) {
                             let cut = (value * inverse).max(least).min(greatest);
-                            *byte = ((cut + ROUND).to_bits() as u8).wrapping_add(grid.zero_point);
-                        }
-                        for (word, &byte) in words.iter_mut().zip(&bytes) {
-                            *word |= u64::from(byte) << (8 * channel);
+                            let level = (cut + ROUND).to_bits().wrapping_add(grid.zero_point.into());
+                            *half |= (level & 0xff) << place;
                         }
                     }
-                    for (pixel, word) in pixels.iter_mut().zip(&words) {
-                        *pixel = word.to_le_bytes();
+                    let [low, high] = &halves;
+                    for ((pixel, &low), &high) in pixels.iter_mut().zip(low).zip(high) {
+                        *pixel = (u64::from(low) | u64::from(high) << 32 | filled).to_le_bytes();
                     }
                 }
             }
@@ -60,14 +63,24 @@ multiversion! {
     pub fn from_bytes(grid: Grid, from: &[u8], to: &mut Lines<'_, f32>) {
         let sides = to.sides();
         let zero_point = i32::from(grid.zero_point);
-        for channel in 0..to.planes() {
-            let plane = &from[channel / BLOCK * sides.plane()..][..sides.plane()];
-            let place = 8 * (channel % BLOCK) as u32;
+        for first in (0..to.planes()).step_by(HALF) {
+            let plane = &from[first / BLOCK * sides.plane()..][..sides.plane()];
+            let channels = first..to.planes().min(first + HALF);
             for y in to.range() {
                 let pixels = plane[sides.line(y)].as_chunks::<BLOCK>().0;
-                for (value, pixel) in to.line(channel, y).iter_mut().zip(pixels) {
-                    let byte = (u64::from_le_bytes(*pixel) >> place) as u8;
-                    *value = (i32::from(byte) - zero_point) as f32 * grid.scale;
+                for (strip, pixels) in pixels.chunks(STRIP).enumerate() {
+                    let mut half = [0; STRIP];
+                    for (half, pixel) in half.iter_mut().zip(pixels) {
+                        let word = u64::from_le_bytes(*pixel);
+                        *half = (word >> (8 * (first % BLOCK))) as u32;
+                    }
+                    for channel in channels.clone() {
+                        let values = &mut to.line(channel, y)[strip * STRIP..][..pixels.len()];
+                        for (value, half) in values.iter_mut().zip(&half) {
+                            let byte = half >> (8 * (channel - first)) & 0xff;
+                            *value = (byte as i32 - zero_point) as f32 * grid.scale;
+                        }
+                    }
                 }
             }
         }

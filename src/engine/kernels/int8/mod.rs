@@ -15,6 +15,8 @@ mod i8mm;
 mod neon;
 mod pack;
 mod resample;
+#[cfg(target_arch = "x86_64")]
+mod resample_avx512;
 pub mod scalar;
 #[cfg(test)]
 mod tests;
