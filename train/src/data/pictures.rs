@@ -159,12 +159,15 @@ impl TileSource {
         self.pictures.len()
     }
 
-    /// A tile from a random place of picture `number`; mirrored where the picture is smaller.
+    /// A tile from a random place of picture `number`; mirrored where the picture is smaller. Places that
+    /// would reach over an edge by up to half a tile are moved to it: a station's tiles begin and end at
+    /// the edges, and places drawn evenly would show a column at the edge of 4096 a hundredth as often as
+    /// one in the middle.
     ///
     /// # Panics
     /// If there is no such picture.
     pub fn cut(&self, number: usize, draws: &mut Draws) -> Cut {
-        let place = self.draw_place(number, self.tile, draws);
+        let place = self.draw_place(number, self.tile, toward_edges, draws);
         let masks = self.product.as_ref();
         Cut {
             tile: piece(&self.pictures[number], place, self.tile),
@@ -172,13 +175,34 @@ impl TileSource {
         }
     }
 
-    /// Column and line of a tile.
-    fn draw_place(&self, number: usize, tile: TileSize, draws: &mut Draws) -> (i64, i64) {
+    /// Column and line of a tile, each by `draw` from the picture's length and the tile's.
+    fn draw_place(
+        &self,
+        number: usize,
+        tile: TileSize,
+        draw: impl Fn(usize, usize, &mut Draws) -> usize,
+        draws: &mut Draws,
+    ) -> (i64, i64) {
         let picture = &self.pictures[number];
-        let free = |length: usize, tile: u32| length.saturating_sub(tile as usize) + 1;
-        let column = draws.below(free(picture.width_px, tile.width_px)) as i64;
-        let line = draws.below(free(picture.height_px, tile.height_px)) as i64;
-        (column, line)
+        let column = draw(picture.width_px, tile.width_px as usize, draws);
+        let line = draw(picture.height_px, tile.height_px as usize, draws);
+        (column as i64, line as i64)
+    }
+}
+
+/// Where a tile begins within a length, every place as likely.
+fn evenly(length_px: usize, tile_px: usize, draws: &mut Draws) -> usize {
+    draws.below(length_px.saturating_sub(tile_px) + 1)
+}
+
+/// As [`evenly`] within half a tile more at both ends, then moved within the length.
+fn toward_edges(length_px: usize, tile_px: usize, draws: &mut Draws) -> usize {
+    match length_px.saturating_sub(tile_px) {
+        0 => evenly(length_px, tile_px, draws),
+        last => draws
+            .below(last + 1 + tile_px)
+            .saturating_sub(tile_px / 2)
+            .min(last),
     }
 }
 
@@ -189,7 +213,7 @@ impl Crops for TileSource {
             width_px: width_px as u32,
             height_px: height_px as u32,
         };
-        let place = self.draw_place(number, tile, draws);
+        let place = self.draw_place(number, tile, evenly, draws);
         piece(&self.pictures[number], place, tile)
     }
 }
@@ -260,6 +284,19 @@ mod tests {
         let tile = source.cut(0, &mut Draws::of_sample(0, 0)).tile;
         let expected = goods.pictures()[0].to_rgb8();
         assert_eq!(tile.samples, expected);
+    }
+
+    #[test]
+    fn tiles_begin_at_an_edge_as_often_as_its_pixels_deserve() {
+        let mut counts = [0; 97];
+        for sample in 0..12_900 {
+            counts[toward_edges(128, 32, &mut Draws::of_sample(1, sample))] += 1;
+        }
+        // 129 places as likely: 17 are the first edge's, 16 the last's, and one is each other's.
+        assert!((1500..1900).contains(&counts[0]) && (1400..1800).contains(&counts[96]));
+        assert!(counts[1..96].iter().all(|count| (50..150).contains(count)));
+        assert_eq!(toward_edges(32, 32, &mut Draws::of_sample(1, 0)), 0);
+        assert_eq!(toward_edges(20, 32, &mut Draws::of_sample(1, 0)), 0);
     }
 
     #[test]
