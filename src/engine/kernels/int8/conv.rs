@@ -282,6 +282,13 @@ pub(super) unsafe fn put<D: Dot, const P: usize, const K: usize>(
                     for (p, sums) in sums.iter().enumerate().skip(P / 4 * 4) {
                         sums[k].store(scale, to, out.add(p * BLOCK), line.block_stride);
                     }
+                    if const { K * D::LANES == BLOCK / 2 } {
+                        let filled = [to.zero_point.max(to.least); BLOCK / 2];
+                        for p in 0..P {
+                            let rest = out.add(p * BLOCK + BLOCK / 2);
+                            rest.cast::<[u8; BLOCK / 2]>().write_unaligned(filled);
+                        }
+                    }
                 }
                 Target::Floats(out) => {
                     let mut values = [[0f32; 16]; P];
@@ -483,10 +490,6 @@ pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
     assert!(inputs.len() <= sources.len());
     for group in &packed.groups {
         let first = group.first_block * BLOCK;
-        let lanes = match group.form {
-            Form::Pixels => packed.shape.outputs,
-            _ => group.blocks * BLOCK,
-        };
         for y in lines.clone() {
             let channels = &packed.shape.inputs;
             for ((source, input), &channels) in sources.iter_mut().zip(inputs).zip(channels) {
@@ -498,7 +501,7 @@ pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
                 line_stride: sides.line_stride(),
                 block_stride: sides.plane(),
                 width: sides.width,
-                lanes,
+                lanes: group.lanes,
                 weights: packed.weights[group.weights..].as_ptr(),
                 units: packed.units[group.units.clone()]
                     .split_at(group.plain)
@@ -519,7 +522,7 @@ pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
             // SAFETY: the asserts hold all blocks, lines and columns that a line of a group touches:
             // input lines y..y+3 of every ringed plane, output line y, which is ours; weights,
             // biases and scales are as long as `Packed::new` made them; the level was detected.
-            unsafe { kernel(group.form, group.blocks)(&line) };
+            unsafe { kernel(group.form, group.lanes)(&line) };
         }
     }
 }

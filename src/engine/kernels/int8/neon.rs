@@ -350,13 +350,22 @@ fn pair_of_pairs(pixels: int8x16_t, quad: usize) -> [int8x16_t; 2] {
     }
 }
 
+line_of!(dot_half, DotProduct, 1, [8, 4, 1]);
 line_of!(dot_one, DotProduct, 2, [8, 4, 1]);
 line_of!(dot_two, DotProduct, 4, [4, 1]);
+line_of!(plain_half, Plain, 1, [8, 4, 1]);
 line_of!(plain_one, Plain, 2, [4, 1]);
 line_of!(plain_two, Plain, 4, [3, 1]);
 
-pub(super) fn dot_product(_: Form, blocks: usize) -> LineKernel {
-    // SAFETY (both): passed on to the caller of the kernel.
+/// Four outputs are half a block and one register.
+const HALF: usize = BLOCK / 2;
+
+pub(super) fn dot_product(_: Form, lanes: usize) -> LineKernel {
+    // SAFETY (all): passed on to the caller of the kernel.
+    #[target_feature(enable = "neon,dotprod")]
+    unsafe fn half(line: &Line<'_>) {
+        unsafe { dot_half(line) }
+    }
     #[target_feature(enable = "neon,dotprod")]
     unsafe fn one(line: &Line<'_>) {
         unsafe { dot_one(line) }
@@ -365,11 +374,19 @@ pub(super) fn dot_product(_: Form, blocks: usize) -> LineKernel {
     unsafe fn two(line: &Line<'_>) {
         unsafe { dot_two(line) }
     }
-    if blocks == 1 { one } else { two }
+    match lanes {
+        HALF => half,
+        BLOCK => one,
+        _ => two,
+    }
 }
 
-pub(super) fn plain(_: Form, blocks: usize) -> LineKernel {
-    if blocks == 1 { plain_one } else { plain_two }
+pub(super) fn plain(_: Form, lanes: usize) -> LineKernel {
+    match lanes {
+        HALF => plain_half,
+        BLOCK => plain_one,
+        _ => plain_two,
+    }
 }
 
 /// The most this core can do with `sdot`.

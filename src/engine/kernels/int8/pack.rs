@@ -87,6 +87,18 @@ impl Level {
         }
     }
 
+    /// Output channels that a group of `blocks` computes, in a layer with `outputs` real ones: half a block
+    /// of no more is left out where that saves registers.
+    fn lanes(self, blocks: usize, outputs: usize) -> usize {
+        match self {
+            #[cfg(target_arch = "aarch64")]
+            Level::DotProduct | Level::Neon if outputs <= BLOCK / 2 => BLOCK / 2,
+            #[cfg(target_arch = "x86_64")]
+            Level::Avx512Vnni if outputs <= NARROW => outputs,
+            _ => blocks * BLOCK,
+        }
+    }
+
     /// What a kernel takes off every activation before it multiplies.
     fn shift(self) -> u8 {
         match self {
@@ -167,6 +179,8 @@ pub struct Group {
     pub first_block: usize,
     pub blocks: usize,
     pub form: Form,
+    /// Its output channels with weights; the others of its blocks have none and come out as the zero point.
+    pub lanes: usize,
     /// Where its weights begin.
     pub weights: usize,
     /// Its units, where it has them, and how many of the first are not turned.
@@ -302,6 +316,7 @@ impl Packed {
                 first_block,
                 blocks,
                 form: level.form(blocks, packed.shape.outputs),
+                lanes: level.lanes(blocks, packed.shape.outputs),
                 weights: packed.weights.len(),
                 units: packed.units.len()..packed.units.len(),
                 plain: 0,
@@ -333,11 +348,7 @@ impl Packed {
         line: usize,
         weight: &impl Fn(usize, usize, usize) -> i8,
     ) {
-        let lanes = match group.form {
-            Form::Pixels => self.shape.outputs,
-            _ => group.blocks * BLOCK,
-        };
-        let wide = group.form.inputs();
+        let (lanes, wide) = (group.lanes, group.form.inputs());
         let filled = inputs.chunks(wide).filter(|part| part[0].is_some());
         for part in filled {
             for column in 0..3 {

@@ -1,6 +1,6 @@
 //! The definition that every kernel must equal bit for bit.
 
-use super::pack::{Form, Group};
+use super::pack::Group;
 use super::{BLOCK, Output, Packed, Sides};
 
 /// Multiplies, rounds half to even, adds the zero point and cuts to `least..=255`.
@@ -43,11 +43,7 @@ fn sum(
     line: usize,
     column: usize,
 ) -> i32 {
-    let wide = group.form.inputs();
-    let lanes = match group.form {
-        Form::Pixels => packed.shape.outputs,
-        _ => group.blocks * BLOCK,
-    };
+    let (lanes, wide) = (group.lanes, group.form.inputs());
     let mut sum = packed.bias[group.first_block * BLOCK + lane];
     if lane >= lanes {
         return sum;

@@ -46,12 +46,12 @@ unsafe fn scaled(sums: __m512i, scale: __m512) -> __m512i {
 /// # Safety
 /// Needs avx512f, avx512bw.
 #[inline(always)]
-unsafe fn sixty_four_bytes(sums: [__m512i; 4], scale: __m512, to: Requantize) -> __m512i {
+unsafe fn sixty_four_bytes(sums: [__m512i; 4], scale: [__m512; 4], to: Requantize) -> __m512i {
     // SAFETY: as promised.
     unsafe {
         let [a, b, c, d] = sums;
-        let low = _mm512_packs_epi32(scaled(a, scale), scaled(b, scale));
-        let high = _mm512_packs_epi32(scaled(c, scale), scaled(d, scale));
+        let low = _mm512_packs_epi32(scaled(a, scale[0]), scaled(b, scale[1]));
+        let high = _mm512_packs_epi32(scaled(c, scale[2]), scaled(d, scale[3]));
         // The trainer's bundles have no other zero point, and three instructions less are 2 % of a
         // narrow layer.
         if to.zero_point == 0 && to.least == 0 {
@@ -107,7 +107,7 @@ impl Dot for Zmm {
     ) {
         unsafe {
             let sums = [sums[0].0, sums[1].0, sums[2].0, sums[3].0];
-            let bytes = sixty_four_bytes(sums, _mm512_loadu_ps(scale), to);
+            let bytes = sixty_four_bytes(sums, [_mm512_loadu_ps(scale); 4], to);
             // Lane by lane the four pixels' next four channels; wanted are a pixel's first eight.
             let order = _mm512_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15);
             let blocks = _mm512_permutexvar_epi32(order, bytes);
@@ -209,7 +209,7 @@ impl DotPairs for ZmmPairs {
             let like_lanes = _mm512_setr_epi32(0, 1, 0, 1, 2, 3, 2, 3, 4, 5, 4, 5, 6, 7, 6, 7);
             let scale = _mm512_castps256_ps512(_mm256_loadu_ps(scale));
             let scale = _mm512_permutexvar_ps(like_lanes, scale);
-            let bytes = sixty_four_bytes(twos, scale, to);
+            let bytes = sixty_four_bytes(twos, [scale; 4], to);
             // Lane by lane two channels of eight pixels; wanted are a pixel's eight channels.
             let order = _mm512_loadu_si512(PIXELS_OF_PAIRS.as_ptr().cast());
             _mm512_storeu_si512(out.cast(), _mm512_permutexvar_epi16(order, bytes));
@@ -235,6 +235,9 @@ impl Multiply for Vnni {
 
 type YmmVnni = Ymm<Vnni>;
 
+/// Pixels of a register with two partial sums each.
+const STRIP: usize = 8;
+
 /// Few output channels: `S` times eight pixels of `N` outputs, of which only those that `mask` names
 /// are read and written.
 ///
@@ -243,7 +246,6 @@ type YmmVnni = Ymm<Vnni>;
 /// valid memory.
 #[inline(always)]
 unsafe fn strips<const N: usize, const S: usize>(line: &Line<'_>, x: usize, mask: u8) {
-    const STRIP: usize = 8;
     // SAFETY: the caller promises the ranges.
     unsafe {
         let mut sums = [[_mm512_setzero_si512(); N]; S];
@@ -278,30 +280,93 @@ unsafe fn strips<const N: usize, const S: usize>(line: &Line<'_>, x: usize, mask
                 }
             }
         }
-        for (s, sums) in sums.iter().enumerate() {
-            let x = x + s * STRIP;
-            match line.out {
-                Target::Bytes(out, to) => {
-                    let filled = u64::from_ne_bytes([to.zero_point.max(to.least); BLOCK]);
-                    let mut pixels = match N {
-                        BLOCK => _mm512_setzero_si512(),
-                        _ => _mm512_set1_epi64((filled << (8 * N)) as i64),
-                    };
-                    for (n, sum) in sums.iter().enumerate() {
-                        let scale = _mm256_set1_ps(*line.scale.add(n));
-                        let levels = cut_levels(ZmmPairs(*sum).joined(), scale, to);
-                        let place = _mm512_set1_epi64(8 * n as i64);
-                        let levels = _mm512_sllv_epi64(_mm512_cvtepu32_epi64(levels), place);
-                        pixels = _mm512_or_si512(pixels, levels);
-                    }
-                    _mm512_mask_storeu_epi64(out.add(x * BLOCK).cast(), mask, pixels);
+        let (twos, rest) = sums.as_chunks::<2>();
+        for (two, [a, b]) in twos.iter().enumerate() {
+            two_strips(line, x + two * 2 * STRIP, a, b);
+        }
+        for sums in rest {
+            strip(line, x + twos.len() * 2 * STRIP, mask, sums);
+        }
+    }
+}
+
+/// Stores sixteen pixels of `N` outputs, the first eight's sums and the next eight's.
+///
+/// # Safety
+/// As [`strips`].
+#[inline(always)]
+unsafe fn two_strips<const N: usize>(
+    line: &Line<'_>,
+    x: usize,
+    a: &[__m512i; N],
+    b: &[__m512i; N],
+) {
+    // SAFETY: the caller promises the ranges.
+    unsafe {
+        // In each 128-bit lane two pixels of `a`, then of `b`.
+        let joined = |n: usize| ZmmPairs::two_joined(ZmmPairs(a[n]), ZmmPairs(b[n]));
+        match line.out {
+            Target::Bytes(out, to) => {
+                let mut sums = [_mm512_setzero_si512(); NARROW];
+                let mut scales = [_mm512_setzero_ps(); NARROW];
+                for n in 0..N {
+                    (sums[n], scales[n]) = (joined(n), _mm512_set1_ps(*line.scale.add(n)));
                 }
-                Target::Floats(out) => {
-                    for (n, sum) in sums.iter().enumerate() {
-                        let sum = _mm256_cvtepi32_ps(ZmmPairs(*sum).joined());
-                        let scaled = _mm256_mul_ps(sum, _mm256_set1_ps(*line.scale.add(n)));
-                        _mm256_mask_storeu_ps(out.first.add(n * out.plane + x), mask, scaled);
-                    }
+                let bytes = sixty_four_bytes(sums, scales, to);
+                // Lane by lane output after output of four pixels; wanted are a pixel's outputs.
+                let outputs = _mm512_broadcast_i32x4(_mm_setr_epi8(
+                    0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,
+                ));
+                let pixels = _mm512_shuffle_epi8(bytes, outputs);
+                // The upper half of a pixel's block has no outputs.
+                let filled = _mm512_set1_epi8(to.zero_point.max(to.least) as i8);
+                let of_a = _mm512_setr_epi32(0, 0, 1, 0, 4, 0, 5, 0, 8, 0, 9, 0, 12, 0, 13, 0);
+                let of_b = _mm512_setr_epi32(2, 0, 3, 0, 6, 0, 7, 0, 10, 0, 11, 0, 14, 0, 15, 0);
+                let out = out.add(x * BLOCK);
+                for (strip, order) in [of_a, of_b].into_iter().enumerate() {
+                    let pixels = _mm512_mask_permutexvar_epi32(filled, 0x5555, order, pixels);
+                    _mm512_storeu_si512(out.add(strip * STRIP * BLOCK).cast(), pixels);
+                }
+            }
+            Target::Floats(out) => {
+                let order = _mm512_setr_epi32(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+                for n in 0..N {
+                    let sums = _mm512_permutexvar_epi32(order, joined(n));
+                    let scale = _mm512_set1_ps(*line.scale.add(n));
+                    let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), scale);
+                    _mm512_storeu_ps(out.first.add(n * out.plane + x), scaled);
+                }
+            }
+        }
+    }
+}
+
+/// Stores those of eight pixels of `N` outputs that `mask` names.
+///
+/// # Safety
+/// As [`strips`].
+#[inline(always)]
+unsafe fn strip<const N: usize>(line: &Line<'_>, x: usize, mask: u8, sums: &[__m512i; N]) {
+    // SAFETY: the caller promises the ranges.
+    unsafe {
+        match line.out {
+            Target::Bytes(out, to) => {
+                let filled = u64::from_ne_bytes([to.zero_point.max(to.least); BLOCK]);
+                let mut pixels = _mm512_set1_epi64((filled << (8 * N)) as i64);
+                for (n, sum) in sums.iter().enumerate() {
+                    let scale = _mm256_set1_ps(*line.scale.add(n));
+                    let levels = cut_levels(ZmmPairs(*sum).joined(), scale, to);
+                    let place = _mm512_set1_epi64(8 * n as i64);
+                    let levels = _mm512_sllv_epi64(_mm512_cvtepu32_epi64(levels), place);
+                    pixels = _mm512_or_si512(pixels, levels);
+                }
+                _mm512_mask_storeu_epi64(out.add(x * BLOCK).cast(), mask, pixels);
+            }
+            Target::Floats(out) => {
+                for (n, sum) in sums.iter().enumerate() {
+                    let sum = _mm256_cvtepi32_ps(ZmmPairs(*sum).joined());
+                    let scaled = _mm256_mul_ps(sum, _mm256_set1_ps(*line.scale.add(n)));
+                    _mm256_mask_storeu_ps(out.first.add(n * out.plane + x), mask, scaled);
                 }
             }
         }
@@ -378,7 +443,7 @@ line_of!(vnni_one, YmmVnni, 1, [12, 8, 4, 1]);
 
 /// The strides are those measured best on the processors at hand: `vpdpbusd` takes four or five cycles, two of
 /// them run at a time, and a stride's sums are what there is to choose from.
-pub(super) fn avx512_vnni(form: Form, blocks: usize) -> LineKernel {
+pub(super) fn avx512_vnni(form: Form, lanes: usize) -> LineKernel {
     // SAFETY (all): passed on to the caller of the kernel.
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512vnni")]
     unsafe fn few(line: &Line<'_>) {
@@ -396,10 +461,10 @@ pub(super) fn avx512_vnni(form: Form, blocks: usize) -> LineKernel {
     unsafe fn thirty_two(line: &Line<'_>) {
         unsafe { zmm_two(line) }
     }
-    match (form, blocks) {
+    match (form, lanes) {
         (Form::Pixels, _) => few,
-        (_, 1) => eight,
-        (_, 2) => sixteen,
+        (_, BLOCK) => eight,
+        (_, 16) => sixteen,
         _ => thirty_two,
     }
 }
