@@ -5,9 +5,11 @@
 
 use std::path::PathBuf;
 
-#[allow(dead_code)]
+#[expect(dead_code, reason = "other tests ask for shapes")]
 #[path = "../tests/common/npz.rs"]
 mod npz;
+#[path = "../tests/common/shared.rs"]
+mod shared;
 use npz::{Npz, Number};
 
 /// One `.npz` file.
@@ -15,19 +17,8 @@ pub struct Golden(Npz);
 
 /// Path of a file in the golden folder, or `None` after saying that the test is skipped.
 pub fn path(file: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("BLEMISH_GOLDEN").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/golden")),
-        PathBuf::from,
-    );
-    let path = folder.join(file);
-    if path.is_file() {
-        return Some(path);
-    }
-    eprintln!(
-        "skipped: no golden folder ('{}' is missing; set BLEMISH_GOLDEN)",
-        path.display()
-    );
-    None
+    let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/golden");
+    shared::find("BLEMISH_GOLDEN", usual, file)
 }
 
 /// Opens an `.npz` file of the golden folder.
@@ -66,4 +57,48 @@ pub fn scalar(name: &str) -> Option<f64> {
     let text = std::fs::read_to_string(path("scalars.json")?).expect("scalars.json reads");
     let all: serde_json::Value = serde_json::from_str(&text).expect("scalars.json is JSON");
     Some(all[name].as_f64().expect("scalar"))
+}
+
+mod tests {
+    use super::shared::{Missing, look, say_skipped};
+
+    #[test]
+    fn what_is_asked_for_must_be_there() {
+        let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+        let there = look(Some("required".into()), usual, "lib.rs");
+        assert!(there.unwrap().ends_with("src/lib.rs"));
+        for (asked, folder) in [
+            (None, usual),
+            (Some("required"), usual),
+            (Some("/none"), "/none"),
+        ] {
+            let missing = look(asked.map(Into::into), usual, "none.npz").unwrap_err();
+            let wanted = Missing {
+                path: format!("{folder}/none.npz").into(),
+                is_required: asked.is_some(),
+            };
+            assert_eq!(missing, wanted);
+        }
+    }
+
+    #[test]
+    #[ignore = "run by the next"]
+    fn passes_and_says_so() {
+        say_skipped("nothing to do");
+    }
+
+    /// The harness keeps what a passing test prints by Rust's macros.
+    #[test]
+    #[cfg(target_arch = "x86_64")] // A processor that is emulated starts no program of its own.
+    fn a_skipped_test_is_heard_though_it_passes() {
+        let program = std::env::current_exe().unwrap();
+        let test = "test_golden::tests::passes_and_says_so";
+        let run = std::process::Command::new(program)
+            .args(["--ignored", "--exact", test])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(run.stderr).unwrap();
+        assert!(said.contains("nothing to do"), "{said}");
+        assert!(run.status.success(), "{said}");
+    }
 }

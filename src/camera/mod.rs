@@ -31,7 +31,7 @@ pub use replay::Replay;
 pub use strips::Strips;
 pub use synthetic::{Synthetic, SyntheticSpec};
 #[cfg(target_os = "linux")]
-pub use v4l2::{ControlValue, DeviceError, FrameCounts, PixelFormat, V4l2Camera, V4l2Spec, Zero};
+pub use v4l2::{ControlValue, DeviceError, PixelFormat, V4l2Camera, V4l2Spec, Zero};
 pub use web_texture::{
     Defect, DefectKind, LEAST_DEFECT_SPACING_LINES, Truth, WebSpec, WebTexture, plan_defects,
 };

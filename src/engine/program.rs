@@ -56,7 +56,7 @@ unsafe impl Sync for Arena {}
 
 #[derive(Debug)]
 #[repr(align(64))]
-struct CacheLine(#[allow(dead_code)] [u8; ALIGN]);
+struct CacheLine(#[expect(dead_code, reason = "read and written by its address")] [u8; ALIGN]);
 
 /// Where everything of one tile is: valid while the tile is computed.
 #[derive(Debug, Clone, Copy)]

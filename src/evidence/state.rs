@@ -20,8 +20,6 @@ pub enum State {
     Stopping,
     /// Done.
     Stopped,
-    /// Gave up; everything is rejected.
-    Aborted,
 }
 
 impl State {
@@ -40,7 +38,6 @@ impl State {
             State::Held => "held",
             State::Stopping => "stopping",
             State::Stopped => "stopped",
-            State::Aborted => "aborted",
         }
     }
 }

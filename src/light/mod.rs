@@ -8,7 +8,7 @@
 //!
 //! `corrected = (sample - dark offset) * gain`, column by column, where the gains make every column
 //! give what the brightest gives, so that what is saturated stays so. [`measure`](Measurement) collects
-//! lines, [`FlatField`] judges them and corrects, [`Corrected`] does it on the way from the camera.
+//! lines, [`Dark`] and [`White`] judge them, [`Corrected`] corrects on the way from the camera.
 
 mod correct;
 mod drift;

@@ -488,7 +488,7 @@ impl Core {
 
     fn present_state(&self) -> State {
         match self.state {
-            State::Starting | State::Stopped | State::Aborted => self.state,
+            State::Starting | State::Stopped => self.state,
             _ if self.ended => State::Stopping,
             _ if self.is_held() => State::Held,
             _ if !self.seen_lines => State::Idle,

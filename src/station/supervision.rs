@@ -43,7 +43,7 @@ impl Witness for Supervision {
     fn state(&mut self, _: Moment, state: State) {
         let status = NotifyState::Status(state.word());
         match state {
-            State::Stopped | State::Aborted => {
+            State::Stopped => {
                 self.tell(&[NotifyState::Stopping, status]);
             }
             State::Idle if !self.ready => {

@@ -1,5 +1,5 @@
 //! Counts allocations, of each thread and of all, for tests that must see none: `#[path]` it into a test program of its own.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "every test program takes what it needs of this")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -19,10 +19,12 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         OF_ALL_THREADS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as above, and all memory is the system's.
         unsafe { System.dealloc(memory, layout) }
     }
 }

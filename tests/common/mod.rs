@@ -1,7 +1,6 @@
 //! Folders with pictures for whole-program tests, and what a run of the program gave.
 
-// Every test program takes what it needs of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "every test program takes what it needs of this")]
 
 use blemish::picture::{Picture, Samples};
 use std::path::PathBuf;

@@ -6,33 +6,27 @@
 
 use std::path::PathBuf;
 
-#[allow(dead_code)]
+#[expect(dead_code, reason = "other tests ask for shapes")]
 #[path = "../../tests/common/npz.rs"]
 mod npz_file;
+#[path = "../../tests/common/shared.rs"]
+mod shared;
 use npz_file::{Npz, Number};
+#[cfg(feature = "burn")]
+pub use shared::say_skipped;
 
 /// One `.npz` file.
 pub struct Golden(Npz);
 
-fn path(variable: &str, default: &str, name: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os(variable).map_or_else(|| PathBuf::from(default), PathBuf::from);
-    let path = folder.join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    eprintln!("skipped: '{}' is missing; set {variable}", path.display());
-    None
-}
-
 fn golden_path(file: &str) -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/golden");
-    path("BLEMISH_GOLDEN", default, file)
+    let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/golden");
+    shared::find("BLEMISH_GOLDEN", usual, file)
 }
 
 /// A class folder of real pictures, or `None` after saying that the test is skipped.
 pub fn class(name: &str) -> Option<PathBuf> {
-    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
-    path("BLEMISH_DATA", default, name)
+    let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
+    shared::find("BLEMISH_DATA", usual, name)
 }
 
 /// Opens an `.npz` file of the golden folder.

@@ -17,7 +17,7 @@ use common::{largest_difference, random_weights, spec};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::sync::Mutex;
-use support::{Npz, golden};
+use support::{Npz, golden, say_skipped};
 
 /// Two tests at once on one adapter only wait for each other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -26,7 +26,7 @@ fn open(spec: NetworkSpec) -> Option<BurnEngine> {
     match BurnEngine::open(compiled()[1], None, spec) {
         Ok(engine) => Some(engine),
         Err(error) if error.contains("this machine has no device") => {
-            eprintln!("skipped: {error}");
+            say_skipped(&error);
             None
         }
         Err(error) => panic!("{error}"),

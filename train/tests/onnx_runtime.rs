@@ -4,6 +4,7 @@
 //! says that it was skipped.
 
 mod common;
+mod support;
 
 use blemish::draem::{Graph, Upsampling};
 use blemish::geometry::TileSize;
@@ -13,11 +14,12 @@ use blemish_train::reference::forward;
 use common::{metadata, picture, random_weights, spec, with_poolings};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use support::say_skipped;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/onnx_runtime_parity.py");
 
-/// A Python that has `onnx` and `onnxruntime`.
-fn python() -> Option<PathBuf> {
+/// A Python that has `onnx` and `onnxruntime`, else why there is none.
+fn python() -> Result<PathBuf, String> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../peers-venv");
     let python = folder.join("bin/python");
     let works = |python: &Path| {
@@ -26,10 +28,11 @@ fn python() -> Option<PathBuf> {
         output.is_ok_and(|output| output.status.success())
     };
     if works(&python) {
-        return Some(python);
+        return Ok(python);
     }
+    let into = folder.to_str().ok_or("the path of target is not UTF-8")?;
     let steps: [(&Path, Vec<&str>); 2] = [
-        (Path::new("python3"), vec!["-m", "venv", folder.to_str()?]),
+        (Path::new("python3"), vec!["-m", "venv", into]),
         (
             &python,
             vec!["-m", "pip", "install", "-q", "numpy", "onnx", "onnxruntime"],
@@ -38,17 +41,14 @@ fn python() -> Option<PathBuf> {
     for (program, arguments) in steps {
         match Command::new(program).args(arguments).output() {
             Ok(output) if output.status.success() => {}
-            Ok(output) => {
-                eprintln!("{}", String::from_utf8_lossy(&output.stderr));
-                return None;
-            }
-            Err(error) => {
-                eprintln!("{}: {error}", program.display());
-                return None;
-            }
+            Ok(output) => return Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+            Err(error) => return Err(format!("{}: {error}", program.display())),
         }
     }
-    works(&python).then_some(python)
+    match works(&python) {
+        true => Ok(python),
+        false => Err("they do not import".to_owned()),
+    }
 }
 
 fn write(path: &Path, values: &[f32]) {
@@ -61,9 +61,13 @@ fn write(path: &Path, values: &[f32]) {
 
 #[test]
 fn onnx_runtime_gives_what_the_reference_gives() {
-    let Some(python) = python() else {
-        eprintln!("SKIPPED: Python with onnx and onnxruntime could not be installed");
-        return;
+    let python = match python() {
+        Ok(python) => python,
+        Err(why) => {
+            return say_skipped(&format!(
+                "Python with onnx and onnxruntime could not be installed: {why}"
+            ));
+        }
     };
     let narrow = spec(4, 4, Upsampling::AlignCorners);
     let cases = [

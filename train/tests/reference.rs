@@ -1,38 +1,19 @@
 //! The reference forward against PyTorch's evaluation of the authors' networks.
 
 mod common;
-#[allow(dead_code)]
-#[path = "../../tests/common/npz.rs"]
-mod npz;
+mod support;
 
 use blemish::draem::{Graph, Upsampling};
 use blemish::geometry::TileSize;
 use blemish_train::reference::{forward, forward_training};
 use blemish_train::weights::{Array, Weights};
-use npz::Npz;
-use std::path::PathBuf;
-
-fn golden(file: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("BLEMISH_GOLDEN").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/golden")),
-        PathBuf::from,
-    );
-    let path = folder.join(file);
-    if !path.exists() {
-        eprintln!(
-            "SKIPPED: no golden file {}; set BLEMISH_GOLDEN",
-            path.display()
-        );
-        return None;
-    }
-    Some(path)
-}
+use support::{Npz, golden};
 
 struct Trace(Npz);
 
 impl Trace {
     fn open() -> Option<Self> {
-        Some(Self(Npz::open(golden("train_trace_4_4_64.npz")?)))
+        Some(Self(Npz::open(golden()?.join("train_trace_4_4_64.npz"))))
     }
 
     /// The two pictures of an array, one after the other.

@@ -4,10 +4,9 @@
 use super::V4l2Spec;
 use super::error::DeviceError;
 use super::format::set_line_rate;
-use super::sys::{Node, Plain};
+use super::sys::{G_CTRL, Node, Plain, QUERY_EXT_CTRL, QUERYMENU, S_CTRL};
 use serde::{Deserialize, Serialize};
 use v4l::v4l_sys as sys;
-use v4l::v4l2::vidioc;
 
 /// A value as the configuration gives it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -181,10 +180,7 @@ impl Control {
         let mut query = sys::v4l2_query_ext_ctrl::zeroed();
         loop {
             query.id |= sys::V4L2_CTRL_FLAG_NEXT_CTRL;
-            if node
-                .call(vidioc::VIDIOC_QUERY_EXT_CTRL, &mut query)
-                .is_err()
-            {
+            if node.call(QUERY_EXT_CTRL, &mut query).is_err() {
                 return found;
             }
             let name: Vec<u8> = query.name.iter().map(|&letter| letter as u8).collect();
@@ -226,10 +222,10 @@ impl Control {
                 ..Plain::zeroed()
             };
             // Menus have holes.
-            if self.is_menu() && node.call(vidioc::VIDIOC_QUERYMENU, &mut menu).is_ok() {
+            if self.is_menu() && node.call(QUERYMENU, &mut menu).is_ok() {
                 // Copied out, since the structure is packed.
                 let menu = menu.__bindgen_anon_1;
-                // SAFETY: for a menu of names the union holds a name.
+                // SAFETY: the union holds bytes or a number, and any bytes are a name.
                 let name = unsafe { menu.name };
                 let end = name.iter().position(|&letter| letter == 0);
                 let name = String::from_utf8_lossy(&name[..end.unwrap_or(name.len())]);
@@ -283,20 +279,19 @@ fn set(
         id: control.id,
         value: number,
     };
-    node.call(vidioc::VIDIOC_S_CTRL, &mut order)
-        .map_err(|error| {
-            let held = if control.flags & sys::V4L2_CTRL_FLAG_GRABBED != 0 {
-                "; another program holds it"
-            } else {
-                ""
-            };
-            bad_value(
-                spec,
-                name,
-                value,
-                format!("{error}; {}{held}", control.takes(node)),
-            )
-        })?;
+    node.call(S_CTRL, &mut order).map_err(|error| {
+        let held = if control.flags & sys::V4L2_CTRL_FLAG_GRABBED != 0 {
+            "; another program holds it"
+        } else {
+            ""
+        };
+        bad_value(
+            spec,
+            name,
+            value,
+            format!("{error}; {}{held}", control.takes(node)),
+        )
+    })?;
     let write_only = control.flags & sys::V4L2_CTRL_FLAG_WRITE_ONLY != 0;
     if write_only || control.kind == sys::v4l2_ctrl_type_V4L2_CTRL_TYPE_BUTTON {
         return Ok(());
@@ -305,15 +300,14 @@ fn set(
         id: control.id,
         value: 0,
     };
-    node.call(vidioc::VIDIOC_G_CTRL, &mut given)
-        .map_err(|error| {
-            bad_value(
-                spec,
-                name,
-                value,
-                format!("it cannot be read back: {error}"),
-            )
-        })?;
+    node.call(G_CTRL, &mut given).map_err(|error| {
+        bad_value(
+            spec,
+            name,
+            value,
+            format!("it cannot be read back: {error}"),
+        )
+    })?;
     if given.value != number {
         return Err(DeviceError::Other {
             key: format!("controls.{name}"),

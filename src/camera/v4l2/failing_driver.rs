@@ -2,7 +2,7 @@
 
 use super::format::Layout;
 use super::frames::Frames;
-use super::sys::{Kernel, Node, Ready};
+use super::sys::{Kernel, Node, Queue, Ready};
 use super::{V4l2Camera, V4l2Spec, Zero};
 use crate::camera::{BlockEvent, Camera, CameraError, PLACE_LOST_COUNTS};
 use std::collections::{BTreeMap, VecDeque};
@@ -258,4 +258,20 @@ fn a_device_that_reports_an_error_without_a_buffer_is_lost() {
     driver.state.lock().unwrap().polls.push_back(Ready::Failed);
     let error = next_count(&mut camera).unwrap_err().to_string();
     assert!(error.contains("no frame from 'scripted'"), "{error}");
+}
+
+/// Else a buffer could be read while its driver writes to it.
+#[test]
+fn only_a_buffer_that_is_taken_from_a_queue_is_read_from_it() {
+    let node = Node::over(Driver::new(Instant::now()));
+    let mut queue = Queue::start(&node, 2).unwrap();
+    let taken = queue.take().unwrap().unwrap();
+    assert_eq!(queue.bytes(&taken).len(), BYTES);
+    let mut other = Queue::start(&Node::over(Driver::new(Instant::now())), 2).unwrap();
+    assert!(other.bytes(&taken).is_empty());
+    assert_eq!(other.take().unwrap().unwrap().sequence, 1);
+    assert_eq!(other.bytes(&taken).len(), BYTES);
+    other.give_back(taken).unwrap();
+    let taken = queue.take().unwrap().unwrap();
+    assert!(other.bytes(&taken).is_empty());
 }

@@ -3,13 +3,11 @@
 use super::V4l2Spec;
 use super::error::DeviceError;
 use super::pixels::PixelFormat;
-use super::sys::{Node, Plain};
+use super::sys::{self, CaptureFormat, CaptureParameters, Node, Plain};
 use v4l::v4l_sys::{
     V4L2_CAP_DEVICE_CAPS, V4L2_CAP_STREAMING, V4L2_CAP_TIMEPERFRAME, V4L2_CAP_VIDEO_CAPTURE,
-    v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE as VIDEO_CAPTURE, v4l2_capability,
-    v4l2_field_V4L2_FIELD_NONE as FIELD_NONE, v4l2_format, v4l2_fract, v4l2_streamparm,
+    v4l2_capability, v4l2_field_V4L2_FIELD_NONE as FIELD_NONE, v4l2_fract,
 };
-use v4l::v4l2::vidioc;
 
 /// Where lines lie in a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +34,9 @@ pub(super) fn open(spec: &V4l2Spec) -> Result<(Node, Layout), DeviceError> {
     check_camera(&node, spec)?;
     if let Some(input) = spec.input {
         let mut chosen = input;
-        node.call(vidioc::VIDIOC_S_INPUT, &mut chosen)
-            .map_err(|error| {
-                DeviceError::refused("input", &spec.device, format!("the input {input}"), error)
-            })?;
+        node.call(sys::S_INPUT, &mut chosen).map_err(|error| {
+            DeviceError::refused("input", &spec.device, format!("the input {input}"), error)
+        })?;
     }
     let layout = set_format(&node, spec)?;
     Ok((node, layout))
@@ -47,7 +44,7 @@ pub(super) fn open(spec: &V4l2Spec) -> Result<(Node, Layout), DeviceError> {
 
 fn check_camera(node: &Node, spec: &V4l2Spec) -> Result<(), DeviceError> {
     let mut capability = v4l2_capability::zeroed();
-    node.call(vidioc::VIDIOC_QUERYCAP, &mut capability)
+    node.call(sys::QUERYCAP, &mut capability)
         .map_err(|error| DeviceError::open(&spec.device, error))?;
     let can = if capability.capabilities & V4L2_CAP_DEVICE_CAPS == 0 {
         capability.capabilities
@@ -76,26 +73,18 @@ fn describe(width: u32, height: u32, fourcc: [u8; 4]) -> String {
 fn set_format(node: &Node, spec: &V4l2Spec) -> Result<Layout, DeviceError> {
     let asked = describe(spec.width_px, spec.lines_per_block, spec.format.fourcc());
     let refused = |error| DeviceError::refused("format", &spec.device, asked.clone(), error);
-    let mut format = v4l2_format {
-        type_: VIDEO_CAPTURE,
-        ..Plain::zeroed()
-    };
-    node.call(vidioc::VIDIOC_G_FMT, &mut format)
-        .map_err(refused)?;
-    // SAFETY: `type_` says that the union holds a `v4l2_pix_format`.
-    let pix = unsafe { &mut format.fmt.pix };
+    let mut format = CaptureFormat::new();
+    node.call(sys::G_FMT, &mut format).map_err(refused)?;
+    let pix = format.pix();
     pix.width = spec.width_px;
     pix.height = spec.lines_per_block;
     pix.pixelformat = u32::from_le_bytes(spec.format.fourcc());
     pix.field = FIELD_NONE;
     pix.bytesperline = 0;
     pix.sizeimage = 0;
-    node.call(vidioc::VIDIOC_S_FMT, &mut format)
-        .map_err(refused)?;
-    node.call(vidioc::VIDIOC_G_FMT, &mut format)
-        .map_err(refused)?;
-    // SAFETY: as above.
-    let pix = unsafe { &format.fmt.pix };
+    node.call(sys::S_FMT, &mut format).map_err(refused)?;
+    node.call(sys::G_FMT, &mut format).map_err(refused)?;
+    let pix = *format.pix();
     let given = describe(pix.width, pix.height, pix.pixelformat.to_le_bytes());
     if given != asked || pix.field != FIELD_NONE {
         let given = match pix.field {
@@ -149,25 +138,18 @@ pub(super) fn set_line_rate(
             error,
         )
     };
-    let mut parameters = v4l2_streamparm {
-        type_: VIDEO_CAPTURE,
-        ..Plain::zeroed()
-    };
-    node.call(vidioc::VIDIOC_G_PARM, &mut parameters)
-        .map_err(refused)?;
+    let mut parameters = CaptureParameters::new();
+    node.call(sys::G_PARM, &mut parameters).map_err(refused)?;
     // Tenths of a microsecond hold any block's time within a millionth.
     const UNITS_PER_S: f64 = 1e7;
     let block_s = f64::from(spec.lines_per_block) / line_rate_hz;
-    parameters.parm.capture.timeperframe = v4l2_fract {
+    parameters.capture().timeperframe = v4l2_fract {
         numerator: (block_s * UNITS_PER_S).round() as u32,
         denominator: UNITS_PER_S as u32,
     };
-    node.call(vidioc::VIDIOC_S_PARM, &mut parameters)
-        .map_err(refused)?;
-    node.call(vidioc::VIDIOC_G_PARM, &mut parameters)
-        .map_err(refused)?;
-    // SAFETY: `type_` says that the union holds a `v4l2_captureparm`.
-    let capture = unsafe { parameters.parm.capture };
+    node.call(sys::S_PARM, &mut parameters).map_err(refused)?;
+    node.call(sys::G_PARM, &mut parameters).map_err(refused)?;
+    let capture = *parameters.capture();
     let given_s = f64::from(capture.timeperframe.numerator)
         / f64::from(capture.timeperframe.denominator.max(1));
     let settable = capture.capability & V4L2_CAP_TIMEPERFRAME != 0;

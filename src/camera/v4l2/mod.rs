@@ -26,14 +26,13 @@ mod sys;
 
 pub use controls::ControlValue;
 pub use error::DeviceError;
-pub use frames::FrameCounts;
 pub use pixels::PixelFormat;
 
 use super::{BlockEvent, Camera, CameraError, LineFormat, PLACE_LOST_COUNTS, begin};
 use crate::block::{Block, LineStamp, TimedLine};
 use crate::geometry::{Count, LineNumber};
 use format::Layout;
-use frames::{BufferFacts, Frames, Judged, Run, Timed};
+use frames::{BufferFacts, FrameCounts, Frames, Judged, Run, Timed};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -128,7 +127,7 @@ pub struct Zero {
 
 /// A camera whose lines have counts by their number: the first line is at `counts_per_line`, each line
 /// of new web as much farther. Where it is lost, its place is: from then on all counts are
-/// [`PLACE_LOST_COUNTS`](super::PLACE_LOST_COUNTS) greater, which no web can have travelled.
+/// [`PLACE_LOST_COUNTS`] greater, which no web can have travelled.
 pub struct V4l2Camera {
     spec: V4l2Spec,
     zero: Zero,
@@ -172,11 +171,6 @@ impl V4l2Camera {
         };
         camera.opened = Some(camera.open_device()?);
         Ok(camera)
-    }
-
-    /// What was seen since the camera was opened.
-    pub fn frame_counts(&self) -> FrameCounts {
-        self.frames.counts
     }
 
     fn open_device(&self) -> Result<(Node, Layout), DeviceError> {

@@ -2,6 +2,7 @@
 
 use std::ffi::c_void;
 use std::io;
+use std::marker::PhantomData;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,10 @@ use v4l::v4l_sys::{
     v4l2_buf_type_V4L2_BUF_TYPE_VIDEO_CAPTURE as VIDEO_CAPTURE,
     v4l2_memory_V4L2_MEMORY_MMAP as MEMORY_MMAP,
 };
-use v4l::v4l_sys::{v4l2_buffer, v4l2_format, v4l2_requestbuffers, v4l2_streamparm};
+use v4l::v4l_sys::{
+    v4l2_buffer, v4l2_capability, v4l2_captureparm, v4l2_control, v4l2_format, v4l2_pix_format,
+    v4l2_query_ext_ctrl, v4l2_querymenu, v4l2_requestbuffers, v4l2_streamparm,
+};
 use v4l::v4l2::vidioc;
 
 /// Structures of the kernel's interface that may be all zeros.
@@ -36,12 +40,94 @@ plain!(
     v4l2_format,
     v4l2_requestbuffers,
     v4l2_streamparm,
-    v4l::v4l_sys::v4l2_capability,
-    v4l::v4l_sys::v4l2_control,
-    v4l::v4l_sys::v4l2_query_ext_ctrl,
-    v4l::v4l_sys::v4l2_querymenu,
+    v4l2_capability,
+    v4l2_control,
+    v4l2_query_ext_ctrl,
+    v4l2_querymenu,
     u32,
 );
+
+/// A call and the structure that it takes.
+pub(super) struct Request<T> {
+    number: vidioc::_IOC_TYPE,
+    with: PhantomData<fn(T)>,
+}
+
+/// Whoever may name a request may give it any content: those whose structures have pointers or choose
+/// memory are for this module alone.
+macro_rules! requests {
+    ($($visibility:vis $name:ident = $number:ident, $with:ty;)*) => {
+        $($visibility const $name: Request<$with> = {
+            // The kernel's numbers carry their structure's size.
+            let bytes = (vidioc::$number >> 16 & 0x3fff) as usize;
+            assert!(bytes == size_of::<$with>());
+            Request { number: vidioc::$number, with: PhantomData }
+        };)*
+    };
+}
+
+requests! {
+    pub(super) QUERYCAP = VIDIOC_QUERYCAP, v4l2_capability;
+    pub(super) S_INPUT = VIDIOC_S_INPUT, u32;
+    pub(super) G_FMT = VIDIOC_G_FMT, CaptureFormat;
+    pub(super) S_FMT = VIDIOC_S_FMT, CaptureFormat;
+    pub(super) G_PARM = VIDIOC_G_PARM, CaptureParameters;
+    pub(super) S_PARM = VIDIOC_S_PARM, CaptureParameters;
+    pub(super) QUERY_EXT_CTRL = VIDIOC_QUERY_EXT_CTRL, v4l2_query_ext_ctrl;
+    pub(super) QUERYMENU = VIDIOC_QUERYMENU, v4l2_querymenu;
+    pub(super) G_CTRL = VIDIOC_G_CTRL, v4l2_control;
+    pub(super) S_CTRL = VIDIOC_S_CTRL, v4l2_control;
+    REQBUFS = VIDIOC_REQBUFS, v4l2_requestbuffers;
+    QUERYBUF = VIDIOC_QUERYBUF, v4l2_buffer;
+    QBUF = VIDIOC_QBUF, v4l2_buffer;
+    DQBUF = VIDIOC_DQBUF, v4l2_buffer;
+    STREAMON = VIDIOC_STREAMON, u32;
+    STREAMOFF = VIDIOC_STREAMOFF, u32;
+}
+
+/// The format of captured pictures, of all kinds that the kernel's structure can hold.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct CaptureFormat(v4l2_format);
+
+// SAFETY: as for what it wraps.
+unsafe impl Plain for CaptureFormat {}
+
+impl CaptureFormat {
+    pub fn new() -> Self {
+        Self(v4l2_format {
+            type_: VIDEO_CAPTURE,
+            ..Plain::zeroed()
+        })
+    }
+
+    pub fn pix(&mut self) -> &mut v4l2_pix_format {
+        // SAFETY: numbers alone, which any bytes are, and the union's bytes were all written.
+        unsafe { &mut self.0.fmt.pix }
+    }
+}
+
+/// How pictures are captured, of both kinds that the kernel's structure can hold.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct CaptureParameters(v4l2_streamparm);
+
+// SAFETY: as for what it wraps.
+unsafe impl Plain for CaptureParameters {}
+
+impl CaptureParameters {
+    pub fn new() -> Self {
+        Self(v4l2_streamparm {
+            type_: VIDEO_CAPTURE,
+            ..Plain::zeroed()
+        })
+    }
+
+    pub fn capture(&mut self) -> &mut v4l2_captureparm {
+        // SAFETY: numbers alone, which any bytes are, and the union's bytes were all written.
+        unsafe { &mut self.0.parm.capture }
+    }
+}
 
 /// The kernel's calls on an open device, where tests put a driver of their own.
 pub(super) trait Kernel: Send + Sync {
@@ -83,11 +169,11 @@ impl Node {
         Self { kernel }
     }
 
-    pub fn call<T: Plain>(&self, request: vidioc::_IOC_TYPE, with: &mut T) -> io::Result<()> {
+    pub fn call<T: Plain>(&self, request: Request<T>, with: &mut T) -> io::Result<()> {
         let with: *mut T = with;
         loop {
-            // SAFETY: every use in this module pairs `request` with its structure.
-            match unsafe { self.kernel.ioctl(request, with.cast()) } {
+            // SAFETY: `requests` pairs the number with its structure, which is ours during the call.
+            match unsafe { self.kernel.ioctl(request.number, with.cast()) } {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => return other,
             }
@@ -151,7 +237,7 @@ impl Kernel for Opened {
 }
 
 /// A buffer that was taken from the driver; it must be [given back](Queue::give_back).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Taken {
     index: u32,
     pub bytes_used: usize,
@@ -173,6 +259,8 @@ pub(super) struct Queue {
 struct Map {
     start: *mut u8,
     bytes: usize,
+    /// Not the driver's now, which alone writes to it.
+    is_taken: bool,
 }
 
 // SAFETY: the mapping belongs to the process, not to a thread, and is only read through `&Queue`.
@@ -187,66 +275,75 @@ impl Queue {
             memory: MEMORY_MMAP,
             ..Plain::zeroed()
         };
-        node.call(vidioc::VIDIOC_REQBUFS, &mut request)?;
+        node.call(REQBUFS, &mut request)?;
         let mut queue = Self {
             node: node.clone(),
             maps: Vec::with_capacity(request.count as usize),
         };
         for index in 0..request.count {
             let mut buffer = descriptor(index);
-            node.call(vidioc::VIDIOC_QUERYBUF, &mut buffer)?;
+            node.call(QUERYBUF, &mut buffer)?;
             queue.map(&buffer)?;
-            node.call(vidioc::VIDIOC_QBUF, &mut descriptor(index))?;
+            node.call(QBUF, &mut descriptor(index))?;
         }
-        node.call(vidioc::VIDIOC_STREAMON, &mut { VIDEO_CAPTURE })?;
+        node.call(STREAMON, &mut { VIDEO_CAPTURE })?;
         Ok(queue)
     }
 
     fn map(&mut self, buffer: &v4l2_buffer) -> io::Result<()> {
         let bytes = buffer.length as usize;
-        // SAFETY: QUERYBUF for mapped memory sets `m.offset`.
+        // SAFETY: QUERYBUF for mapped memory sets `m.offset`, and else it is the zero of `descriptor`.
         let offset = unsafe { buffer.m.offset };
         let start = self.node.kernel.map(bytes, offset)?;
-        self.maps.push(Map { start, bytes });
+        self.maps.push(Map {
+            start,
+            bytes,
+            is_taken: false,
+        });
         Ok(())
     }
 
     /// The next filled buffer; `None` where the driver has none after all.
-    pub fn take(&self) -> io::Result<Option<Taken>> {
+    pub fn take(&mut self) -> io::Result<Option<Taken>> {
         let mut buffer = descriptor(0);
-        match self.node.call(vidioc::VIDIOC_DQBUF, &mut buffer) {
-            Ok(()) => Ok(Some(Taken {
-                index: buffer.index,
-                bytes_used: buffer.bytesused as usize,
-                sequence: buffer.sequence,
-                flags: buffer.flags,
-                stamp_ns: u64::try_from(buffer.timestamp.tv_sec)
-                    .unwrap_or(0)
-                    .saturating_mul(1_000_000_000)
-                    .saturating_add(u64::try_from(buffer.timestamp.tv_usec).unwrap_or(0) * 1000),
-            })),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
+        match self.node.call(DQBUF, &mut buffer) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
         }
+        if let Some(map) = self.maps.get_mut(buffer.index as usize) {
+            map.is_taken = true;
+        }
+        Ok(Some(Taken {
+            index: buffer.index,
+            bytes_used: buffer.bytesused as usize,
+            sequence: buffer.sequence,
+            flags: buffer.flags,
+            stamp_ns: u64::try_from(buffer.timestamp.tv_sec)
+                .unwrap_or(0)
+                .saturating_mul(1_000_000_000)
+                .saturating_add(u64::try_from(buffer.timestamp.tv_usec).unwrap_or(0) * 1000),
+        }))
     }
 
-    /// The bytes that the driver has filled.
+    /// The bytes that the driver has filled; none of a buffer that is not taken from this queue.
     pub fn bytes(&self, taken: &Taken) -> &[u8] {
-        let Some(map) = self.maps.get(taken.index as usize) else {
+        let map = self.maps.get(taken.index as usize);
+        let Some(map) = map.filter(|map| map.is_taken) else {
             return &[];
         };
         let used = map.bytes.min(taken.bytes_used);
         // SAFETY: the map is `map.bytes` long and lives as long as `self`; the driver does not write
-        // to a buffer between DQBUF and QBUF.
+        // to a buffer between DQBUF and QBUF, and `give_back` waits until nobody reads it.
         unsafe { std::slice::from_raw_parts(map.start, used) }
     }
 
     /// Lets the driver fill it again.
-    pub fn give_back(&self, taken: Taken) -> io::Result<()> {
-        let again = || {
-            self.node
-                .call(vidioc::VIDIOC_QBUF, &mut descriptor(taken.index))
-        };
+    pub fn give_back(&mut self, taken: Taken) -> io::Result<()> {
+        if let Some(map) = self.maps.get_mut(taken.index as usize) {
+            map.is_taken = false;
+        }
+        let again = || self.node.call(QBUF, &mut descriptor(taken.index));
         // A driver may refuse once without being broken.
         again().or_else(|_| again())
     }
@@ -255,9 +352,7 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         // A device that has gone refuses all of this, and needs none of it.
-        let _ = self
-            .node
-            .call(vidioc::VIDIOC_STREAMOFF, &mut { VIDEO_CAPTURE });
+        let _ = self.node.call(STREAMOFF, &mut { VIDEO_CAPTURE });
         for map in self.maps.drain(..) {
             // SAFETY: mapped by `map`, and no slice of it outlives `self`.
             let _ = unsafe { v4l::v4l2::munmap(map.start.cast(), map.bytes) };
@@ -267,7 +362,7 @@ impl Drop for Queue {
             memory: MEMORY_MMAP,
             ..Plain::zeroed()
         };
-        let _ = self.node.call(vidioc::VIDIOC_REQBUFS, &mut request);
+        let _ = self.node.call(REQBUFS, &mut request);
     }
 }
 

@@ -22,18 +22,18 @@ impl Levels {
     pub fn available() -> Vec<Self> {
         let floats = float::Level::available();
         let with_float = |int8: int8::Level| {
-            let float = match int8 {
-                int8::Level::Scalar => Some(float::Level::Portable),
+            let float = match int8.instructions() {
+                int8::Instructions::Scalar => Some(float::Level::PORTABLE),
                 #[cfg(target_arch = "x86_64")]
-                int8::Level::AvxVnni | int8::Level::Avx2 => floats
+                int8::Instructions::AvxVnni | int8::Instructions::Avx2 => floats
                     .iter()
                     .copied()
-                    .find(|&level| level != float::Level::Avx512),
+                    .find(|&level| level.instructions() != float::Instructions::Avx512),
                 _ => floats.first().copied(),
             };
             Self {
                 int8,
-                float: float.unwrap_or(float::Level::Portable),
+                float: float.unwrap_or(float::Level::PORTABLE),
             }
         };
         int8::Level::available()
@@ -44,20 +44,20 @@ impl Levels {
 
     /// What `blemish bench --kernels` calls it: the integers' instructions.
     pub fn name(self) -> &'static str {
-        match self.int8 {
+        match self.int8.instructions() {
             #[cfg(target_arch = "x86_64")]
-            int8::Level::Avx512Vnni => "avx512-vnni",
+            int8::Instructions::Avx512Vnni => "avx512-vnni",
             #[cfg(target_arch = "x86_64")]
-            int8::Level::AvxVnni => "avx-vnni",
+            int8::Instructions::AvxVnni => "avx-vnni",
             #[cfg(target_arch = "x86_64")]
-            int8::Level::Avx2 => "avx2",
+            int8::Instructions::Avx2 => "avx2",
             #[cfg(target_arch = "aarch64")]
-            int8::Level::I8mm => "i8mm",
+            int8::Instructions::I8mm => "i8mm",
             #[cfg(target_arch = "aarch64")]
-            int8::Level::DotProduct => "dotprod",
+            int8::Instructions::DotProduct => "dotprod",
             #[cfg(target_arch = "aarch64")]
-            int8::Level::Neon => "neon",
-            int8::Level::Scalar => "scalar",
+            int8::Instructions::Neon => "neon",
+            int8::Instructions::Scalar => "scalar",
         }
     }
 }

@@ -50,7 +50,10 @@ impl<'a, T: Copy> Lines<'a, T> {
         length: usize,
         lines: Range<usize>,
     ) -> Self {
-        assert!(length.is_multiple_of(sides.plane()) && lines.end <= sides.height);
+        let plane = sides
+            .ringed(1)
+            .filter(|&plane| length.is_multiple_of(plane));
+        assert!(plane.is_some() && lines.end <= sides.height);
         Self {
             first: values.wrapping_add(sides.line(0).start),
             planes: length / sides.plane(),
@@ -74,7 +77,9 @@ impl<'a, T: Copy> Lines<'a, T> {
         length: usize,
         lines: Range<usize>,
     ) -> Self {
-        assert!(length.is_multiple_of(sides.area()) && lines.end <= sides.height);
+        let plane = sides.height.checked_mul(sides.width);
+        let plane = plane.filter(|&plane| plane > 0 && length.is_multiple_of(plane));
+        assert!(plane.is_some() && lines.end <= sides.height);
         Self {
             first: values,
             planes: length / sides.area(),
@@ -189,5 +194,17 @@ mod tests {
                 prop_assert_eq!(*value, if inside { 1 } else { 2 });
             }
         }
+    }
+    #[test]
+    fn sides_that_no_memory_could_hold_are_refused() {
+        // Multiplied out in 64 bits they are the planes that are there.
+        let sides = |height: u64, width| Sides {
+            height: height as usize,
+            width,
+        };
+        let (ringed, bare) = (sides((1 << 61) + 1, 1), sides((1 << 63) + 1, 2));
+        assert_eq!(ringed.ringed(1), None);
+        std::panic::catch_unwind(|| Lines::ringed(ringed, &mut [0u8; 72]).planes()).unwrap_err();
+        std::panic::catch_unwind(|| Lines::bare(bare, &mut [0u8; 2]).planes()).unwrap_err();
     }
 }

@@ -29,6 +29,13 @@ impl Sides {
         (self.height + 2) * self.line_stride()
     }
 
+    /// Values of so many planes with their rings; `None` where no memory could hold them.
+    pub fn ringed(self, planes: usize) -> Option<usize> {
+        let lines = self.height.checked_add(2)?;
+        let line = self.width.checked_add(2)?.checked_mul(BLOCK)?;
+        lines.checked_mul(line)?.checked_mul(planes)
+    }
+
     /// Where the pixels of `line` lie within a plane, the ring left out.
     pub fn line(self, line: usize) -> Range<usize> {
         let first = (line + 1) * self.line_stride() + BLOCK;

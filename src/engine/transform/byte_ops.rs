@@ -6,7 +6,8 @@ use super::step::{Format, Number, Output, Scratch, Step, floats};
 use crate::draem::Upsampling;
 use crate::engine::kernels::float::Level;
 use crate::engine::kernels::int8::{
-    self, Grid, Packed, Requantize, Taps, convolve, from_bytes, join, max_pool, to_bytes, upsample,
+    self, Grid, Packed, Requantize, Shape, Taps, convolve, from_bytes, join, max_pool, to_bytes,
+    upsample,
 };
 use crate::engine::kernels::{BLOCK, Sides};
 
@@ -116,13 +117,13 @@ impl Step for ByteConv {
     }
     fn format(&self) -> Format {
         match self.to {
-            Some(_) => bytes_of(self.packed.shape.output_blocks(), self.sides),
-            None => planes_of(self.packed.shape.outputs, self.sides),
+            Some(_) => bytes_of(self.packed.shape().output_blocks(), self.sides),
+            None => planes_of(self.packed.shape().outputs, self.sides),
         }
     }
     fn macs(&self) -> usize {
-        let inputs: usize = self.packed.shape.inputs.iter().sum();
-        9 * inputs * self.packed.shape.outputs * self.sides.height * self.sides.width
+        let Shape { inputs, outputs } = self.packed.shape();
+        9 * inputs.iter().sum::<usize>() * outputs * self.sides.height * self.sides.width
     }
     fn lines(&self) -> usize {
         self.sides.height

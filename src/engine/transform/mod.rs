@@ -298,7 +298,7 @@ impl Rewriter<'_> {
                 weights[(output * inputs + first + channel) * 9 + tap]
             });
             if first == 0 {
-                for (output, to) in pack.bias[..outputs].iter_mut().enumerate() {
+                for (output, to) in pack.bias_mut()[..outputs].iter_mut().enumerate() {
                     *to = if bias.len() == 1 {
                         bias[0]
                     } else {

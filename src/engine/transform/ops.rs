@@ -96,7 +96,7 @@ impl Step for BlockConv {
         }
     }
     fn format(&self) -> Format {
-        blocks_of(self.packed[0].out_blocks, self.sides)
+        blocks_of(self.packed[0].out_blocks(), self.sides)
     }
     fn macs(&self) -> usize {
         9 * self.channels.0 * self.channels.1 * self.sides.height * self.sides.width

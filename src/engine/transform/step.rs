@@ -152,12 +152,9 @@ impl EvalOp for Ours {
     op_out_of_plan!();
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let Format { number, shape } = self.0.format();
-        // SAFETY: every pattern of bytes is a value, and the step writes all of them.
-        let mut output = unsafe {
-            match number {
-                Number::U8 => Tensor::uninitialized::<u8>(&shape)?,
-                Number::F32 => Tensor::uninitialized::<f32>(&shape)?,
-            }
+        let mut output = match number {
+            Number::U8 => Tensor::zero::<u8>(&shape)?,
+            Number::F32 => Tensor::zero::<f32>(&shape)?,
         };
         let views: TractResult<Vec<_>> = inputs.iter().map(|v| v.try_as_plain_ram()).collect();
         let views = views?;

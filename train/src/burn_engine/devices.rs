@@ -106,7 +106,7 @@ pub fn for_tests() -> Option<Device> {
     let compiled = crate::device::compiled();
     let device = find(compiled[1], None);
     if let Err(error) = &device {
-        eprintln!("skipped: {error}");
+        crate::test_golden::say_skipped(error);
     }
     device.ok()
 }

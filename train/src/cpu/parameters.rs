@@ -101,7 +101,7 @@ impl Conv {
             });
         // Batch norm takes any constant away again; left out, it costs no precision either.
         if self.norm.is_none() {
-            self.packed.bias[..self.out_channels].copy_from_slice(&self.bias.values);
+            self.packed.bias_mut()[..self.out_channels].copy_from_slice(&self.bias.values);
         }
         self.turned
             .fill(self.out_channels, inputs, |output, input, tap| {

@@ -123,7 +123,7 @@ proptest! {
         let from = planes(inputs, height, width, &image);
         let mut packed = Packed::default();
         packed.fill(inputs, outputs, |o, i, tap| weight[(o * inputs + i) * 9 + tap]);
-        packed.bias[..outputs].copy_from_slice(&bias);
+        packed.bias_mut()[..outputs].copy_from_slice(&bias);
         for level in Level::available() {
             let mut to = Planes::new(1, outputs.div_ceil(BLOCK) + 1, height, width);
             let sides = Sides { height, width };

@@ -1,8 +1,8 @@
 //! Gradient of a 3x3 convolution by its weights: for every tap a product of the input, shifted by the
 //! tap, and the output's gradient, summed over all pixels.
 
-use blemish::engine::kernels::float::Planes;
-use blemish::engine::kernels::float::{BLOCK, Lanes, Level, Vector};
+use blemish::engine::kernels::float::{BLOCK, Instructions, Lanes, Level, Vector};
+use blemish::engine::kernels::float::{Planes, Sides};
 use blemish::engine::kernels::float::{Slot, groups};
 #[cfg(target_arch = "x86_64")]
 use blemish::engine::kernels::float::{Ymm, Zmm};
@@ -149,8 +149,8 @@ pub fn length(in_blocks: usize, out_blocks: usize) -> usize {
 }
 
 /// Adds one picture's part of the gradient to `sums`, laid out as group, input block, tap, input
-/// channel, output channel of the group: the order of [`super::conv::Packed`].
-#[allow(clippy::too_many_arguments)]
+/// channel, output channel of the group: the order of [`Packed`](blemish::engine::kernels::float::Packed).
+#[expect(clippy::too_many_arguments, reason = "two pictures with their places")]
 pub fn accumulate(
     level: Level,
     like_input: &Planes,
@@ -162,13 +162,11 @@ pub fn accumulate(
     sums: &mut [f32],
 ) {
     let out_blocks = like_gradient.blocks;
-    assert!(input_slot.first_block + in_blocks <= like_input.blocks);
-    assert_eq!(input.len(), like_input.picture_stride());
-    assert_eq!(gradient.len(), like_gradient.picture_stride());
-    assert_eq!(
-        (like_input.height, like_input.width),
-        (like_gradient.height, like_gradient.width)
-    );
+    let sides = Sides::of(like_input);
+    assert_eq!(sides, Sides::of(like_gradient));
+    assert!(input_slot.has_place(in_blocks, like_input.blocks));
+    assert_eq!(Some(input.len()), sides.ringed(like_input.blocks));
+    assert_eq!(Some(gradient.len()), sides.ringed(out_blocks));
     assert_eq!(sums.len(), length(in_blocks, out_blocks));
     let (height, width) = (like_input.height, like_input.width);
     // A strip of input and gradient must stay in the first-level cache while nine taps read it.
@@ -182,12 +180,12 @@ pub fn accumulate(
             out_block_stride: like_gradient.block_stride(),
         };
         for group in groups(out_blocks) {
-            let kernel = match level {
+            let kernel = match level.instructions() {
                 #[cfg(target_arch = "x86_64")]
-                Level::Avx512 => avx512(group.blocks),
+                Instructions::Avx512 => avx512(group.blocks),
                 #[cfg(target_arch = "x86_64")]
-                Level::Avx2 => avx2(group.blocks),
-                Level::Portable => portable(group.blocks),
+                Instructions::Avx2 => avx2(group.blocks),
+                Instructions::Portable => portable(group.blocks),
             };
             let lanes = group.blocks * BLOCK;
             let wanted = group.first_block * strip.out_block_stride
@@ -200,7 +198,8 @@ pub fn accumulate(
                     let row = ((group.first_block * in_blocks) * BLOCK * 9) * BLOCK
                         + (block * 9 + tap_line * 3) * BLOCK * lanes;
                     // SAFETY: the asserts hold all lines of the ringed planes that the strip and
-                    // its taps touch, and three taps of sums; the level was detected here.
+                    // its taps touch, and three taps of sums; a `Level` is only made for processors
+                    // that have its instructions.
                     unsafe {
                         kernel(
                             &strip,

@@ -80,7 +80,7 @@ multiversion! {
 }
 
 /// Sum of the SSIM map of one plane; adds `scale` times its gradient by `seen` to `gradient`.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "what one plane needs of `ssim`")]
 fn plane(
     level: Level,
     seen: &[f32],
@@ -112,7 +112,10 @@ fn plane(
         blur(level, product, width, &taps, line, across, &mut maps[map]);
     }
     let mut sum = 0f64;
-    #[allow(clippy::needless_range_loop)] // Five maps are read and three of them written.
+    #[expect(
+        clippy::needless_range_loop,
+        reason = "five maps are read and three of them written"
+    )]
     for pixel in 0..seen.len() {
         let (mu1, mu2) = (maps[0][pixel], maps[1][pixel]);
         let variance1 = maps[2][pixel] - mu1 * mu1;

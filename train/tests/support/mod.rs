@@ -1,30 +1,23 @@
 //! Where golden numbers and real pictures are, and how they are read.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
 
 use std::path::PathBuf;
 
 #[path = "../../../tests/common/npz.rs"]
 mod npz;
+#[path = "../../../tests/common/shared.rs"]
+mod shared;
 pub use npz::Npz;
+pub use shared::say_skipped;
 
 /// The folder of numbers that the authors' code produced; `None`, said loudly, where it is absent.
 pub fn golden() -> Option<PathBuf> {
-    folder("BLEMISH_GOLDEN", "golden")
+    let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/golden");
+    shared::find("BLEMISH_GOLDEN", usual, "")
 }
 
 /// The folder of real pictures; `None`, said loudly, where it is absent.
 pub fn data() -> Option<PathBuf> {
-    folder("BLEMISH_DATA", "data")
-}
-
-fn folder(variable: &str, name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os(variable).map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")).join(name),
-        PathBuf::from,
-    );
-    if path.is_dir() {
-        return Some(path);
-    }
-    eprintln!("skipped: no folder {}; set {variable}", path.display());
-    None
+    let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data");
+    shared::find("BLEMISH_DATA", usual, "")
 }

@@ -1,7 +1,7 @@
 //! 3x3 convolution, stride 1, zero padding 1. The gradient by the input is the same convolution with
 //! turned and transposed weights, so one kernel serves both.
 
-use super::vector::{Lanes, Level, Vector};
+use super::vector::{Instructions, Lanes, Level, Vector};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Ymm, Zmm};
 use super::{BLOCK, Lines};
@@ -37,27 +37,35 @@ pub fn groups(blocks: usize) -> impl Iterator<Item = Group> {
 /// `first_block * 8 * in_blocks * 8 * 9`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Packed {
-    pub in_blocks: usize,
-    pub out_blocks: usize,
-    pub weights: Vec<f32>,
+    in_blocks: usize,
+    out_blocks: usize,
+    /// As many as the blocks ask for: kernels read them unchecked.
+    weights: Vec<f32>,
     /// One per output channel.
-    pub bias: Vec<f32>,
+    bias: Vec<f32>,
 }
 
 impl Packed {
     /// Packs `weight(output, input, tap)`; channels beyond the real ones are zero.
+    ///
+    /// # Panics
+    /// If no memory could hold so many weights.
     pub fn fill(
         &mut self,
         in_channels: usize,
         out_channels: usize,
         weight: impl Fn(usize, usize, usize) -> f32,
     ) {
-        self.in_blocks = in_channels.div_ceil(BLOCK);
-        self.out_blocks = out_channels.div_ceil(BLOCK);
-        let per_output = self.in_blocks * BLOCK * 9;
-        self.weights
-            .resize(self.out_blocks * BLOCK * per_output, 0.0);
-        self.bias.resize(self.out_blocks * BLOCK, 0.0);
+        let in_blocks = in_channels.div_ceil(BLOCK);
+        let out_blocks = out_channels.div_ceil(BLOCK);
+        let length = in_blocks
+            .checked_mul(BLOCK * BLOCK * 9)
+            .and_then(|per_block| per_block.checked_mul(out_blocks));
+        let length = length.expect("weights fit into memory");
+        let per_output = in_blocks * BLOCK * 9;
+        self.weights.resize(length, 0.0);
+        self.bias.resize(out_blocks * BLOCK, 0.0);
+        (self.in_blocks, self.out_blocks) = (in_blocks, out_blocks);
         for group in groups(self.out_blocks) {
             let lanes = group.blocks * BLOCK;
             let first = group.first_block * BLOCK;
@@ -74,6 +82,16 @@ impl Packed {
                 }
             }
         }
+    }
+
+    /// Blocks of the output.
+    pub fn out_blocks(&self) -> usize {
+        self.out_blocks
+    }
+
+    /// One for each output channel, those that fill up the last block too.
+    pub fn bias_mut(&mut self) -> &mut [f32] {
+        &mut self.bias
     }
 }
 
@@ -282,13 +300,15 @@ pub fn multiply_in_registers(level: Level, turns: u32) -> u64 {
         // SAFETY: passed on.
         unsafe { in_registers::<Ymm>(turns) }
     }
-    // SAFETY (all): `level` is only made for processors that have the instructions.
-    match level {
+    match level.instructions() {
+        // SAFETY: a `Level` is only made for processors that have its instructions.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { avx512(turns) },
+        Instructions::Avx512 => unsafe { avx512(turns) },
+        // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { avx2(turns) },
-        Level::Portable => unsafe { in_registers::<Lanes>(turns) },
+        Instructions::Avx2 => unsafe { avx2(turns) },
+        // SAFETY: plain Rust.
+        Instructions::Portable => unsafe { in_registers::<Lanes>(turns) },
     }
 }
 
@@ -298,13 +318,21 @@ pub struct Slot {
     pub first_block: usize,
 }
 
+impl Slot {
+    /// Whether so many blocks from here on are among `planes`.
+    pub fn has_place(self, blocks: usize, planes: usize) -> bool {
+        let left = planes.checked_sub(self.first_block);
+        left.is_some_and(|left| blocks <= left)
+    }
+}
+
 /// Convolves one picture: all input blocks from `input_slot` on into `output`'s blocks from
 /// `output_slot` on.
 ///
 /// `input` is a whole picture with the output's sides; of that only the lines in `output` are computed.
 /// `each_line` is called with every finished line (block, line, pixels) while it
 /// is warm in the cache.
-#[allow(clippy::too_many_arguments)]
+#[expect(clippy::too_many_arguments, reason = "all that a convolution is")]
 pub fn convolve(
     level: Level,
     packed: &Packed,
@@ -318,12 +346,11 @@ pub fn convolve(
 ) {
     let sides = output.sides();
     assert!(input.len().is_multiple_of(sides.plane()));
-    assert!((input_slot.first_block + packed.in_blocks) * sides.plane() <= input.len());
-    assert!(output_slot.first_block + packed.out_blocks <= output.planes());
+    let in_planes = input.len() / sides.plane();
+    assert!(input_slot.has_place(packed.in_blocks, in_planes));
+    assert!(output_slot.has_place(packed.out_blocks, output.planes()));
     assert_eq!(output.plane_stride(), sides.plane());
     let per_output = packed.in_blocks * BLOCK * 9;
-    assert_eq!(packed.weights.len(), packed.out_blocks * BLOCK * per_output);
-    assert_eq!(packed.bias.len(), packed.out_blocks * BLOCK);
     let shape = Line {
         in_blocks: packed.in_blocks,
         width: sides.width,
@@ -334,12 +361,12 @@ pub fn convolve(
         activation,
     };
     for group in groups(packed.out_blocks) {
-        let kernel = match level {
+        let kernel = match level.instructions() {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => avx512(group.blocks),
+            Instructions::Avx512 => avx512(group.blocks),
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => avx2(group.blocks),
-            Level::Portable => portable(group.blocks),
+            Instructions::Avx2 => avx2(group.blocks),
+            Instructions::Portable => portable(group.blocks),
         };
         let first = group.first_block * BLOCK;
         let weights = &packed.weights[first * per_output..];
@@ -348,8 +375,9 @@ pub fn convolve(
         for y in output.range() {
             let from = input_slot.first_block * shape.in_block_stride + y * shape.in_line_stride;
             // SAFETY: the asserts above hold every block, line and column that the kernel touches:
-            // input lines y..y+3 of the ringed plane, output line y inside the ring; the level
-            // was detected on this processor.
+            // input lines y..y+3 of the ringed plane, output line y inside the ring; the weights are as
+            // many as `Packed::fill` made, and a `Level` is only made for processors that have its
+            // instructions.
             unsafe {
                 kernel(
                     &shape,
@@ -363,6 +391,18 @@ pub fn convolve(
                 let line = output.line(first_block + block, y);
                 each_line(group.first_block + block, y, line);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Slot;
+
+    #[test]
+    fn a_slot_beyond_all_planes_has_no_place() {
+        for (first_block, has_place) in [(0, true), (2, true), (3, false), (usize::MAX, false)] {
+            assert_eq!(Slot { first_block }.has_place(2, 4), has_place);
         }
     }
 }

@@ -11,6 +11,6 @@ pub use conv::{Activation, Group, Packed, Slot, Start, convolve, groups, multipl
 pub use planes::{Planes, from_planar, to_planar};
 pub use resample::{Taps, max_pool, upsample};
 pub use sigmoid::sigmoid;
-pub use vector::{Lanes, Level, Vector};
+pub use vector::{Instructions, Lanes, Level, Vector};
 #[cfg(target_arch = "x86_64")]
 pub use vector::{Ymm, Zmm};

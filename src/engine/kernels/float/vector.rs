@@ -5,10 +5,19 @@ use std::arch::x86_64::*;
 
 use super::BLOCK;
 
-/// What this processor can do. Results differ between levels only by the rounding of fused
-/// multiply-adds; within a level they are the same on every run.
+/// Instructions that this processor has, for it is made by looking alone. Results differ between levels
+/// only by the rounding of fused multiply-adds; within a level they are the same on every run.
+///
+/// ```compile_fail
+/// use blemish::engine::kernels::float::{Instructions, Level};
+/// let made_up = Level(Instructions::Portable);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub struct Level(Instructions);
+
+/// Kinds of instructions that kernels are written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instructions {
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "x86_64")]
@@ -17,22 +26,12 @@ pub enum Level {
 }
 
 impl Level {
+    /// What every processor can run.
+    pub const PORTABLE: Self = Self(Instructions::Portable);
+
     /// The best level of this processor.
     pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512bw")
-            {
-                return Level::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Level::Avx2;
-            }
-        }
-        Level::Portable
+        Self::available()[0]
     }
 
     /// All levels that this processor can run, the best first.
@@ -40,15 +39,29 @@ impl Level {
         let mut levels = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
-            if Self::detect() == Level::Avx512 {
-                levels.push(Level::Avx512);
+            // To the compiler avx512f has avx2, fma and f16c in it: a hypervisor may see that differently.
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c")
+            {
+                levels.push(Self(Instructions::Avx512));
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                levels.push(Level::Avx2);
+                levels.push(Self(Instructions::Avx2));
             }
         }
-        levels.push(Level::Portable);
+        levels.push(Self::PORTABLE);
         levels
+    }
+
+    /// Its instructions.
+    #[inline]
+    pub fn instructions(self) -> Instructions {
+        self.0
     }
 }
 
@@ -57,7 +70,10 @@ impl Level {
 /// # Safety
 /// Every method needs the instruction set of its type, and pointers that are valid for the floats
 /// that the method names. No alignment is asked for.
-#[allow(clippy::missing_safety_doc)] // Said once, above, for all methods.
+#[expect(
+    clippy::missing_safety_doc,
+    reason = "said once, above, for all methods"
+)]
 pub trait Vector: Copy {
     /// Blocks of eight channels in one register.
     const BLOCKS: usize;
@@ -81,8 +97,12 @@ pub trait Vector: Copy {
 #[derive(Clone, Copy)]
 pub struct Zmm(__m512);
 
-// SAFETY (all methods): the trait's contract is passed on to the caller; the intrinsics need avx512f.
+// The intrinsics need avx512f.
 #[cfg(target_arch = "x86_64")]
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the trait's contract is passed on to the caller"
+)]
 impl Vector for Zmm {
     const BLOCKS: usize = 2;
     #[inline(always)]
@@ -132,8 +152,12 @@ impl Vector for Zmm {
 #[derive(Clone, Copy)]
 pub struct Ymm(__m256);
 
-// SAFETY (all methods): the trait's contract is passed on to the caller; the intrinsics need avx, fma.
+// The intrinsics need avx, fma.
 #[cfg(target_arch = "x86_64")]
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the trait's contract is passed on to the caller"
+)]
 impl Vector for Ymm {
     const BLOCKS: usize = 1;
     #[inline(always)]
@@ -174,7 +198,11 @@ impl Vector for Ymm {
 #[derive(Clone, Copy)]
 pub struct Lanes([f32; BLOCK]);
 
-// SAFETY (all methods): the trait's contract is passed on to the caller; no instruction set is needed.
+// No instruction set is needed.
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the trait's contract is passed on to the caller"
+)]
 impl Vector for Lanes {
     const BLOCKS: usize = 1;
     #[inline(always)]
@@ -225,27 +253,27 @@ impl Vector for Lanes {
 macro_rules! multiversion {
     ($(#[$doc:meta])* pub fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$doc])*
-        #[allow(clippy::too_many_arguments)]
+        #[allow(clippy::too_many_arguments, reason = "as many as the function has that is compiled")]
         pub fn $name(level: $crate::engine::kernels::float::Level, $($arg: $ty),*) $(-> $ret)? {
             #[inline(always)]
-            #[allow(clippy::too_many_arguments)]
+            #[allow(clippy::too_many_arguments, reason = "as many as the function has that is compiled")]
             fn body($($arg: $ty),*) $(-> $ret)? $body
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512vl,avx512dq,avx512bw")]
-            #[allow(clippy::too_many_arguments)]
+            #[allow(clippy::too_many_arguments, reason = "as many as the function has that is compiled")]
             fn avx512($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2")]
-            #[allow(clippy::too_many_arguments)]
+            #[allow(clippy::too_many_arguments, reason = "as many as the function has that is compiled")]
             fn avx2($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
-            match level {
-                // SAFETY: `Level` is only made for processors that have the instructions.
+            match level.instructions() {
+                // SAFETY: a `Level` is only made for processors that have its instructions.
                 #[cfg(target_arch = "x86_64")]
-                $crate::engine::kernels::float::Level::Avx512 => unsafe { avx512($($arg),*) },
+                $crate::engine::kernels::float::Instructions::Avx512 => unsafe { avx512($($arg),*) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
-                $crate::engine::kernels::float::Level::Avx2 => unsafe { avx2($($arg),*) },
-                $crate::engine::kernels::float::Level::Portable => body($($arg),*),
+                $crate::engine::kernels::float::Instructions::Avx2 => unsafe { avx2($($arg),*) },
+                $crate::engine::kernels::float::Instructions::Portable => body($($arg),*),
             }
         }
     };

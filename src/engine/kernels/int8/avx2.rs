@@ -26,7 +26,11 @@ unsafe fn unknown(mut register: __m256i) -> __m256i {
 #[derive(Clone, Copy)]
 struct Pairs;
 
-// SAFETY (all methods): the trait's contract is passed on; avx2.
+// The intrinsics need avx2.
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the trait's contract is passed on to the caller"
+)]
 impl Multiply for Pairs {
     #[inline(always)]
     unsafe fn add(sums: __m256i, activation: __m256i, weight: __m256i) -> __m256i {

@@ -1,6 +1,6 @@
 //! 3x3 convolution, stride 1, zero padding 1, over one or more inputs.
 
-use super::pack::{Form, Level, Packed, Requantize, Unit};
+use super::pack::{Form, Instructions, Level, Packed, Requantize, Unit};
 use super::{BLOCK, Lines, Sides, scalar};
 use std::ops::Range;
 
@@ -398,14 +398,14 @@ macro_rules! line_of {
         /// # Safety
         /// As `pixels`, for the whole line.
         #[inline(always)]
-        #[allow(clippy::int_plus_one)] // The last stride is one pixel wide.
+        #[allow(clippy::int_plus_one, reason = "the last stride is one pixel wide")]
         unsafe fn $name(line: &Line<'_>) {
             let half = |source: &Source| source.channels.div_ceil(BLOCK / 2) % 2 == 1;
             let mut x = 0;
-            // SAFETY (both): every stride ends at or before the line's width.
             if line.sources.iter().any(half) {
                 $(
                     while x + $pixels <= line.width {
+                        // SAFETY: every stride ends at or before the line's width.
                         unsafe { pixels::<$dot, $pixels, $registers, true>(line, x) };
                         x += $pixels;
                     }
@@ -413,6 +413,7 @@ macro_rules! line_of {
             } else {
                 $(
                     while x + $pixels <= line.width {
+                        // SAFETY: as above, and no input ends in half a block.
                         unsafe { pixels::<$dot, $pixels, $registers, false>(line, x) };
                         x += $pixels;
                     }
@@ -428,21 +429,26 @@ pub(super) type LineKernel = unsafe fn(&Line<'_>);
 /// Multiplies and accumulates with the best instruction of `level` in registers alone, `turns` times;
 /// gives the number of products.
 pub fn multiply_in_registers(level: Level, turns: u32) -> u64 {
-    // SAFETY (all): `level` is only made for processors that have the instructions.
-    match level {
+    match level.instructions() {
+        // SAFETY: a `Level` is only made for processors that have its instructions.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512Vnni => unsafe { super::x86::avx512_vnni_in_registers(turns) },
+        Instructions::Avx512Vnni => unsafe { super::x86::avx512_vnni_in_registers(turns) },
+        // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Level::AvxVnni => unsafe { super::x86::avx_vnni_in_registers(turns) },
+        Instructions::AvxVnni => unsafe { super::x86::avx_vnni_in_registers(turns) },
+        // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { super::avx2::in_registers(turns) },
+        Instructions::Avx2 => unsafe { super::avx2::in_registers(turns) },
+        // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::I8mm => unsafe { super::i8mm::in_registers(turns) },
+        Instructions::I8mm => unsafe { super::i8mm::in_registers(turns) },
+        // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::DotProduct => unsafe { super::neon::dot_product_in_registers(turns) },
+        Instructions::DotProduct => unsafe { super::neon::dot_product_in_registers(turns) },
+        // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
-        Level::Neon => unsafe { super::neon::plain_in_registers(turns) },
-        Level::Scalar => scalar::multiply_in_registers(turns),
+        Instructions::Neon => unsafe { super::neon::plain_in_registers(turns) },
+        Instructions::Scalar => scalar::multiply_in_registers(turns),
     }
 }
 
@@ -456,7 +462,7 @@ pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
     let (sides, lines) = output.extent();
     assert_eq!(inputs.len(), packed.shape.inputs.len());
     for (input, blocks) in inputs.iter().zip(packed.shape.input_blocks()) {
-        assert_eq!(input.len(), blocks * sides.plane());
+        assert_eq!(Some(input.len()), sides.ringed(blocks));
     }
     match output {
         Output::Bytes(bytes, _) => {
@@ -468,20 +474,20 @@ pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
             assert_eq!(floats.plane_stride(), sides.area());
         }
     }
-    let kernel: fn(Form, usize) -> LineKernel = match packed.level {
+    let kernel: fn(Form, usize) -> LineKernel = match packed.level.instructions() {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512Vnni => super::x86::avx512_vnni,
+        Instructions::Avx512Vnni => super::x86::avx512_vnni,
         #[cfg(target_arch = "x86_64")]
-        Level::AvxVnni => super::x86::avx_vnni,
+        Instructions::AvxVnni => super::x86::avx_vnni,
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => super::avx2::kernel,
+        Instructions::Avx2 => super::avx2::kernel,
         #[cfg(target_arch = "aarch64")]
-        Level::I8mm => super::i8mm::kernel,
+        Instructions::I8mm => super::i8mm::kernel,
         #[cfg(target_arch = "aarch64")]
-        Level::DotProduct => super::neon::dot_product,
+        Instructions::DotProduct => super::neon::dot_product,
         #[cfg(target_arch = "aarch64")]
-        Level::Neon => super::neon::plain,
-        Level::Scalar => return scalar::convolve(packed, inputs, output),
+        Instructions::Neon => super::neon::plain,
+        Instructions::Scalar => return scalar::convolve(packed, inputs, output),
     };
     let mut sources = [Source {
         first: std::ptr::null(),
@@ -521,7 +527,8 @@ pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
             };
             // SAFETY: the asserts hold all blocks, lines and columns that a line of a group touches:
             // input lines y..y+3 of every ringed plane, output line y, which is ours; weights,
-            // biases and scales are as long as `Packed::new` made them; the level was detected.
+            // biases and scales are what `Packed::new` made, for nobody else can; and a `Level` is only
+            // made for processors that have its instructions.
             unsafe { kernel(group.form, group.lanes)(&line) };
         }
     }

@@ -27,7 +27,7 @@ mod ymm;
 
 pub use conv::{Output, convolve, multiply_in_registers};
 pub use convert::{Grid, from_bytes, join, to_bytes};
-pub use pack::{Form, Group, Level, Packed, Requantize, Shape};
+pub use pack::{Form, Instructions, Level, Packed, Requantize, Shape};
 pub use resample::{Taps, max_pool, upsample, upsampling_words};
 
 use super::{BLOCK, Lines, Sides};

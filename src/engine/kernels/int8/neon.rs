@@ -154,7 +154,11 @@ unsafe fn signed_pixels<const P: usize>(from: *const u8) -> [int8x16_t; MOST_PAI
 /// Registers of [`signed_pixels`] for eight pixels.
 const MOST_PAIRS: usize = 5;
 
-// SAFETY (all methods): the trait's contract is passed on; neon, dotprod.
+// Instructions of neon and dotprod.
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the trait's contract is passed on to the caller"
+)]
 impl Dot for DotProduct {
     #[inline(always)]
     unsafe fn taps<const P: usize, const K: usize, const Q: usize>(
@@ -238,7 +242,11 @@ impl Dot for DotProduct {
 #[derive(Clone, Copy)]
 struct Plain(int32x4_t);
 
-// SAFETY (all methods): the trait's contract is passed on; neon.
+// Instructions of neon.
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the trait's contract is passed on to the caller"
+)]
 impl Dot for Plain {
     const LANES: usize = 4;
     /// Two channels of one pixel in every 16 bits, and the next two.
@@ -361,17 +369,19 @@ line_of!(plain_two, Plain, 4, [3, 1]);
 const HALF: usize = BLOCK / 2;
 
 pub(super) fn dot_product(_: Form, lanes: usize) -> LineKernel {
-    // SAFETY (all): passed on to the caller of the kernel.
     #[target_feature(enable = "neon,dotprod")]
     unsafe fn half(line: &Line<'_>) {
+        // SAFETY: passed on to the caller of the kernel.
         unsafe { dot_half(line) }
     }
     #[target_feature(enable = "neon,dotprod")]
     unsafe fn one(line: &Line<'_>) {
+        // SAFETY: passed on to the caller of the kernel.
         unsafe { dot_one(line) }
     }
     #[target_feature(enable = "neon,dotprod")]
     unsafe fn two(line: &Line<'_>) {
+        // SAFETY: passed on to the caller of the kernel.
         unsafe { dot_two(line) }
     }
     match lanes {

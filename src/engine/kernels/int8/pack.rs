@@ -3,9 +3,13 @@
 use super::BLOCK;
 use std::ops::Range;
 
-/// What this processor can do with bytes.
+/// Instructions for bytes that this processor has, for it is made by looking alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Level {
+pub struct Level(Instructions);
+
+/// Kinds of instructions that kernels are written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instructions {
     /// `vpdpbusd` on 512 bits.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
@@ -29,35 +33,42 @@ pub enum Level {
 }
 
 impl Level {
+    /// What every processor can run.
+    pub const SCALAR: Self = Self(Instructions::Scalar);
+
     /// All levels that this processor can run, the best first.
     pub fn available() -> Vec<Self> {
         let mut levels = Vec::new();
         #[cfg(target_arch = "x86_64")]
         {
+            // To the compiler avx512f has avx2, fma and f16c in it: a hypervisor may see that differently.
             let wide = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512bw");
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c");
             if wide && is_x86_feature_detected!("avx512vnni") {
-                levels.push(Level::Avx512Vnni);
+                levels.push(Self(Instructions::Avx512Vnni));
             }
             if is_x86_feature_detected!("avxvnni") && is_x86_feature_detected!("avx2") {
-                levels.push(Level::AvxVnni);
+                levels.push(Self(Instructions::AvxVnni));
             }
             if is_x86_feature_detected!("avx2") {
-                levels.push(Level::Avx2);
+                levels.push(Self(Instructions::Avx2));
             }
         }
         #[cfg(target_arch = "aarch64")]
         {
             if std::arch::is_aarch64_feature_detected!("i8mm") {
-                levels.push(Level::I8mm);
+                levels.push(Self(Instructions::I8mm));
             }
             if std::arch::is_aarch64_feature_detected!("dotprod") {
-                levels.push(Level::DotProduct);
+                levels.push(Self(Instructions::DotProduct));
             }
-            levels.push(Level::Neon);
+            levels.push(Self(Instructions::Neon));
         }
-        levels.push(Level::Scalar);
+        levels.push(Self::SCALAR);
         levels
     }
 
@@ -66,18 +77,24 @@ impl Level {
         Self::available()[0]
     }
 
+    /// Its instructions.
+    #[inline]
+    pub fn instructions(self) -> Instructions {
+        self.0
+    }
+
     /// Blocks of output channels that one run of the kernel computes together, for a layer with
     /// `blocks` of them left: the shape table.
     pub fn group(self, blocks: usize) -> usize {
-        let most = match self {
+        let most = match self.0 {
             // 32 registers of four sums, or 16 of eight, hold two blocks for enough pixels, and their weights.
             #[cfg(target_arch = "aarch64")]
-            Level::DotProduct | Level::Neon => 2,
+            Instructions::DotProduct | Instructions::Neon => 2,
             // A square of a `usmmla` has two outputs of two pixels: one block of twelve pixels fills 24 registers.
             #[cfg(target_arch = "aarch64")]
-            Level::I8mm => 1,
+            Instructions::I8mm => 1,
             #[cfg(target_arch = "x86_64")]
-            Level::AvxVnni | Level::Avx2 => 1,
+            Instructions::AvxVnni | Instructions::Avx2 => 1,
             _ => 4,
         };
         match blocks.min(most) {
@@ -89,21 +106,25 @@ impl Level {
 
     /// Output channels that a group of `blocks` computes, in a layer with `outputs` real ones: half a block
     /// of no more is left out where that saves registers.
+    #[cfg_attr(
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(unused_variables, reason = "only kernels leave any out")
+    )]
     fn lanes(self, blocks: usize, outputs: usize) -> usize {
-        match self {
+        match self.0 {
             #[cfg(target_arch = "aarch64")]
-            Level::DotProduct | Level::Neon if outputs <= BLOCK / 2 => BLOCK / 2,
+            Instructions::DotProduct | Instructions::Neon if outputs <= BLOCK / 2 => BLOCK / 2,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512Vnni if outputs <= NARROW => outputs,
+            Instructions::Avx512Vnni if outputs <= NARROW => outputs,
             _ => blocks * BLOCK,
         }
     }
 
     /// What a kernel takes off every activation before it multiplies.
     fn shift(self) -> u8 {
-        match self {
+        match self.0 {
             #[cfg(target_arch = "aarch64")]
-            Level::DotProduct | Level::Neon => 128,
+            Instructions::DotProduct | Instructions::Neon => 128,
             _ => 0,
         }
     }
@@ -114,17 +135,17 @@ impl Level {
         allow(unused_variables, reason = "AVX-512's")
     )]
     fn form(self, blocks: usize, outputs: usize) -> Form {
-        match self {
+        match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512Vnni if outputs <= NARROW => Form::Pixels,
+            Instructions::Avx512Vnni if outputs <= NARROW => Form::Pixels,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx512Vnni if blocks == 1 => Form::Pairs,
+            Instructions::Avx512Vnni if blocks == 1 => Form::Pairs,
             #[cfg(target_arch = "aarch64")]
-            Level::I8mm => Form::Pairs,
+            Instructions::I8mm => Form::Pairs,
             #[cfg(target_arch = "aarch64")]
-            Level::Neon => Form::Halves,
+            Instructions::Neon => Form::Halves,
             #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => Form::Units,
+            Instructions::Avx2 => Form::Units,
             _ => Form::Quads,
         }
     }
@@ -216,11 +237,6 @@ impl Shape {
         self.inputs.iter().map(|channels| channels.div_ceil(BLOCK))
     }
 
-    /// Blocks of all inputs together.
-    pub fn all_input_blocks(&self) -> usize {
-        self.input_blocks().sum()
-    }
-
     /// Blocks of the output.
     pub fn output_blocks(&self) -> usize {
         self.outputs.div_ceil(BLOCK)
@@ -236,11 +252,12 @@ pub struct Requantize {
     pub least: u8,
 }
 
-/// Weights, biases and scales in the order in which the kernels read them.
+/// Weights, biases and scales in the order in which the kernels read them, unchecked: nobody but
+/// [`Packed::new`] puts them together.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Packed {
-    pub level: Level,
-    pub shape: Shape,
+    pub(super) level: Level,
+    pub(super) shape: Shape,
     /// By group: input block, line of the filter, then
     /// in quads: `half block, column, output, 4 inputs`;
     /// in halves: `half block, column, 4 outputs, 2 of 4 inputs, output, 2 inputs`;
@@ -248,14 +265,14 @@ pub struct Packed {
     /// taken off 255, else 0;
     /// in pairs: `column, output, 8 inputs`;
     /// in pixels: `column, real output, 8 inputs`.
-    pub weights: Vec<i8>,
-    pub groups: Vec<Group>,
-    pub units: Vec<Unit>,
+    pub(super) weights: Vec<i8>,
+    pub(super) groups: Vec<Group>,
+    pub(super) units: Vec<Unit>,
     /// Start of every sum: the bias less what the input's zero point adds, and what turned weights leave out.
-    pub bias: Vec<i32>,
+    pub(super) bias: Vec<i32>,
     /// What a sum is multiplied with: scale of input times scale of weight, divided by the scale of
     /// the output where that is quantized.
-    pub scale: Vec<f32>,
+    pub(super) scale: Vec<f32>,
 }
 
 impl Packed {
@@ -338,6 +355,11 @@ impl Packed {
             first_block += blocks;
         }
         Some(packed)
+    }
+
+    /// What it was packed for.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
     }
 
     /// Weights of one line of the filter for the channels of one input block.

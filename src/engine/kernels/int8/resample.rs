@@ -1,5 +1,7 @@
 //! Max pooling and bilinear upsampling of bytes. The scale stays, so neither needs one.
 
+#[cfg(target_arch = "x86_64")]
+use super::super::float::Instructions;
 use super::super::float::Level;
 #[cfg(target_arch = "x86_64")]
 use super::resample_avx512::{self, Fours};
@@ -122,10 +124,10 @@ pub fn upsample(
 
 /// A line twice as wide and 128 times too great, and [`HALF`] more: at most 255 * 128 + 64.
 fn between_columns(level: Level, from: &[u8], horizontal: &Taps, to: &mut [i16]) {
-    let done = match level {
-        // SAFETY: `Level` is only made for processors that have the instructions.
+    let done = match level.instructions() {
+        // SAFETY: a `Level` is only made for processors that have its instructions.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { horizontal.fours.between_columns(from, HALF, to) },
+        Instructions::Avx512 => unsafe { horizontal.fours.between_columns(from, HALF, to) },
         _ => 0,
     };
     let taps = &horizontal.taps[done / BLOCK..];
@@ -153,10 +155,12 @@ fn between_lines(level: Level, low: &[i16], high: &[i16], share: i16, to: &mut [
     let second = share >= UNIT / 2;
     let part = if second { share - UNIT } else { share } * (1 << 9);
     let near = if second { high } else { low };
-    let done = match level {
-        // SAFETY: `Level` is only made for processors that have the instructions.
+    let done = match level.instructions() {
+        // SAFETY: a `Level` is only made for processors that have its instructions.
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { resample_avx512::between_lines(low, high, near, part, to) },
+        Instructions::Avx512 => unsafe {
+            resample_avx512::between_lines(low, high, near, part, to)
+        },
         _ => 0,
     };
     let (low, high, near) = (&low[done..], &high[done..], &near[done..]);

@@ -113,7 +113,7 @@ proptest! {
         let case = Case::new(Shape { inputs, outputs }, sides, zero_point, seed);
         let output_zero = if seed % 3 == 0 { 0 } else { (seed % 200) as u8 };
         let to = Requantize { zero_point: output_zero, least: if relu { output_zero } else { 0 } };
-        let twin = (case.bytes(Level::Scalar, to), case.floats(Level::Scalar));
+        let twin = (case.bytes(Level::SCALAR, to), case.floats(Level::SCALAR));
         for output in 0..outputs {
             for line in 0..height {
                 for column in 0..width {
@@ -258,7 +258,7 @@ proptest! {
             let mut wanted = vec![0.0; large.plane()];
             let taps = |n| float::Taps::new(n, upsampling);
             float::upsample(
-                float::Level::Portable, small, &taps(half_height), &taps(half_width), &floats,
+                float::Level::PORTABLE, small, &taps(half_height), &taps(half_width), &floats,
                 &mut Lines::ringed(large, &mut wanted), &mut Vec::new(),
             );
             for (got, wanted) in got.iter().zip(&wanted) {
@@ -287,7 +287,7 @@ fn sums_that_leave_32_bits_are_refused() {
         inputs: vec![8192],
         outputs: 1,
     };
-    let packed = Packed::new(Level::Scalar, shape, 0, |_, _, _| 127, &[0], &[1e-3]);
+    let packed = Packed::new(Level::SCALAR, shape, 0, |_, _, _| 127, &[0], &[1e-3]);
     assert!(packed.is_none());
 }
 
@@ -314,7 +314,7 @@ fn no_level_saturates() {
                 -127
             };
         }
-        let twin = case.floats(Level::Scalar);
+        let twin = case.floats(Level::SCALAR);
         assert_eq!(twin[4], case.by_definition(0, 0, 4) as f32 * case.scale[0]);
         for level in Level::available() {
             assert_eq!(case.floats(level), twin, "{level:?}");

@@ -65,7 +65,11 @@ unsafe fn sixty_four_bytes(sums: [__m512i; 4], scale: [__m512; 4], to: Requantiz
     }
 }
 
-// SAFETY (all methods): the trait's contract is passed on; avx512f, avx512vl, avx512bw, avx512vnni.
+// The intrinsics need avx512f, avx512vl, avx512bw, avx512vnni.
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the trait's contract is passed on to the caller"
+)]
 impl Dot for Zmm {
     const LANES: usize = 16;
     type Activation = __m512i;
@@ -172,7 +176,11 @@ impl ZmmPairs {
     }
 }
 
-// SAFETY (all methods): the trait's contract is passed on; avx512f, avx512vl, avx512bw, avx512vnni.
+// The intrinsics need avx512f, avx512vl, avx512bw, avx512vnni.
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the trait's contract is passed on to the caller"
+)]
 impl DotPairs for ZmmPairs {
     type Activation = __m512i;
     type Weight = __m512i;
@@ -226,9 +234,9 @@ impl DotPairs for ZmmPairs {
 struct Vnni;
 
 impl Multiply for Vnni {
-    // SAFETY: the trait's contract is passed on; avxvnni.
     #[inline(always)]
     unsafe fn add(sums: __m256i, activation: __m256i, weight: __m256i) -> __m256i {
+        // SAFETY: the trait's contract is passed on to the caller; avxvnni.
         unsafe { _mm256_dpbusd_avx_epi32(sums, activation, weight) }
     }
 }
@@ -444,21 +452,24 @@ line_of!(vnni_one, YmmVnni, 1, [12, 8, 4, 1]);
 /// The strides are those measured best on the processors at hand: `vpdpbusd` takes four or five cycles, two of
 /// them run at a time, and a stride's sums are what there is to choose from.
 pub(super) fn avx512_vnni(form: Form, lanes: usize) -> LineKernel {
-    // SAFETY (all): passed on to the caller of the kernel.
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512vnni")]
     unsafe fn few(line: &Line<'_>) {
+        // SAFETY: passed on to the caller of the kernel.
         unsafe { zmm_strips(line) }
     }
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512vnni")]
     unsafe fn eight(line: &Line<'_>) {
+        // SAFETY: passed on to the caller of the kernel.
         unsafe { zmm_pairs(line) }
     }
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512vnni")]
     unsafe fn sixteen(line: &Line<'_>) {
+        // SAFETY: passed on to the caller of the kernel.
         unsafe { zmm_one(line) }
     }
     #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512vnni")]
     unsafe fn thirty_two(line: &Line<'_>) {
+        // SAFETY: passed on to the caller of the kernel.
         unsafe { zmm_two(line) }
     }
     match (form, lanes) {

@@ -23,7 +23,11 @@ pub(super) trait Multiply: Copy {
 #[derive(Clone, Copy)]
 pub(super) struct Ymm<M>(__m256i, PhantomData<M>);
 
-// SAFETY (all methods): the trait's contract is passed on; avx2 and what `M` needs.
+// The intrinsics need avx2 and what `M` needs.
+#[expect(
+    clippy::undocumented_unsafe_blocks,
+    reason = "the trait's contract is passed on to the caller"
+)]
 impl<M: Multiply> Dot for Ymm<M> {
     const LANES: usize = 8;
     type Activation = __m256i;
