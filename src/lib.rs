@@ -36,3 +36,4 @@ pub mod station;
 mod test_golden;
 pub mod verdict;
 pub mod web;
+mod whole_file;

@@ -7,6 +7,7 @@
 mod file;
 mod mask;
 mod resize;
+mod tiff;
 mod tile;
 
 pub use mask::Mask;
@@ -76,6 +77,17 @@ pub enum PictureError {
         width_px: u32,
         height_px: u32,
     },
+    /// More bytes than any picture has.
+    #[error(
+        "'{path}' has more than {} MiB, which no picture needs; leave it out, or cut it in strips",
+        limit_bytes >> 20
+    )]
+    TooLong { path: PathBuf, limit_bytes: u64 },
+    /// A TIFF of several pictures, of which only the first could be taken.
+    #[error(
+        "'{path}' holds {pictures} pictures, and a file is taken for one; save each page as a file of its own"
+    )]
+    Pages { path: PathBuf, pictures: usize },
     /// Neither 8 nor 16 bit.
     #[error("'{path}' holds {found} samples; save it with 8 or 16 bits per sample")]
     Depth { path: PathBuf, found: String },
