@@ -214,7 +214,8 @@ fn joined_strips_are_inspected_as_the_picture_they_were_cut_from() {
     let whole = Picture::open(&folder.path.join("whole.png")).unwrap();
     for (number, (first_line, lines)) in [(0, 100), (100, 37), (137, 123)].into_iter().enumerate() {
         let strip = whole.crop(0, first_line, 300, lines).unwrap();
-        let name = format!("strips/{number}.png");
+        // s10 is the last of them, and not the first.
+        let name = format!("strips/s{}.png", number + 8);
         let png = strip.encode_png(&folder.path).unwrap();
         folder.write(&name, &png);
     }

@@ -6,11 +6,13 @@
 
 mod file;
 mod mask;
+mod names;
 mod resize;
 mod tiff;
 mod tile;
 
 pub use mask::Mask;
+pub use names::natural_order;
 pub use resize::{ResizeFilter, resize_bilinear, resize_bilinear_u8};
 pub use tile::{Line, LineSamples, fill_resized, fill_tile, fill_tile_line};
 

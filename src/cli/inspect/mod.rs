@@ -45,7 +45,8 @@ pub struct Args {
     /// Compare with DIR/ground_truth/<kind>/<name>_mask.png (MVTec layout); PATH may be DIR.
     #[arg(long, value_name = "DIR")]
     truth: Option<PathBuf>,
-    /// Take the folder's pictures as consecutive strips of one web, in the order of their names.
+    /// Take the folder's pictures as consecutive strips of one web, in the order of their names, numbers by
+    /// their value: s2 before s10.
     #[arg(long, conflicts_with = "truth")]
     join: bool,
     /// Print JSON lines.

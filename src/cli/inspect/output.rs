@@ -230,11 +230,10 @@ impl Output {
     }
 
     fn place(&self, folder: &Path, input: &Input, end: &str) -> PathBuf {
-        let name = Path::new(&input.name);
         let mut file = if self.keep_endings {
-            name.as_os_str().to_owned()
+            input.below.as_os_str().to_owned()
         } else {
-            name.with_extension("").into_os_string()
+            input.below.with_extension("").into_os_string()
         };
         file.push(end);
         folder.join(file)
