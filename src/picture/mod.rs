@@ -5,12 +5,14 @@
 //! * a **line** is one row of samples, of a picture or of the line camera's rolling image.
 
 mod file;
+mod look;
 mod mask;
 mod names;
 mod resize;
 mod tiff;
 mod tile;
 
+pub use look::DepthWatch;
 pub use mask::Mask;
 pub use names::natural_order;
 pub use resize::{ResizeFilter, resize_bilinear, resize_bilinear_u8};
