@@ -65,10 +65,11 @@ pub struct Args {
     /// column after the last.
     #[arg(long, value_name = "FIRST..END")]
     columns: Option<Columns>,
-    /// Score above which a region is a defect, in (0, 1] [default: the bundle's].
+    /// Score that a region must reach to be a defect, in (0, 1] [default: the bundle's].
     #[arg(long, value_name = "X", value_parser = score)]
     threshold: Option<f32>,
-    /// Pixels below which a region is not a defect [default: the bundle's].
+    /// Pixels of the picture that must reach the threshold; a region with fewer is no defect [default: the
+    /// bundle's, which counts pixels of its tile where it was trained with --resize].
     #[arg(long, value_name = "PX")]
     min_area: Option<u32>,
     /// Tiles that are inspected at one time [default: the number of cores].
@@ -118,7 +119,6 @@ pub fn run(args: &Args) -> Outcome {
     let metadata = bundle.metadata();
     let mut rules = PictureRules::of(metadata, output.report().is_some());
     rules.threshold = args.threshold.unwrap_or(rules.threshold);
-    rules.min_area_px = args.min_area.unwrap_or(rules.min_area_px);
     rules.columns = args.columns;
     let threads = match args.threads {
         Some(threads) => usize::from(threads),
@@ -126,6 +126,7 @@ pub fn run(args: &Args) -> Outcome {
     };
     let settings = Settings {
         rules,
+        min_area_px: args.min_area,
         tile: metadata.tile,
         tiles_in_flight: 2 * threads,
     };
@@ -184,7 +185,7 @@ pub fn run(args: &Args) -> Outcome {
         seconds,
         threads,
         threshold: rules.threshold,
-        min_area_px: rules.min_area_px,
+        least_area: settings.least_area(),
     };
     if let Some(path) = output.report() {
         pages
@@ -241,15 +242,21 @@ fn report_picture(
     for region in found.regions.iter().take(TOLD) {
         let _ = write!(
             text,
-            "\n          line {}..{}, column {}..{}: {} px, peak {:.3}{}",
+            "\n          line {}..{}, column {}..{}: {} px, peak {:.3}",
             region.first_line.0,
             region.first_line.0 + u64::from(region.lines),
             region.first_column,
             u64::from(region.first_column) + u64::from(region.columns),
             region.area_px,
-            region.peak,
-            if region.defect { "" } else { ", too small" }
+            region.peak
         );
+        if !region.defect {
+            let _ = write!(
+                text,
+                ", too small ({} px reach the threshold, a defect has {})",
+                region.reaching_px, found.min_area_px
+            );
+        }
     }
     if found.regions.len() > TOLD {
         let more = found.regions.len() - TOLD;

@@ -39,6 +39,8 @@ pub enum Line<'a> {
         verdict: &'a str,
         score: f32,
         threshold: f32,
+        /// In the picture's own pixels.
+        min_area_px: u64,
         regions: &'a [Region],
         #[serde(skip_serializing_if = "Option::is_none")]
         truth: Option<&'a str>,
@@ -64,6 +66,8 @@ pub enum Line<'a> {
         model_sha256: &'a str,
         threshold: f32,
         min_area_px: u32,
+        /// Whose pixels these are: `picture` or `tile`.
+        min_area_of: &'a str,
     },
 }
 
@@ -77,6 +81,7 @@ impl<'a> Line<'a> {
             verdict: word(found.verdict),
             score: found.score,
             threshold,
+            min_area_px: found.min_area_px,
             regions: &found.regions,
             truth: input.truth.as_ref().map(|known| known.kind.as_str()),
         }
@@ -101,7 +106,11 @@ impl<'a> Line<'a> {
             model: facts.bundle.origin(),
             model_sha256: facts.bundle.sha256(),
             threshold: facts.threshold,
-            min_area_px: facts.min_area_px,
+            min_area_px: facts.least_area.px,
+            min_area_of: match facts.least_area.of_tile {
+                true => "tile",
+                false => "picture",
+            },
         }
     }
 

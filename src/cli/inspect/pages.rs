@@ -1,6 +1,6 @@
 //! The report of an inspection.
 
-use super::conveyor::Inspected;
+use super::conveyor::{Inspected, LeastArea};
 use super::files::Input;
 use super::output::{OutputError, word};
 use blemish::metrics::Row;
@@ -249,8 +249,14 @@ impl Pages {
             .fact(
                 "defect is",
                 format!(
-                    "a region with score ≥ {:.3} and {} px or more",
-                    facts.threshold, facts.min_area_px
+                    "a region with score ≥ {:.3} on {} px or more{}",
+                    facts.threshold,
+                    facts.least_area.px,
+                    if facts.least_area.of_tile {
+                        " of the tile"
+                    } else {
+                        ""
+                    }
                 ),
             );
         if facts.threshold == threshold.score {
@@ -293,7 +299,7 @@ pub struct Facts<'a> {
     pub seconds: f64,
     pub threads: usize,
     pub threshold: f32,
-    pub min_area_px: u32,
+    pub least_area: LeastArea,
 }
 
 fn order(a: &(bool, bool, f32), b: &(bool, bool, f32)) -> std::cmp::Ordering {
