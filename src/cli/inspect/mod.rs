@@ -1,21 +1,26 @@
 //! `blemish inspect`: pictures from files through the core of the line.
 
 mod conveyor;
+mod figures;
 mod files;
+mod looks;
 mod output;
 mod pages;
 
 use super::Outcome;
 use blemish::engine::TractInspector;
 use blemish::geometry::Columns;
-use blemish::metrics::{Evaluation, Row};
+use blemish::metrics::Row;
 use blemish::model::Bundle;
+use blemish::text::printable;
 use blemish::verdict::Verdict;
 use blemish::web::PictureRules;
-use conveyor::{Conveyor, Inspected, PictureFailure, Settings};
+use conveyor::{Conveyor, Inspected, Settings};
+use figures::Figures;
 use files::Input;
 use indicatif::{ProgressBar, ProgressStyle};
-use output::{Line, Output, word};
+use looks::Looks;
+use output::{Line, Output, OutputError, word};
 use pages::{Facts, Pages};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -34,7 +39,7 @@ const STEPS: f64 = 1000.0;
 /// Inspect a picture, a folder of pictures or a strip of any size.
 ///
 /// Pictures are cut into overlapping tiles; the tiles' anomaly maps are joined, so that a defect across
-/// two tiles is found once. Exit code: 0 when all was inspected, 2 when anything was not.
+/// two tiles is found once. Exit code: 0 when all was inspected and written, 2 when anything was not.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A picture (PNG, JPEG, TIFF, BMP; 8 or 16 bit; grey or colour), or a folder of them.
@@ -93,6 +98,8 @@ struct Tally {
     ok: usize,
     defect: usize,
     failed: usize,
+    /// Inspected, but not all that was asked for could be written.
+    unwritten: usize,
 }
 
 /// Inspects and writes all results.
@@ -111,6 +118,7 @@ pub fn run(args: &Args) -> Outcome {
         args.maps.as_deref(),
         args.report.as_deref(),
         &inputs,
+        args.model.as_deref(),
     )?;
     let bundle = match &args.model {
         Some(path) => Bundle::read(path)?,
@@ -138,22 +146,29 @@ pub fn run(args: &Args) -> Outcome {
     let mut conveyor = Conveyor::start(settings, workers, &inputs)?;
     let bar = progress_bar(inputs.len());
     let mut tally = Tally::default();
-    let mut evaluation = Evaluation::new();
+    let mut figures = Figures::new(args.columns);
+    let mut looks = Looks::new(metadata);
     let mut pages = Pages::new(rules.threshold);
     let mut tell = |done: f64| bar.set_position((done * STEPS) as u64);
     while let Some((input, outcome)) = conveyor.next(&mut tell) {
         match outcome {
             Ok(found) => {
                 pages.megapixels += found.map.len() as f64 / 1e6;
+                looks.see(&input, &found.picture);
                 bar.suspend(|| report_picture(&output, &input, &found, rules.threshold))?;
-                output.annotated(&input, &found)?;
-                output.map(&input, &found)?;
-                if let (Some(known), Some(mask)) = (&input.truth, &found.mask) {
-                    let kind = known.mask.as_ref().map(|_| known.kind.as_str());
-                    evaluation.add(kind, found.score, &found.map, mask)?;
-                }
-                if output.report().is_some() {
-                    pages.add(&input, &found)?;
+                figures.add(&input, &found);
+                let shown = match output.report() {
+                    Some(_) => pages.add(&input, &found),
+                    None => Ok(()),
+                };
+                let written = [
+                    output.annotated(&input, &found),
+                    output.map(&input, &found),
+                    shown,
+                ];
+                tally.unwritten += usize::from(written.iter().any(Result::is_err));
+                for error in written.into_iter().filter_map(Result::err) {
+                    bar.suspend(|| report_failure(&output, &input, &error))?;
                 }
                 match found.verdict {
                     Verdict::Ok => tally.ok += 1,
@@ -163,18 +178,12 @@ pub fn run(args: &Args) -> Outcome {
             Err(failure) => {
                 tally.failed += 1;
                 pages.add_failure(&input, &failure.to_string());
-                bar.suspend(|| report_failure(&output, &input, &failure, args.json))?;
+                bar.suspend(|| report_failure(&output, &input, &failure))?;
             }
         }
     }
     bar.finish_and_clear();
-    let seconds = started.elapsed().as_secs_f64();
-    let metrics = if args.truth.is_some() && tally.failed == 0 {
-        evaluation.rows()?
-    } else {
-        Vec::new()
-    };
-    print_metrics(&output, &metrics, args.json)?;
+    looks.warn();
     let facts = Facts {
         bundle: &bundle,
         path: args.path.display().to_string(),
@@ -182,38 +191,72 @@ pub fn run(args: &Args) -> Outcome {
         ok: tally.ok,
         defect: tally.defect,
         failed: tally.failed,
-        seconds,
+        unwritten: tally.unwritten,
+        seconds: started.elapsed().as_secs_f64(),
         threads,
         threshold: rules.threshold,
         least_area: settings.least_area(),
     };
-    if let Some(path) = output.report() {
-        pages
-            .finish(&facts, &metrics)
+    let (metrics, without) = match (args.truth.is_some(), tally.failed) {
+        (false, _) => (Vec::new(), None),
+        (true, 0) => match figures.rows() {
+            Ok(rows) => (rows, None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        },
+        (true, _) => (
+            Vec::new(),
+            Some("not all pictures could be inspected".to_owned()),
+        ),
+    };
+    // First of all: whatever else goes wrong does not cost the report.
+    let reported = match output.report() {
+        Some(path) => pages
+            .finish(&facts, &metrics, without.as_deref())
             .write(path)
-            .map_err(|source| output::failed(path, source))?;
-    }
+            .map_err(|source| output::failed(path, source)),
+        None => Ok(()),
+    };
+    print_metrics(&output, &metrics, args.json)?;
     output.say(
         &Line::summary(&facts, inputs.len()),
         &summary_text(&facts, &pages),
     )?;
-    if tally.failed > 0 {
-        let without = if args.truth.is_some() {
-            ", so there are no metrics"
-        } else {
-            ""
-        };
-        return Err(format!(
-            "{} of {} pictures could not be inspected{without}; the reasons are above",
-            tally.failed,
-            inputs.len()
-        )
-        .into());
-    }
+    reported?;
+    complete(&facts, inputs.len(), without.as_deref())?;
     if args.fail_on_defect && tally.defect > 0 {
         return Ok(ExitCode::from(EXIT_DEFECT));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether everything that was asked for is there.
+///
+/// # Errors
+/// What is not.
+fn complete(facts: &Facts<'_>, pictures: usize, without: Option<&str>) -> Result<(), String> {
+    let mut missing = Vec::new();
+    if facts.failed > 0 {
+        let metrics = match without {
+            Some(_) => ", so there are no metrics",
+            None => "",
+        };
+        missing.push(format!(
+            "{} of {pictures} pictures could not be inspected{metrics}; the reasons are above",
+            facts.failed
+        ));
+    } else if let Some(reason) = without {
+        missing.push(format!("there are no metrics: {reason}"));
+    }
+    if facts.unwritten > 0 {
+        missing.push(format!(
+            "of {} of {pictures} pictures not all results could be written; the reasons are above",
+            facts.unwritten
+        ));
+    }
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(missing.join(", and ")),
+    }
 }
 
 /// On stderr, and only where that is a terminal.
@@ -232,12 +275,12 @@ fn report_picture(
     input: &Input,
     found: &Inspected,
     threshold: f32,
-) -> Result<(), output::OutputError> {
+) -> Result<(), OutputError> {
     let mut text = format!(
         "{:<7} {:.3}  {}",
         word(found.verdict),
         found.score,
-        input.name
+        printable(&input.name)
     );
     for region in found.regions.iter().take(TOLD) {
         let _ = write!(
@@ -266,21 +309,21 @@ fn report_picture(
     output.say(&Line::picture(&path, found, threshold, input), &text)
 }
 
+/// Says on standard error what was not done with a picture, and among the JSON lines.
 fn report_failure(
     output: &Output,
     input: &Input,
-    failure: &PictureFailure,
-    json: bool,
-) -> Result<(), output::OutputError> {
+    failure: &dyn std::error::Error,
+) -> Result<(), OutputError> {
     super::say(failure);
-    if json {
+    if output.json() {
         let path = input.path.to_string_lossy();
         output.say(&Line::error(&path, failure.to_string()), "")?;
     }
     Ok(())
 }
 
-fn print_metrics(output: &Output, rows: &[Row], json: bool) -> Result<(), output::OutputError> {
+fn print_metrics(output: &Output, rows: &[Row], json: bool) -> Result<(), OutputError> {
     let names = [
         "kind",
         "pictures",
@@ -312,6 +355,9 @@ fn summary_text(facts: &Facts<'_>, pages: &Pages) -> String {
     let mut text = format!("\n{} defect, {} ok", facts.defect, facts.ok);
     if facts.failed > 0 {
         let _ = write!(text, ", {} not inspected", facts.failed);
+    }
+    if facts.unwritten > 0 {
+        let _ = write!(text, ", {} not written", facts.unwritten);
     }
     let _ = write!(
         text,
