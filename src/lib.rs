@@ -34,5 +34,7 @@ pub mod reject;
 pub mod station;
 #[cfg(test)]
 mod test_golden;
+pub mod text;
 pub mod verdict;
 pub mod web;
+mod whole_file;

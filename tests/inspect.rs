@@ -214,7 +214,8 @@ fn joined_strips_are_inspected_as_the_picture_they_were_cut_from() {
     let whole = Picture::open(&folder.path.join("whole.png")).unwrap();
     for (number, (first_line, lines)) in [(0, 100), (100, 37), (137, 123)].into_iter().enumerate() {
         let strip = whole.crop(0, first_line, 300, lines).unwrap();
-        let name = format!("strips/{number}.png");
+        // s10 is the last of them, and not the first.
+        let name = format!("strips/s{}.png", number + 8);
         let png = strip.encode_png(&folder.path).unwrap();
         folder.write(&name, &png);
     }
@@ -274,6 +275,210 @@ fn a_resizing_bundle_gives_results_at_the_pictures_resolution() {
     }
     let picture = Picture::open(&folder.path.join("out/hole/b.inspected.png")).unwrap();
     assert_eq!((picture.width_px, picture.height_px), (500, 90));
+}
+
+/// What is printed of a region is what is compared, in the unit that is stated.
+#[test]
+fn a_least_area_counts_the_pictures_own_pixels_and_that_of_a_resizing_bundle_the_tiles() {
+    let folder = Folder::new("least area");
+    folder.picture("in/large.png", 500, 90);
+    folder.picture("in/small.png", 60, 50);
+    folder.write("resize.onnx", &resizing_bundle());
+    let bundle = Bundle::embedded().unwrap();
+    let (tile, bundles_px) = (
+        bundle.metadata().tile,
+        bundle.metadata().threshold.min_area_px,
+    );
+    let results = |more: &[&str]| {
+        let args = ["inspect", "in", "--json", "--model", "resize.onnx"];
+        let run = blemish(
+            &folder,
+            &[&args[..], &["--threshold", "1e-9"], more].concat(),
+        );
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let lines = run.json();
+        (found(&lines), lines.last().unwrap().clone())
+    };
+    let px = |value: &Value| value.as_u64().unwrap();
+    // More than the small picture has, less than the tile has and less than the large one has.
+    let (pictures, summary) = results(&["--min-area", "3500"]);
+    assert_eq!(summary["min_area_px"], 3500);
+    assert_eq!(summary["min_area_of"], "picture");
+    for (picture, verdict) in pictures.iter().zip(["defect", "ok"]) {
+        assert_eq!(picture["verdict"], verdict, "{picture}");
+        assert_eq!(picture["min_area_px"], 3500);
+        for region in picture["regions"].as_array().unwrap() {
+            let enough = px(&region["reaching_px"]) >= 3500;
+            assert_eq!(region["defect"], enough, "{region}");
+        }
+    }
+    // More than the tile has.
+    let many = (tile.area() + 4000).to_string();
+    let (pictures, _) = results(&["--min-area", &many]);
+    assert_eq!(pictures[0]["verdict"], "defect");
+    let (pictures, summary) = results(&[]);
+    assert_eq!(summary["min_area_px"], bundles_px);
+    assert_eq!(summary["min_area_of"], "tile");
+    for (picture, area_px) in pictures.iter().zip([500.0 * 90.0, 60.0 * 50.0]) {
+        assert_eq!(picture["verdict"], "defect", "{picture}");
+        let scaled = f64::from(bundles_px) * area_px / tile.area() as f64;
+        assert_eq!(px(&picture["min_area_px"]), scaled.ceil() as u64);
+    }
+}
+
+/// Pictures that the model has not learned from, told once for all of them.
+#[test]
+fn pictures_of_another_depth_or_in_colour_are_warned_of() {
+    let folder = Folder::new("looks");
+    let save = |name: &str, picture: Picture| {
+        let png = picture.encode_png(&folder.path).unwrap();
+        folder.write(name, &png);
+    };
+    let twelve = |px: usize| (0..px).map(|i| (i * 7 % 4096) as u16).collect();
+    for name in ["deep/a.png", "deep/b.png", "whole/a.png"] {
+        save(name, Picture::from_grey16(64, 64, twelve(64 * 64)).unwrap());
+    }
+    save(
+        "whole/b.png",
+        Picture::from_grey16(64, 64, vec![40_000; 64 * 64]).unwrap(),
+    );
+    let red = [200, 40, 30].repeat(64 * 64);
+    save("red/a.png", Picture::from_rgb8(64, 64, red).unwrap());
+    let grey = [90, 92, 88].repeat(64 * 64);
+    save("grey/a.png", Picture::from_rgb8(64, 64, grey).unwrap());
+    let said = |path: &str| {
+        let run = blemish(&folder, &["inspect", path]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        run.stderr
+    };
+    let deep = said("deep");
+    assert_eq!(deep.matches("WARN").count(), 1, "{deep}");
+    assert!(deep.contains("above 4095") && deep.contains("multiplied by 16"));
+    let red = said("red");
+    assert_eq!(red.matches("WARN").count(), 1, "{red}");
+    assert!(red.contains("1 of these are strongly coloured, the first is 'a.png'"));
+    for fine in ["whole", "grey"] {
+        assert!(!said(fine).contains("WARN"));
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_written_costs_no_other() {
+    let folder = Folder::new("unwritten");
+    folder.picture("in/a.png", 40, 40);
+    folder.picture("in/b.png", 40, 40);
+    folder.make("out/a.inspected.png");
+    let args = [
+        "inspect", "in", "--out", "out", "--report", "r.html", "--json",
+    ];
+    let run = blemish(&folder, &args);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("a.inspected.png'"), "{}", run.stderr);
+    assert!(run.stderr.contains("of 1 of 2 pictures"), "{}", run.stderr);
+    let lines = run.json();
+    let types: Vec<&str> = lines
+        .iter()
+        .map(|line| line["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(types, ["picture", "error", "picture", "summary"]);
+    assert_eq!(
+        (&lines[3]["failed"], &lines[3]["unwritten"]),
+        (&0.into(), &1.into())
+    );
+    assert!(folder.path.join("out/b.inspected.png").is_file());
+    let report = String::from_utf8(folder.read("r.html")).unwrap();
+    assert_eq!(report.matches("<article").count(), 2);
+}
+
+/// Nothing is marked, so there may be no figures; the rest is there all the same.
+#[test]
+fn figures_that_cannot_be_had_do_not_cost_the_report() {
+    let folder = Folder::new("no figures");
+    folder.picture("test/good/a.png", 60, 50);
+    folder.picture("test/hole/b.png", 60, 50);
+    folder.mask("ground_truth/hole/b_mask.png", 60, 50, 0);
+    let args = [
+        "inspect", ".", "--truth", ".", "--report", "r.html", "--json",
+    ];
+    let run = blemish(&folder, &args);
+    assert_eq!(
+        run.json().last().unwrap()["type"],
+        "summary",
+        "{}",
+        run.stderr
+    );
+    let report = String::from_utf8(folder.read("r.html")).unwrap();
+    assert_eq!(report.matches("<article").count(), 2);
+}
+
+/// What lies outside the columns was not seen: figures are those of pictures that end there.
+#[test]
+fn figures_are_of_the_columns_that_were_inspected() {
+    let folder = Folder::new("figures of columns");
+    for (name, marked) in [("good/a", false), ("hole/b", true)] {
+        let path = format!("whole/test/{name}.png");
+        match marked {
+            true => folder.picture_rgb(&path, 90, 70),
+            false => folder.picture(&path, 90, 70),
+        }
+        let mask = format!("ground_truth/{name}_mask.png");
+        folder.mask(&format!("whole/{mask}"), 90, 70, 255);
+        for file in [format!("test/{name}.png"), mask] {
+            let whole = Picture::open(&folder.path.join("whole").join(&file)).unwrap();
+            let part = whole.crop(20, 0, 40, 70).unwrap();
+            folder.write(
+                &format!("part/{file}"),
+                &part.encode_png(&folder.path).unwrap(),
+            );
+        }
+    }
+    let figures = |path: &str, columns: &[&str]| {
+        let args = ["inspect", path, "--truth", path, "--json"];
+        let run = blemish(&folder, &[&args[..], columns].concat());
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let lines = run.json().into_iter();
+        let rows: Vec<Value> = lines.filter(|line| line["type"] == "metrics").collect();
+        assert_eq!(rows.len(), 3);
+        rows
+    };
+    assert_eq!(
+        figures("whole", &["--columns", "20..60"]),
+        figures("part", &[])
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_round_in_a_circle_is_followed_once() {
+    let folder = Folder::new("circle");
+    folder.picture("in/a.png", 40, 40);
+    std::os::unix::fs::symlink(".", folder.path.join("in/round")).unwrap();
+    let run = blemish(&folder, &["inspect", "in", "--json"]);
+    assert_eq!(found(&run.json()).len(), 1, "{}", run.stderr);
+}
+
+/// Both names have no letter, and look alike where one is needed.
+#[cfg(target_os = "linux")]
+#[test]
+fn names_that_are_no_text_keep_their_own_files() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = Folder::new("no text");
+    folder.picture("a.png", 40, 40);
+    folder.make("in");
+    let name = |byte: u8, end: &str| {
+        let bytes = [&[byte][..], end.as_bytes()].concat();
+        std::ffi::OsStr::from_bytes(&bytes).to_owned()
+    };
+    for byte in [0xe4, 0xf6] {
+        let to = folder.path.join("in").join(name(byte, ".png"));
+        std::fs::copy(folder.path.join("a.png"), to).unwrap();
+    }
+    let run = blemish(&folder, &["inspect", "in", "--out", "out"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    for byte in [0xe4, 0xf6] {
+        let written = folder.path.join("out").join(name(byte, ".inspected.png"));
+        assert!(written.is_file(), "{}", written.display());
+    }
 }
 
 /// The shipped model, said to resize.

@@ -134,6 +134,39 @@ const CASES: &[Case] = &[
         says: &["cannot write to 'gone/report.html'"],
     },
     Case {
+        name: "report over a picture",
+        prepare: |folder| folder.picture("in/a.png", 40, 40),
+        args: &["in", "--report", "./in/../in/a.png"],
+        says: &[
+            "'./in/../in/a.png' is one of the files that are read",
+            "another place",
+        ],
+    },
+    Case {
+        name: "report over a mask",
+        prepare: |folder| {
+            good_and_defective(folder);
+            folder.mask("ground_truth/hole/b_mask.png", 40, 40, 255);
+        },
+        args: &[
+            ".",
+            "--truth",
+            ".",
+            "--report",
+            "ground_truth/hole/b_mask.png",
+        ],
+        says: &["b_mask.png' is one of the files that are read"],
+    },
+    Case {
+        name: "report over the bundle",
+        prepare: |folder| {
+            folder.picture("a.png", 40, 40);
+            folder.write("m.onnx", include_bytes!("../models/default.onnx"));
+        },
+        args: &["a.png", "--model", "m.onnx", "--report", "m.onnx"],
+        says: &["'m.onnx' is one of the files that are read"],
+    },
+    Case {
         name: "report is a folder",
         prepare: |folder| {
             folder.picture("a.png", 40, 40);
@@ -256,6 +289,15 @@ fn a_report_that_cannot_be_written_is_refused_before_the_work() {
     folder.picture("a.png", 40, 40);
     let run = blemish(&folder, &["inspect", "a.png", "--report", "gone/r.html"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
+}
+
+#[test]
+fn a_picture_is_not_lost_to_the_report() {
+    let folder = Folder::new("kept");
+    folder.picture("a.png", 40, 40);
+    let before = folder.read("a.png");
+    blemish(&folder, &["inspect", "a.png", "--report", "a.png"]);
+    assert_eq!(folder.read("a.png"), before);
 }
 
 #[cfg(target_os = "linux")]

@@ -57,6 +57,28 @@ fn every_bundle_of_the_models_folder_may_be_used() {
     assert_eq!(names, ["balanced", "default", "fast"]);
 }
 
+/// A name from a file does not command the terminal.
+#[test]
+fn what_a_bundle_says_of_itself_is_shown_and_not_obeyed() {
+    use prost::Message;
+    let file = include_bytes!("../models/default.onnx");
+    let mut model = tract_onnx::pb::ModelProto::decode(&file[..]).unwrap();
+    for property in &mut model.metadata_props {
+        if property.key == blemish::model::METADATA_KEY {
+            let mut metadata: serde_json::Value = serde_json::from_str(&property.value).unwrap();
+            metadata["name"] = "felt\u{1b}[2J\nthreshold 0".into();
+            property.value = metadata.to_string();
+        }
+    }
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("escapes.onnx");
+    std::fs::write(&path, blemish::model::reseal(model)).unwrap();
+    let output = blemish(&["show", path.to_str().unwrap()]);
+    let said = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(!said.contains('\u{1b}'), "{said:?}");
+    assert!(said.contains("felt\\u{1b}[2J\\nthreshold 0\n"), "{said:?}");
+}
+
 #[test]
 fn the_cost_is_that_of_the_nodes() {
     let output = blemish(&["show", "--json"]);

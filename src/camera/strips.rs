@@ -3,13 +3,13 @@
 use super::{Belt, BeltSpec, BlockEvent, Camera, CameraError, LineFormat, begin, push_stamp};
 use crate::block::Block;
 use crate::geometry::LineNumber;
-use crate::picture::{LineSamples, Picture, Samples};
+use crate::picture::{LineSamples, Picture, Samples, natural_order};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Pictures sorted by name, one after the other as consecutive web: rows are lines, columns run across
-/// the web.
+/// Pictures sorted by name, numbers in names by their value, one after the other as consecutive web: rows
+/// are lines, columns run across the web.
 #[derive(Debug)]
 pub struct Strips {
     left: VecDeque<PathBuf>,
@@ -37,7 +37,7 @@ impl Strips {
                 paths.push(path);
             }
         }
-        paths.sort();
+        paths.sort_by(|a, b| natural_order(a, b));
         let mut left = VecDeque::from(paths);
         let first = left.pop_front().ok_or_else(|| CameraError::NoStrips {
             path: folder.to_owned(),
@@ -155,7 +155,7 @@ mod tests {
     fn blocks_run_over_the_borders_of_strips_in_the_order_of_names() {
         let folder = folder(
             "strips",
-            &[("b.png", grey(3, 4, 10)), ("a.png", grey(3, 10, 0))],
+            &[("a10.png", grey(3, 4, 10)), ("a9.png", grey(3, 10, 0))],
         );
         std::fs::write(folder.join("notes.txt"), "not a picture").unwrap();
         let mut camera = Strips::open(&folder, 6, &BeltSpec::default()).unwrap();

@@ -16,6 +16,7 @@ mod model;
 mod run;
 mod synth;
 
+use blemish::text::printable;
 pub use memory::give_great_blocks_back;
 use std::error::Error;
 use std::process::ExitCode;
@@ -80,16 +81,21 @@ pub fn run(cli: Cli) -> Outcome {
 }
 
 /// Prints an error and its causes on stderr.
+///
+/// Names of files and what is in them cannot command the terminal.
 pub fn say(error: &dyn Error) {
-    eprint!("error: {error}");
+    let mut message = format!("error: {error}");
     let mut cause = error.source();
     while let Some(next) = cause {
         // thiserror's messages here already hold their cause's words.
         let text = next.to_string();
         if !error.to_string().contains(&text) {
-            eprint!(": {text}");
+            message.push_str(": ");
+            message.push_str(&text);
         }
         cause = next.source();
     }
-    eprintln!();
+    for line in message.lines() {
+        eprintln!("{}", printable(line));
+    }
 }

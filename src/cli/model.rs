@@ -4,6 +4,7 @@ use super::run::Terminal;
 use super::{EXIT_BAD_INPUT, Outcome};
 use blemish::engine::PlanNode;
 use blemish::model::{Bundle, Check, Metadata, Preparation};
+use blemish::text::printable;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -77,18 +78,24 @@ pub fn run(args: &Args) -> Outcome {
                 Ok(bundle) => {
                     terminal.say(&format!(
                         "\n{} may be used on this machine; its golden map differs by {:.1e} at most",
-                        bundle.origin(),
+                        printable(bundle.origin()),
                         bundle.parity()
                     ));
                     ExitCode::SUCCESS
                 }
                 Err(error) => {
                     let failed = error.problem.check();
-                    terminal.say(&format!("{:<9} REFUSED: {}", failed.name(), error.problem));
+                    let problem = error.problem.to_string();
+                    terminal.say(&format!(
+                        "{:<9} REFUSED: {}",
+                        failed.name(),
+                        printable(&problem)
+                    ));
                     for check in checks.filter(|&check| check != failed) {
                         terminal.say(&format!("{:<9} not reached", check.name()));
                     }
-                    terminal.say(&format!("\n{} must not be used", error.origin));
+                    let origin = printable(&error.origin);
+                    terminal.say(&format!("\n{origin} must not be used"));
                     ExitCode::from(EXIT_BAD_INPUT)
                 }
             }
@@ -108,17 +115,19 @@ fn read(
     }
 }
 
-/// Metadata for people.
+/// Metadata for people; what the file says is shown escaped.
 fn about(bundle: &Bundle) -> String {
     let facts = bundle.metadata();
     let (tile, threshold, training) = (facts.tile, &facts.threshold, &facts.training);
-    let cut = match facts.preparation {
-        Preparation::Native { overlap_px } => {
-            format!("at the camera's resolution, overlap {overlap_px} px")
-        }
-        Preparation::Resize { filter } => {
-            format!("the whole picture resized to one tile, {}", filter.name())
-        }
+    let (cut, area_of) = match facts.preparation {
+        Preparation::Native { overlap_px } => (
+            format!("at the camera's resolution, overlap {overlap_px} px"),
+            "",
+        ),
+        Preparation::Resize { filter } => (
+            format!("the whole picture resized to one tile, {}", filter.name()),
+            " of the tile",
+        ),
     };
     let rows = [
         ("bundle", bundle.origin().to_owned()),
@@ -158,7 +167,7 @@ fn about(bundle: &Bundle) -> String {
         (
             "threshold",
             format!(
-                "{} with at least {} px: {}",
+                "a score of {} or more on at least {} px{area_of}: {}",
                 threshold.score, threshold.min_area_px, threshold.basis
             ),
         ),
@@ -196,7 +205,7 @@ fn about(bundle: &Bundle) -> String {
     let mut text = String::new();
     for (label, value) in rows {
         // Writing into a String cannot fail.
-        let _ = writeln!(text, "{label:<10} {value}");
+        let _ = writeln!(text, "{label:<10} {}", printable(&value));
     }
     text
 }
@@ -216,7 +225,7 @@ fn table(nodes: &[PlanNode]) -> String {
             "{macs:>9}  {:<18} {:<18} {}",
             node.operator,
             shape.join("x"),
-            node.name
+            printable(&node.name)
         );
     }
     let macs: u64 = nodes.iter().map(|node| node.macs).sum();

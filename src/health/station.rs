@@ -8,6 +8,7 @@ use crate::light::{FlatFieldFile, LightError};
 use crate::model::{Bundle, ModelError};
 use crate::pins::{LineConfig, SeenLine, find_line, seen_lines};
 use crate::station::{Source, StationConfig, check_settings};
+use crate::text::printable;
 use std::ffi::CString;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -87,7 +88,7 @@ fn model_row(bundle: Result<&Bundle, &ModelError>) -> Row {
             "model",
             format!(
                 "{} {}, golden map within {:.1e}",
-                bundle.metadata().name,
+                printable(&bundle.metadata().name),
                 &bundle.sha256()[..12.min(bundle.sha256().len())],
                 bundle.parity()
             ),

@@ -6,12 +6,16 @@ use super::{Check, METADATA_KEY, Metadata, ModelError, Problem};
 use crate::engine::kernels::Levels;
 use crate::engine::{Inspector, Plan, Prediction, TractInspector};
 use crate::geometry::TileSize;
+use crate::whole_file::read_at_most;
 use prost::Message;
 use std::path::Path;
 use tract_onnx::pb::ModelProto;
 
 /// The bundle that comes with the program.
 const EMBEDDED: &[u8] = include_bytes!("../../models/default.onnx");
+
+/// Size above which a file is not read: the paper's networks take 400 MB.
+const GREATEST_BUNDLE_BYTES: u64 = 1 << 30;
 
 /// A model that passed every check on this machine.
 #[derive(Debug, Clone)]
@@ -41,12 +45,9 @@ impl Bundle {
         passed: &mut dyn FnMut(Check),
     ) -> Result<Self, ModelError> {
         let origin = path.as_ref().display().to_string();
-        match std::fs::read(path) {
+        match read_file(path.as_ref()) {
             Ok(bytes) => Self::from_bytes(bytes, &origin, passed),
-            Err(error) => Err(ModelError {
-                origin,
-                problem: Problem::Unreadable(error),
-            }),
+            Err(problem) => Err(ModelError { origin, problem }),
         }
     }
 
@@ -147,8 +148,7 @@ impl Bundle {
     ) -> Result<Plan, ModelError> {
         let origin = path.map_or("embedded".to_owned(), |path| path.display().to_string());
         let plan = || {
-            let read = path.map(std::fs::read).transpose();
-            let bytes = read.map_err(Problem::Unreadable)?;
+            let bytes = path.map(read_file).transpose()?;
             let mut model = ModelProto::decode(bytes.as_deref().unwrap_or(EMBEDDED))
                 .map_err(|error| Problem::NotOnnx(error.to_string()))?;
             if let Some(graph) = &mut model.graph {
@@ -192,6 +192,14 @@ impl Bundle {
     }
 }
 
+fn read_file(path: &Path) -> Result<Vec<u8>, Problem> {
+    read_at_most(path, GREATEST_BUNDLE_BYTES)
+        .map_err(Problem::Unreadable)?
+        .ok_or(Problem::TooLong {
+            limit_bytes: GREATEST_BUNDLE_BYTES,
+        })
+}
+
 /// Runs the golden tile and compares.
 fn golden_parity(metadata: &Metadata, inspector: &mut TractInspector) -> Result<f32, Problem> {
     let input = metadata.golden.input(metadata.tile, metadata.color_order)?;
@@ -206,7 +214,53 @@ fn golden_parity(metadata: &Metadata, inspector: &mut TractInspector) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::Bundle;
+    use super::*;
+    use crate::model::reseal;
+
+    /// The program's own bundle, changed and sealed again.
+    fn changed(change: impl FnOnce(&mut ModelProto)) -> Result<Bundle, ModelError> {
+        let mut model = ModelProto::decode(EMBEDDED).unwrap();
+        change(&mut model);
+        Bundle::from_bytes(reseal(model), "changed", &mut |_| {})
+    }
+
+    /// tract panics on the sets 11 and 12 where a Resize has no region.
+    #[test]
+    fn every_operator_set_gives_a_bundle_or_a_sentence() {
+        for version in [0, 9, 10, 11, 12, 13, 18] {
+            let set = |model: &mut ModelProto| model.opset_import[0].version = version;
+            let refused = changed(set).err();
+            assert_eq!(refused.is_none(), version >= 13, "{version}: {refused:?}");
+            if let Some(error) = refused {
+                let graph = matches!(error.problem, Problem::Graph(_));
+                assert_eq!(graph, matches!(version, 11 | 12), "{version}: {error}");
+            }
+        }
+        let none = changed(|model| model.opset_import.clear());
+        assert!(none.is_err());
+    }
+
+    #[test]
+    fn names_in_a_bundle_do_not_command_the_terminal() {
+        let error = changed(|model| {
+            let node = &mut model.graph.as_mut().unwrap().node[0];
+            node.name = "\u{1b}[2Jnode\n".to_owned();
+            node.op_type = "Loop".to_owned();
+        });
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("'\\u{1b}[2Jnode\\n' (Loop)"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_no_bundle_is_as_long_as_is_not_read() {
+        let path = std::env::temp_dir().join(format!("blemish-long-{}", std::process::id()));
+        let file = std::fs::File::create(&path).unwrap();
+        file.set_len(GREATEST_BUNDLE_BYTES + 1).unwrap();
+        let error = Bundle::read(&path).unwrap_err();
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(error.problem, Problem::TooLong { .. }), "{error}");
+        assert!(error.to_string().contains("more than 1024 MiB"), "{error}");
+    }
 
     #[test]
     fn one_bundle_serves_all_threads() {

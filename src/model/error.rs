@@ -2,6 +2,7 @@
 
 use super::{METADATA_KEY, SCHEMA_VERSION};
 use crate::engine::EngineError;
+use crate::text::printable;
 
 /// What loading a bundle checks, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,9 +53,9 @@ impl Check {
     }
 }
 
-/// A bundle that was refused: which one and why.
+/// A bundle that was refused: which one and why. Names from the file are shown escaped.
 #[derive(Debug, thiserror::Error)]
-#[error("bundle {origin}: {problem}")]
+#[error("bundle {}: {}", printable(origin), printable(&problem.to_string()))]
 pub struct ModelError {
     /// The file, or `embedded`.
     pub origin: String,
@@ -66,6 +67,11 @@ pub struct ModelError {
 pub enum Problem {
     #[error("the file cannot be read: {0}")]
     Unreadable(std::io::Error),
+    #[error(
+        "the file has more than {} MiB, which no bundle needs; name a file of 'blemish-train export'",
+        limit_bytes >> 20
+    )]
+    TooLong { limit_bytes: u64 },
     #[error("the file is empty; copy the bundle again")]
     Empty,
     #[error(
@@ -124,7 +130,7 @@ impl Problem {
     /// The check that failed.
     pub const fn check(&self) -> Check {
         match self {
-            Problem::Unreadable(_) | Problem::Empty => Check::File,
+            Problem::Unreadable(_) | Problem::TooLong { .. } | Problem::Empty => Check::File,
             Problem::NotOnnx(_) | Problem::Foreign => Check::Format,
             Problem::Property(_) | Problem::Hash { .. } => Check::Hash,
             Problem::Schema { .. } | Problem::Metadata(_) | Problem::Field { .. } => {

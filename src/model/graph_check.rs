@@ -143,6 +143,7 @@ pub(super) fn check_graph(model: &ModelProto, tile: TileSize) -> Result<(), Prob
         ));
     }
     check_names(graph).map_err(Problem::Graph)?;
+    check_resizes(model, graph).map_err(Problem::Graph)?;
     check_interface(graph, tile).map_err(Problem::Graph)?;
     check_shapes(graph).map_err(Problem::Graph)
 }
@@ -167,6 +168,30 @@ fn check_shapes(graph: &GraphProto) -> Result<(), String> {
             shapes.get(name.as_str())
         )),
         None => Ok(()),
+    }
+}
+
+/// Operator sets whose Resize always has a region of interest: tract looks for scales behind it and panics
+/// where it was left out. Bundles leave it out, which sets from 13 on allow.
+const RESIZE_BY_REGION: RangeInclusive<i64> = 11..=12;
+
+fn check_resizes(model: &ModelProto, graph: &GraphProto) -> Result<(), String> {
+    // As tract reads it: the first of the standard domain.
+    let standard = model
+        .opset_import
+        .iter()
+        .find(|set| set.domain.is_empty() || set.domain == "ai.onnx");
+    let version = standard.map_or(0, |set| set.version);
+    let without_region = graph.node.iter().find(|node| {
+        node.op_type == "Resize" && node.input.get(1).is_none_or(|region| region.is_empty())
+    });
+    match without_region {
+        Some(node) if RESIZE_BY_REGION.contains(&version) => Err(format!(
+            "has node '{}' (Resize) without a region, which the operator set {version} that it states \
+             does not allow; sets from 13 on do",
+            node.name
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -51,7 +51,8 @@ pub struct ScoreRule {
 pub struct Threshold {
     /// Compared with the anomaly map's mean over the window of [`ScoreRule`], in [0, 1].
     pub score: f32,
-    /// Regions with fewer pixels are not defects.
+    /// Regions with fewer pixels are not defects: the camera's pixels, or the tile's where whole pictures
+    /// are resized to one.
     pub min_area_px: u32,
     /// One sentence: how the score was chosen.
     pub basis: String,
@@ -103,12 +104,14 @@ pub struct Metadata {
     pub network: NetworkSpec,
     pub tile: TileSize,
     pub color_order: ColorOrder,
-    /// Whether training pictures were grey (three equal channels) or colour.
+    /// Whether training pictures were grey (three equal channels) or colour. A live camera in colour is
+    /// refused by a bundle of grey pictures.
     pub grey: bool,
     pub preparation: Preparation,
     pub score: ScoreRule,
     pub threshold: Threshold,
-    /// Whether the training pictures were flat-field corrected; the station's must be the same.
+    /// Whether the training pictures were flat-field corrected; the station's must be then. The other
+    /// way round it may correct: that takes nothing away but the camera's own columns.
     pub flat_field: bool,
     pub training: Training,
     pub golden: Golden,

@@ -1,11 +1,13 @@
 //! Pictures in files.
 
-use super::{Picture, PictureError, Samples};
+use super::{Picture, PictureError, Samples, tiff};
+use crate::whole_file::read_at_most;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 use std::path::Path;
 
-/// Decoded size above which a picture is refused: more than any strip, less than a station's memory.
+/// Size of a file, and decoded, above which a picture is refused: more than any strip, less than a
+/// station's memory.
 const GREATEST_PICTURE_BYTES: u64 = 2 << 30;
 
 impl Picture {
@@ -13,14 +15,22 @@ impl Picture {
     /// colour. Palettes are expanded, alpha is dropped, an orientation tag is not applied.
     ///
     /// # Errors
-    /// Where the file cannot be read, is no such picture, is cut short, has no pixels or has samples
-    /// that are neither 8 nor 16 bit.
+    /// Where the file cannot be read, is no such picture, is cut short, holds several pictures (pages of a
+    /// TIFF; smaller copies do not count), has no pixels, has samples that are neither 8 nor 16 bit, or
+    /// has more than 2 GiB, in the file or decoded.
     pub fn open(path: &Path) -> Result<Self, PictureError> {
-        let bytes = std::fs::read(path).map_err(|source| PictureError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::decode(&bytes, path)
+        let bytes =
+            read_at_most(path, GREATEST_PICTURE_BYTES).map_err(|source| PictureError::Read {
+                path: path.to_owned(),
+                source,
+            })?;
+        match bytes {
+            Some(bytes) => Self::decode(&bytes, path),
+            None => Err(PictureError::TooLong {
+                path: path.to_owned(),
+                limit_bytes: GREATEST_PICTURE_BYTES,
+            }),
+        }
     }
 
     /// Reads a picture from the content of a file; `path` is only named in errors, which are those of
@@ -74,6 +84,15 @@ impl Picture {
                 "{width_px}x{height_px} pixels are more than {} MiB",
                 GREATEST_PICTURE_BYTES >> 20
             )));
+        }
+        if format == ImageFormat::Tiff {
+            let pictures = tiff::pictures(bytes).map_err(damaged)?;
+            if pictures > 1 {
+                return Err(PictureError::Pages {
+                    path: path.to_owned(),
+                    pictures,
+                });
+            }
         }
         let decoded = DynamicImage::from_decoder(decoder).map_err(from_image)?;
         let (channels, samples) = match decoded {
@@ -220,6 +239,31 @@ mod tests {
         }
     }
 
+    /// A second page behind the first, as scanners and microscopes write them.
+    #[test]
+    fn a_file_of_two_pages_is_refused_with_their_number() {
+        let one = encoded(ImageFormat::Tiff, ExtendedColorType::L8, &noise(24 * 4), 24);
+        let first = u32::from_le_bytes(one[4..8].try_into().unwrap()) as usize;
+        let entries = usize::from(u16::from_le_bytes(
+            one[first..first + 2].try_into().unwrap(),
+        ));
+        let next = first + 2 + 12 * entries;
+        let mut two = one.clone();
+        if two.len() % 2 == 1 {
+            two.push(0);
+        }
+        let second = two.len() as u32;
+        two[next..next + 4].copy_from_slice(&second.to_le_bytes());
+        two.extend_from_slice(&one[first..next + 4]);
+        let path = Path::new("pages.tif");
+        assert!(Picture::decode(&one, path).is_ok());
+        let error = Picture::decode(&two, path).unwrap_err().to_string();
+        assert!(error.contains("'pages.tif' holds 2 pictures"), "{error}");
+        // The list leads behind the end: the file was cut there.
+        let error = Picture::decode(&two[..two.len() - 4], path).unwrap_err();
+        assert!(matches!(error, PictureError::Damaged { .. }), "{error}");
+    }
+
     #[test]
     fn what_is_no_picture_is_named() {
         let path = Path::new("x.png");
@@ -235,6 +279,13 @@ mod tests {
             Picture::open(Path::new("/nowhere/x.png")),
             Err(PictureError::Read { .. })
         ));
+        let long =
+            std::env::temp_dir().join(format!("blemish-long-picture-{}", std::process::id()));
+        let file = std::fs::File::create(&long).unwrap();
+        file.set_len(GREATEST_PICTURE_BYTES + 1).unwrap();
+        let error = Picture::open(&long).unwrap_err();
+        std::fs::remove_file(&long).unwrap();
+        assert!(matches!(error, PictureError::TooLong { .. }), "{error}");
     }
 
     proptest! {

@@ -5,11 +5,16 @@
 //! * a **line** is one row of samples, of a picture or of the line camera's rolling image.
 
 mod file;
+mod look;
 mod mask;
+mod names;
 mod resize;
+mod tiff;
 mod tile;
 
+pub use look::DepthWatch;
 pub use mask::Mask;
+pub use names::natural_order;
 pub use resize::{ResizeFilter, resize_bilinear, resize_bilinear_u8};
 pub use tile::{Line, LineSamples, fill_resized, fill_tile, fill_tile_line};
 
@@ -76,6 +81,17 @@ pub enum PictureError {
         width_px: u32,
         height_px: u32,
     },
+    /// More bytes than any picture has.
+    #[error(
+        "'{path}' has more than {} MiB, which no picture needs; leave it out, or cut it in strips",
+        limit_bytes >> 20
+    )]
+    TooLong { path: PathBuf, limit_bytes: u64 },
+    /// A TIFF of several pictures, of which only the first could be taken.
+    #[error(
+        "'{path}' holds {pictures} pictures, and a file is taken for one; save each page as a file of its own"
+    )]
+    Pages { path: PathBuf, pictures: usize },
     /// Neither 8 nor 16 bit.
     #[error("'{path}' holds {found} samples; save it with 8 or 16 bits per sample")]
     Depth { path: PathBuf, found: String },

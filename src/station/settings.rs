@@ -48,6 +48,12 @@ pub fn check_settings(config: &StationConfig, metadata: &Metadata) -> Result<(),
     }
     check_pins(config)?;
     if let Some(format) = known_format(config) {
+        if metadata.grey && format.channels != 1 && config.source.is_live() {
+            return contradiction(
+                "the bundle was trained on grey pictures, and this camera's are in colour; set source.format to a grey one, or YUYV or NV12, of which the luma is taken, or use a bundle of colour pictures"
+                    .to_owned(),
+            );
+        }
         web_config(config, format, metadata)?;
     }
     Ok(())
@@ -409,5 +415,38 @@ mod tests {
         let error = check_settings(&config, &metadata).err();
         let error = error.map_or(String::new(), |error| error.to_string());
         assert!(!error.contains("light.flat_field"), "{error}");
+        metadata.flat_field = false;
+        let error = check_settings(&config, &metadata).err();
+        let error = error.map_or(String::new(), |error| error.to_string());
+        assert!(!error.contains("flat"), "correcting is no harm: {error}");
+    }
+    #[test]
+    fn a_bundle_of_grey_pictures_is_not_for_a_camera_in_colour() {
+        let mut metadata = Bundle::embedded().unwrap().metadata().clone();
+        let said = |format: &str, metadata: &Metadata| {
+            let spec = format!(
+                "device = 'd'\nwidth_px = 512\nlines_per_block = 8\nline_rate_hz = 2000.0\n\
+                 counts_per_line = 2\nformat = '{format}'"
+            );
+            let config = StationConfig {
+                source: Source::V4l2(toml::from_str(&spec).unwrap()),
+                pace: Pace::Real,
+                ..StationConfig::default()
+            };
+            let error = check_settings(&config, metadata).err();
+            error.map_or(String::new(), |error| error.to_string())
+        };
+        metadata.grey = true;
+        let error = said("RGB3", &metadata);
+        assert!(error.contains("set source.format to a grey one"), "{error}");
+        for luma in ["GREY", "YUYV"] {
+            let error = said(luma, &metadata);
+            assert!(!error.contains("source.format"), "{error}");
+        }
+        metadata.grey = false;
+        for any in ["RGB3", "GREY"] {
+            let error = said(any, &metadata);
+            assert!(!error.contains("source.format"), "{error}");
+        }
     }
 }

@@ -29,6 +29,8 @@ pub struct Inspected {
     /// Greatest mean of the map over the window.
     pub score: f32,
     pub regions: Vec<Region>,
+    /// Pixels that a region needs to be a defect.
+    pub min_area_px: u64,
     pub verdict: Verdict,
     pub reconstruction: Option<Picture>,
     pub mask: Option<Mask>,
@@ -78,7 +80,10 @@ pub enum PictureFailure {
 /// Rules and sizes for all pictures.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
+    /// Those of the bundle, whose least area is in pixels of the tile where pictures are resized to one.
     pub rules: PictureRules,
+    /// Least area in the picture's own pixels, instead of the bundle's.
+    pub min_area_px: Option<u32>,
     pub tile: TileSize,
     /// Tiles that are out at one time.
     pub tiles_in_flight: usize,
@@ -101,13 +106,25 @@ impl Settings {
             color_order: self.rules.color_order,
             window: self.rules.window,
             threshold: self.rules.threshold,
-            min_area_px: self.rules.min_area_px,
+            min_area_px: self.min_area_px.unwrap_or(self.rules.min_area_px),
             span_lines: u32::MAX,
             max_region_lines: u32::MAX,
             rolling_lines: self.rolling_lines(width_px),
             tiles_in_flight: self.tiles_in_flight as u32,
             min_segment_lines: 1,
             keep_reconstruction: repaint,
+        }
+    }
+
+    /// The least area that holds.
+    pub fn least_area(&self) -> LeastArea {
+        let resizes = matches!(self.rules.preparation, Preparation::Resize { .. });
+        match self.min_area_px {
+            Some(px) => LeastArea { px, of_tile: false },
+            None => LeastArea {
+                px: self.rules.min_area_px,
+                of_tile: resizes,
+            },
         }
     }
 
@@ -138,6 +155,14 @@ impl Settings {
     }
 }
 
+/// Pixels that a region needs to be a defect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeastArea {
+    pub px: u32,
+    /// Whether they are the tile's, to which pictures are resized, and not the picture's own.
+    pub of_tile: bool,
+}
+
 /// Names a tile among all open pictures.
 #[derive(Debug, Clone, Copy, Default)]
 struct Tag {
@@ -162,6 +187,7 @@ struct Open {
     rolling_lines: u64,
     repainted: bool,
     color_order: ColorOrder,
+    least_area: LeastArea,
     failure: Option<PictureFailure>,
 }
 
@@ -348,6 +374,7 @@ impl Open {
             rolling_lines,
             repainted,
             color_order: settings.rules.color_order,
+            least_area: settings.least_area(),
             failure: None,
         })
     }
@@ -422,20 +449,22 @@ impl Open {
             map: result.anomaly_map,
             score: result.score,
             regions: result.regions,
+            min_area_px: self.least_area.px.into(),
             verdict: result.verdict,
             picture: self.picture,
             mask: self.mask,
         };
         if self.resized.is_some() {
-            inspected.enlarge(width, height);
+            inspected.enlarge(width, height, self.least_area);
         }
         (self.input, Ok(inspected))
     }
 }
 
 impl Inspected {
-    /// Brings what was found on a picture of the tile's sides to the picture's own pixels.
-    fn enlarge(&mut self, width: usize, height: usize) {
+    /// Brings what was found on a picture of the tile's sides to the picture's own pixels. A least area
+    /// in these is compared only here; one in the tile's pixels was before.
+    fn enlarge(&mut self, width: usize, height: usize, least_area: LeastArea) {
         let (width_px, height_px) = (self.picture.width_px, self.picture.height_px);
         self.map = resize_bilinear(&self.map, 1, width, height, width_px, height_px);
         self.reconstruction = self
@@ -458,6 +487,17 @@ impl Inspected {
             region.first_column = first_column as u32;
             for area_px in [&mut region.area_px, &mut region.reaching_px] {
                 *area_px = (*area_px as f64 * across * along).round() as u64;
+            }
+        }
+        if least_area.of_tile {
+            self.min_area_px = (self.min_area_px as f64 * across * along).ceil() as u64;
+            return;
+        }
+        self.verdict = Verdict::Ok;
+        for region in &mut self.regions {
+            region.defect = region.capped || region.reaching_px >= self.min_area_px;
+            if region.defect {
+                self.verdict = Verdict::Defect;
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Which pictures are inspected, and what is known about them.
 
+use blemish::picture::natural_order;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Endings of files that are taken from folders.
@@ -18,7 +20,9 @@ const GOOD: &str = "good";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Input {
     pub path: PathBuf,
-    /// The path below the folder that was named, for tables and output files.
+    /// The path below the folder that was named, for output files.
+    pub below: PathBuf,
+    /// The same for people: letters that are none are replaced.
     pub name: String,
     pub truth: Option<Known>,
     /// Strips of one web from top to bottom, where `path` is the folder that holds them.
@@ -90,7 +94,7 @@ pub fn find(path: &Path, truth: Option<&Path>) -> Result<Vec<Input>, FilesError>
         source,
     })?;
     let base = if about.is_dir() {
-        collect(&root, &mut paths)?;
+        collect(&root, &mut paths, &mut HashSet::new())?;
         root.as_path()
     } else {
         paths.push(root.clone());
@@ -101,15 +105,15 @@ pub fn find(path: &Path, truth: Option<&Path>) -> Result<Vec<Input>, FilesError>
     }
     let mut inputs: Vec<Input> = paths
         .iter()
-        .map(|path| Input {
-            path: path.clone(),
-            name: path
-                .strip_prefix(base)
-                .unwrap_or(path)
-                .display()
-                .to_string(),
-            truth: None,
-            strips: Vec::new(),
+        .map(|path| {
+            let below = path.strip_prefix(base).unwrap_or(path);
+            Input {
+                path: path.clone(),
+                below: below.to_owned(),
+                name: below.display().to_string(),
+                truth: None,
+                strips: Vec::new(),
+            }
         })
         .collect();
     if let Some(truth) = truth {
@@ -118,18 +122,28 @@ pub fn find(path: &Path, truth: Option<&Path>) -> Result<Vec<Input>, FilesError>
     Ok(inputs)
 }
 
-/// Takes all pictures as consecutive strips of one web, in the order of their names.
+/// Takes all pictures as consecutive strips of one web, in the order of their names, numbers by their
+/// value.
 pub fn join(path: &Path, inputs: Vec<Input>) -> Input {
     let name = path.file_stem().unwrap_or(path.as_os_str());
+    let mut strips: Vec<PathBuf> = inputs.into_iter().map(|input| input.path).collect();
+    strips.sort_by(|a, b| natural_order(a, b));
     Input {
         path: path.to_owned(),
+        below: PathBuf::from(name),
         name: name.to_string_lossy().into_owned(),
         truth: None,
-        strips: inputs.into_iter().map(|input| input.path).collect(),
+        strips,
     }
 }
 
-fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), FilesError> {
+/// `walked` are the folders that were read, by the path behind every link: a link to one of them leads
+/// round in a circle or to the same pictures again.
+fn collect(
+    folder: &Path,
+    paths: &mut Vec<PathBuf>,
+    walked: &mut HashSet<PathBuf>,
+) -> Result<(), FilesError> {
     let failed = |source| FilesError::Read {
         path: folder.to_owned(),
         source,
@@ -141,10 +155,15 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), FilesError> {
                 .collect::<Result<Vec<_>, _>>()
         })
         .map_err(failed)?;
+    if let Ok(real) = folder.canonicalize()
+        && !walked.insert(real)
+    {
+        return Ok(());
+    }
     entries.sort();
     for path in entries {
         if path.is_dir() {
-            collect(&path, paths)?;
+            collect(&path, paths, walked)?;
         } else if is_picture(&path) {
             paths.push(path);
         }
@@ -173,18 +192,16 @@ fn pair(inputs: &mut [Input], truth: &Path, path: &Path) -> Result<(), FilesErro
     for input in inputs.iter_mut() {
         // The path may be relative to the very folder that names the kind.
         let whole = std::path::absolute(&input.path).unwrap_or_else(|_| input.path.clone());
-        let kind = whole
-            .parent()
-            .and_then(Path::file_name)
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        let stem = whole.file_stem().unwrap_or_default().to_string_lossy();
-        let mask = (kind != GOOD).then(|| marked.join(&kind).join(format!("{stem}_mask.png")));
+        let kind = whole.parent().and_then(Path::file_name).unwrap_or_default();
+        let mut name = whole.file_stem().unwrap_or_default().to_owned();
+        name.push("_mask.png");
+        let mask = (kind != GOOD).then(|| marked.join(kind).join(name));
         if let Some(mask) = &mask
             && !mask.is_file()
         {
             missing.push((input.path.clone(), mask.clone()));
         }
+        let kind = kind.to_string_lossy().into_owned();
         input.truth = Some(Known { kind, mask });
     }
     if let Some((picture, mask)) = missing.first().cloned() {

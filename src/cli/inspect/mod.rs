@@ -1,21 +1,26 @@
 //! `blemish inspect`: pictures from files through the core of the line.
 
 mod conveyor;
+mod figures;
 mod files;
+mod looks;
 mod output;
 mod pages;
 
 use super::Outcome;
 use blemish::engine::TractInspector;
 use blemish::geometry::Columns;
-use blemish::metrics::{Evaluation, Row};
+use blemish::metrics::Row;
 use blemish::model::Bundle;
+use blemish::text::printable;
 use blemish::verdict::Verdict;
 use blemish::web::PictureRules;
-use conveyor::{Conveyor, Inspected, PictureFailure, Settings};
+use conveyor::{Conveyor, Inspected, Settings};
+use figures::Figures;
 use files::Input;
 use indicatif::{ProgressBar, ProgressStyle};
-use output::{Line, Output, word};
+use looks::Looks;
+use output::{Line, Output, OutputError, word};
 use pages::{Facts, Pages};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -34,7 +39,7 @@ const STEPS: f64 = 1000.0;
 /// Inspect a picture, a folder of pictures or a strip of any size.
 ///
 /// Pictures are cut into overlapping tiles; the tiles' anomaly maps are joined, so that a defect across
-/// two tiles is found once. Exit code: 0 when all was inspected, 2 when anything was not.
+/// two tiles is found once. Exit code: 0 when all was inspected and written, 2 when anything was not.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A picture (PNG, JPEG, TIFF, BMP; 8 or 16 bit; grey or colour), or a folder of them.
@@ -45,7 +50,8 @@ pub struct Args {
     /// Compare with DIR/ground_truth/<kind>/<name>_mask.png (MVTec layout); PATH may be DIR.
     #[arg(long, value_name = "DIR")]
     truth: Option<PathBuf>,
-    /// Take the folder's pictures as consecutive strips of one web, in the order of their names.
+    /// Take the folder's pictures as consecutive strips of one web, in the order of their names, numbers by
+    /// their value: s2 before s10.
     #[arg(long, conflicts_with = "truth")]
     join: bool,
     /// Print JSON lines.
@@ -64,10 +70,11 @@ pub struct Args {
     /// column after the last.
     #[arg(long, value_name = "FIRST..END")]
     columns: Option<Columns>,
-    /// Score above which a region is a defect, in (0, 1] [default: the bundle's].
+    /// Score that a region must reach to be a defect, in (0, 1] [default: the bundle's].
     #[arg(long, value_name = "X", value_parser = score)]
     threshold: Option<f32>,
-    /// Pixels below which a region is not a defect [default: the bundle's].
+    /// Pixels of the picture that must reach the threshold; a region with fewer is no defect [default: the
+    /// bundle's, which counts pixels of its tile where it was trained with --resize].
     #[arg(long, value_name = "PX")]
     min_area: Option<u32>,
     /// Tiles that are inspected at one time [default: the number of cores].
@@ -91,6 +98,8 @@ struct Tally {
     ok: usize,
     defect: usize,
     failed: usize,
+    /// Inspected, but not all that was asked for could be written.
+    unwritten: usize,
 }
 
 /// Inspects and writes all results.
@@ -109,6 +118,7 @@ pub fn run(args: &Args) -> Outcome {
         args.maps.as_deref(),
         args.report.as_deref(),
         &inputs,
+        args.model.as_deref(),
     )?;
     let bundle = match &args.model {
         Some(path) => Bundle::read(path)?,
@@ -117,7 +127,6 @@ pub fn run(args: &Args) -> Outcome {
     let metadata = bundle.metadata();
     let mut rules = PictureRules::of(metadata, output.report().is_some());
     rules.threshold = args.threshold.unwrap_or(rules.threshold);
-    rules.min_area_px = args.min_area.unwrap_or(rules.min_area_px);
     rules.columns = args.columns;
     let threads = match args.threads {
         Some(threads) => usize::from(threads),
@@ -125,6 +134,7 @@ pub fn run(args: &Args) -> Outcome {
     };
     let settings = Settings {
         rules,
+        min_area_px: args.min_area,
         tile: metadata.tile,
         tiles_in_flight: 2 * threads,
     };
@@ -136,22 +146,29 @@ pub fn run(args: &Args) -> Outcome {
     let mut conveyor = Conveyor::start(settings, workers, &inputs)?;
     let bar = progress_bar(inputs.len());
     let mut tally = Tally::default();
-    let mut evaluation = Evaluation::new();
+    let mut figures = Figures::new(args.columns);
+    let mut looks = Looks::new(metadata);
     let mut pages = Pages::new(rules.threshold);
     let mut tell = |done: f64| bar.set_position((done * STEPS) as u64);
     while let Some((input, outcome)) = conveyor.next(&mut tell) {
         match outcome {
             Ok(found) => {
                 pages.megapixels += found.map.len() as f64 / 1e6;
+                looks.see(&input, &found.picture);
                 bar.suspend(|| report_picture(&output, &input, &found, rules.threshold))?;
-                output.annotated(&input, &found)?;
-                output.map(&input, &found)?;
-                if let (Some(known), Some(mask)) = (&input.truth, &found.mask) {
-                    let kind = known.mask.as_ref().map(|_| known.kind.as_str());
-                    evaluation.add(kind, found.score, &found.map, mask)?;
-                }
-                if output.report().is_some() {
-                    pages.add(&input, &found)?;
+                figures.add(&input, &found);
+                let shown = match output.report() {
+                    Some(_) => pages.add(&input, &found),
+                    None => Ok(()),
+                };
+                let written = [
+                    output.annotated(&input, &found),
+                    output.map(&input, &found),
+                    shown,
+                ];
+                tally.unwritten += usize::from(written.iter().any(Result::is_err));
+                for error in written.into_iter().filter_map(Result::err) {
+                    bar.suspend(|| report_failure(&output, &input, &error))?;
                 }
                 match found.verdict {
                     Verdict::Ok => tally.ok += 1,
@@ -161,18 +178,12 @@ pub fn run(args: &Args) -> Outcome {
             Err(failure) => {
                 tally.failed += 1;
                 pages.add_failure(&input, &failure.to_string());
-                bar.suspend(|| report_failure(&output, &input, &failure, args.json))?;
+                bar.suspend(|| report_failure(&output, &input, &failure))?;
             }
         }
     }
     bar.finish_and_clear();
-    let seconds = started.elapsed().as_secs_f64();
-    let metrics = if args.truth.is_some() && tally.failed == 0 {
-        evaluation.rows()?
-    } else {
-        Vec::new()
-    };
-    print_metrics(&output, &metrics, args.json)?;
+    looks.warn();
     let facts = Facts {
         bundle: &bundle,
         path: args.path.display().to_string(),
@@ -180,38 +191,72 @@ pub fn run(args: &Args) -> Outcome {
         ok: tally.ok,
         defect: tally.defect,
         failed: tally.failed,
-        seconds,
+        unwritten: tally.unwritten,
+        seconds: started.elapsed().as_secs_f64(),
         threads,
         threshold: rules.threshold,
-        min_area_px: rules.min_area_px,
+        least_area: settings.least_area(),
     };
-    if let Some(path) = output.report() {
-        pages
-            .finish(&facts, &metrics)
+    let (metrics, without) = match (args.truth.is_some(), tally.failed) {
+        (false, _) => (Vec::new(), None),
+        (true, 0) => match figures.rows() {
+            Ok(rows) => (rows, None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        },
+        (true, _) => (
+            Vec::new(),
+            Some("not all pictures could be inspected".to_owned()),
+        ),
+    };
+    // First of all: whatever else goes wrong does not cost the report.
+    let reported = match output.report() {
+        Some(path) => pages
+            .finish(&facts, &metrics, without.as_deref())
             .write(path)
-            .map_err(|source| output::failed(path, source))?;
-    }
+            .map_err(|source| output::failed(path, source)),
+        None => Ok(()),
+    };
+    print_metrics(&output, &metrics, args.json)?;
     output.say(
         &Line::summary(&facts, inputs.len()),
         &summary_text(&facts, &pages),
     )?;
-    if tally.failed > 0 {
-        let without = if args.truth.is_some() {
-            ", so there are no metrics"
-        } else {
-            ""
-        };
-        return Err(format!(
-            "{} of {} pictures could not be inspected{without}; the reasons are above",
-            tally.failed,
-            inputs.len()
-        )
-        .into());
-    }
+    reported?;
+    complete(&facts, inputs.len(), without.as_deref())?;
     if args.fail_on_defect && tally.defect > 0 {
         return Ok(ExitCode::from(EXIT_DEFECT));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether everything that was asked for is there.
+///
+/// # Errors
+/// What is not.
+fn complete(facts: &Facts<'_>, pictures: usize, without: Option<&str>) -> Result<(), String> {
+    let mut missing = Vec::new();
+    if facts.failed > 0 {
+        let metrics = match without {
+            Some(_) => ", so there are no metrics",
+            None => "",
+        };
+        missing.push(format!(
+            "{} of {pictures} pictures could not be inspected{metrics}; the reasons are above",
+            facts.failed
+        ));
+    } else if let Some(reason) = without {
+        missing.push(format!("there are no metrics: {reason}"));
+    }
+    if facts.unwritten > 0 {
+        missing.push(format!(
+            "of {} of {pictures} pictures not all results could be written; the reasons are above",
+            facts.unwritten
+        ));
+    }
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(missing.join(", and ")),
+    }
 }
 
 /// On stderr, and only where that is a terminal.
@@ -230,25 +275,31 @@ fn report_picture(
     input: &Input,
     found: &Inspected,
     threshold: f32,
-) -> Result<(), output::OutputError> {
+) -> Result<(), OutputError> {
     let mut text = format!(
         "{:<7} {:.3}  {}",
         word(found.verdict),
         found.score,
-        input.name
+        printable(&input.name)
     );
     for region in found.regions.iter().take(TOLD) {
         let _ = write!(
             text,
-            "\n          line {}..{}, column {}..{}: {} px, peak {:.3}{}",
+            "\n          line {}..{}, column {}..{}: {} px, peak {:.3}",
             region.first_line.0,
             region.first_line.0 + u64::from(region.lines),
             region.first_column,
             u64::from(region.first_column) + u64::from(region.columns),
             region.area_px,
-            region.peak,
-            if region.defect { "" } else { ", too small" }
+            region.peak
         );
+        if !region.defect {
+            let _ = write!(
+                text,
+                ", too small ({} px reach the threshold, a defect has {})",
+                region.reaching_px, found.min_area_px
+            );
+        }
     }
     if found.regions.len() > TOLD {
         let more = found.regions.len() - TOLD;
@@ -258,21 +309,21 @@ fn report_picture(
     output.say(&Line::picture(&path, found, threshold, input), &text)
 }
 
+/// Says on standard error what was not done with a picture, and among the JSON lines.
 fn report_failure(
     output: &Output,
     input: &Input,
-    failure: &PictureFailure,
-    json: bool,
-) -> Result<(), output::OutputError> {
+    failure: &dyn std::error::Error,
+) -> Result<(), OutputError> {
     super::say(failure);
-    if json {
+    if output.json() {
         let path = input.path.to_string_lossy();
         output.say(&Line::error(&path, failure.to_string()), "")?;
     }
     Ok(())
 }
 
-fn print_metrics(output: &Output, rows: &[Row], json: bool) -> Result<(), output::OutputError> {
+fn print_metrics(output: &Output, rows: &[Row], json: bool) -> Result<(), OutputError> {
     let names = [
         "kind",
         "pictures",
@@ -304,6 +355,9 @@ fn summary_text(facts: &Facts<'_>, pages: &Pages) -> String {
     let mut text = format!("\n{} defect, {} ok", facts.defect, facts.ok);
     if facts.failed > 0 {
         let _ = write!(text, ", {} not inspected", facts.failed);
+    }
+    if facts.unwritten > 0 {
+        let _ = write!(text, ", {} not written", facts.unwritten);
     }
     let _ = write!(
         text,

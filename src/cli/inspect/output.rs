@@ -21,6 +21,11 @@ const SCHEMA: u32 = 1;
 pub enum OutputError {
     #[error("cannot write to '{path}': {source}; choose a place that may be written and has room")]
     Write { path: PathBuf, source: io::Error },
+    #[error(
+        "'{0}' is one of the files that are read (pictures, masks, bundle) and would be lost; choose another \
+         place for the results"
+    )]
+    Input(PathBuf),
     #[error("cannot write to standard output: {0}; the results are not complete")]
     Stdout(io::Error),
     #[error("cannot annotate a picture: {0}")]
@@ -39,6 +44,8 @@ pub enum Line<'a> {
         verdict: &'a str,
         score: f32,
         threshold: f32,
+        /// In the picture's own pixels.
+        min_area_px: u64,
         regions: &'a [Region],
         #[serde(skip_serializing_if = "Option::is_none")]
         truth: Option<&'a str>,
@@ -62,8 +69,12 @@ pub enum Line<'a> {
         seconds: f64,
         model: &'a str,
         model_sha256: &'a str,
+        /// Pictures with results of which something could not be written.
+        unwritten: usize,
         threshold: f32,
         min_area_px: u32,
+        /// Whose pixels these are: `picture` or `tile`.
+        min_area_of: &'a str,
     },
 }
 
@@ -77,6 +88,7 @@ impl<'a> Line<'a> {
             verdict: word(found.verdict),
             score: found.score,
             threshold,
+            min_area_px: found.min_area_px,
             regions: &found.regions,
             truth: input.truth.as_ref().map(|known| known.kind.as_str()),
         }
@@ -100,8 +112,13 @@ impl<'a> Line<'a> {
             seconds: facts.seconds,
             model: facts.bundle.origin(),
             model_sha256: facts.bundle.sha256(),
+            unwritten: facts.unwritten,
             threshold: facts.threshold,
-            min_area_px: facts.min_area_px,
+            min_area_px: facts.least_area.px,
+            min_area_of: match facts.least_area.of_tile {
+                true => "tile",
+                false => "picture",
+            },
         }
     }
 
@@ -135,7 +152,8 @@ pub struct Output {
 }
 
 impl Output {
-    /// Checks that every place can be written.
+    /// Checks that every place can be written, and that nothing is that is read: the inputs with their
+    /// masks, and `bundle`.
     ///
     /// # Errors
     /// Names the first place that cannot.
@@ -145,7 +163,19 @@ impl Output {
         maps: Option<&Path>,
         report: Option<&Path>,
         inputs: &[Input],
+        bundle: Option<&Path>,
     ) -> Result<Self, OutputError> {
+        let mut stems = HashSet::new();
+        let output = Self {
+            json,
+            folder: folder.map(Path::to_owned),
+            maps: maps.map(Path::to_owned),
+            report: report.map(Path::to_owned),
+            keep_endings: !inputs
+                .iter()
+                .all(|input| stems.insert(input.below.with_extension(""))),
+        };
+        output.spare_inputs(inputs, bundle)?;
         for folder in [folder, maps].into_iter().flatten() {
             let probe = folder.join(".blemish-probe");
             std::fs::create_dir_all(folder)
@@ -157,22 +187,53 @@ impl Output {
             if report.is_dir() {
                 return Err(failed(report, io::Error::other("it is a folder")));
             }
-            let mut part = report.as_os_str().to_owned();
-            part.push(".part");
+            let part = part_of(report);
             std::fs::write(&part, b"")
                 .and_then(|()| std::fs::remove_file(&part))
                 .map_err(|source| failed(report, source))?;
         }
-        let mut stems = HashSet::new();
-        Ok(Self {
-            json,
-            folder: folder.map(Path::to_owned),
-            maps: maps.map(Path::to_owned),
-            report: report.map(Path::to_owned),
-            keep_endings: !inputs
+        Ok(output)
+    }
+
+    /// Refuses places where something lies that is read.
+    fn spare_inputs(&self, inputs: &[Input], bundle: Option<&Path>) -> Result<(), OutputError> {
+        // What is read is there already, under whatever name.
+        let real = |path: &Path| path.canonicalize().ok();
+        let masks = inputs
+            .iter()
+            .filter_map(|input| input.truth.as_ref()?.mask.as_deref());
+        let strips = inputs.iter().flat_map(|input| &input.strips);
+        let read: HashSet<PathBuf> = (inputs.iter().map(|input| input.path.as_path()))
+            .chain(masks)
+            .chain(strips.map(PathBuf::as_path))
+            .chain(bundle)
+            .filter_map(real)
+            .collect();
+        let reports = self
+            .report
+            .iter()
+            .flat_map(|report| [report.clone(), part_of(report)]);
+        let pictures = inputs.iter().flat_map(|input| {
+            let annotated = self
+                .folder
                 .iter()
-                .all(|input| stems.insert(Path::new(&input.name).with_extension(""))),
-        })
+                .map(|folder| self.place(folder, input, ANNOTATED));
+            let maps = self
+                .maps
+                .iter()
+                .map(|folder| self.place(folder, input, MAP));
+            annotated.chain(maps)
+        });
+        let is_read = |place: &PathBuf| real(place).is_some_and(|real| read.contains(&real));
+        match reports.chain(pictures).find(is_read) {
+            Some(place) => Err(OutputError::Input(place)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether JSON lines were asked for.
+    pub const fn json(&self) -> bool {
+        self.json
     }
 
     /// Whether a report was asked for.
@@ -230,15 +291,21 @@ impl Output {
     }
 
     fn place(&self, folder: &Path, input: &Input, end: &str) -> PathBuf {
-        let name = Path::new(&input.name);
         let mut file = if self.keep_endings {
-            name.as_os_str().to_owned()
+            input.below.as_os_str().to_owned()
         } else {
-            name.with_extension("").into_os_string()
+            input.below.with_extension("").into_os_string()
         };
         file.push(end);
         folder.join(file)
     }
+}
+
+/// Where a report is until it is whole.
+fn part_of(report: &Path) -> PathBuf {
+    let mut part = report.as_os_str().to_owned();
+    part.push(".part");
+    part.into()
 }
 
 fn write(path: &Path, png: &[u8]) -> Result<(), OutputError> {

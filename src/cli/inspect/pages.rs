@@ -1,6 +1,6 @@
 //! The report of an inspection.
 
-use super::conveyor::Inspected;
+use super::conveyor::{Inspected, LeastArea};
 use super::files::Input;
 use super::output::{OutputError, word};
 use blemish::metrics::Row;
@@ -137,8 +137,8 @@ impl Pages {
         ));
     }
 
-    /// The whole report.
-    pub fn finish(&self, facts: &Facts<'_>, metrics: &[Row]) -> Report {
+    /// The whole report; `without` says why there are no metrics where there should be some.
+    pub fn finish(&self, facts: &Facts<'_>, metrics: &[Row], without: Option<&str>) -> Report {
         let metadata = facts.bundle.metadata();
         let mut report = Report::new(format!("Inspection: {}", metadata.name));
         report
@@ -156,6 +156,9 @@ impl Pages {
             );
         if facts.failed > 0 {
             report.figure("not inspected", facts.failed, Tone::Doubtful);
+        }
+        if facts.unwritten > 0 {
+            report.figure("not written", facts.unwritten, Tone::Doubtful);
         }
         if self.known > 0 {
             let tone = if self.wrong == 0 {
@@ -185,6 +188,11 @@ impl Pages {
                 "Each kind against all good pictures; 'all' takes all kinds together. AUPRO up to a \
                  false positive rate of 0.3. Masks and maps at the pictures' own resolution.",
             );
+        }
+        if let Some(reason) = without {
+            report
+                .section("Against the truth")
+                .paragraph(&format!("There are no metrics: {reason}."));
         }
         let groups: Vec<ScoreGroup> = self.groups.values().cloned().collect();
         if !groups.is_empty() {
@@ -249,8 +257,14 @@ impl Pages {
             .fact(
                 "defect is",
                 format!(
-                    "a region with score ≥ {:.3} and {} px or more",
-                    facts.threshold, facts.min_area_px
+                    "a region with score ≥ {:.3} on {} px or more{}",
+                    facts.threshold,
+                    facts.least_area.px,
+                    if facts.least_area.of_tile {
+                        " of the tile"
+                    } else {
+                        ""
+                    }
                 ),
             );
         if facts.threshold == threshold.score {
@@ -290,10 +304,11 @@ pub struct Facts<'a> {
     pub ok: usize,
     pub defect: usize,
     pub failed: usize,
+    pub unwritten: usize,
     pub seconds: f64,
     pub threads: usize,
     pub threshold: f32,
-    pub min_area_px: u32,
+    pub least_area: LeastArea,
 }
 
 fn order(a: &(bool, bool, f32), b: &(bool, bool, f32)) -> std::cmp::Ordering {

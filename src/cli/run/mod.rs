@@ -29,7 +29,7 @@ pub struct Args {
     /// Run a recording again, with the configuration that it was made with
     #[arg(long, value_name = "DIR", conflicts_with_all = ["strips", "line_rate", "record"])]
     replay: Option<PathBuf>,
-    /// Take the pictures of a folder, sorted by name, as consecutive web
+    /// Take the pictures of a folder as consecutive web, in the order of their names (s2 before s10)
     #[arg(long, value_name = "DIR")]
     strips: Option<PathBuf>,
     /// Lines of a block of strips
