@@ -2,9 +2,10 @@
 
 use super::settings::{ScoreWindow, parse_window};
 use super::{Done, tell};
+use crate::atomic_file::write_atomically;
 use crate::backend::Backend;
 use crate::bundle;
-use crate::checkpoint::{Checkpoint, write_atomically};
+use crate::checkpoint::Checkpoint;
 use crate::config::FitConfig;
 use crate::cpu::CpuEngine;
 use crate::fit::prepare::Prepared;

@@ -1,7 +1,7 @@
 //! `import`: the authors' PyTorch checkpoints as a bundle.
 
 use super::{Done, tell};
-use crate::checkpoint::write_atomically;
+use crate::atomic_file::write_atomically;
 use crate::export::write_bundle;
 use crate::import::read_networks;
 use crate::{device, golden, threshold};

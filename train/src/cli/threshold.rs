@@ -1,7 +1,7 @@
 //! `threshold`: set a bundle's threshold from good pictures of another imaging run.
 
 use super::{Done, tell};
-use crate::checkpoint::write_atomically;
+use crate::atomic_file::write_atomically;
 use crate::data::{Class, contents, real_defects_in};
 use crate::threshold::promise::{Limit, limit};
 use crate::{inspectors, trained};
