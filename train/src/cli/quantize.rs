@@ -67,12 +67,17 @@ impl Args {
             &prepared.validation,
         )?;
         for layer in report.worst(NAMED) {
-            let output = layer
-                .output_db
-                .map_or("float".to_owned(), |db| format!("{db:.1} dB"));
             tell(format_args!(
-                "noise       {:<36} weights {:.1} dB, output {output}",
-                layer.layer, layer.weights_db
+                "noise       {:<36} weights {:.1} dB, output {}",
+                layer.layer, layer.weights_db, layer.output
+            ));
+        }
+        let dead = report.dead();
+        if let Some(first) = dead.first() {
+            tell(format_args!(
+                "dead        {} of {} layers, whose outputs are all 0 on these tiles; the first is {first}",
+                dead.len(),
+                report.layers.len()
             ));
         }
         // The float network's: its verdicts are those to be given.
