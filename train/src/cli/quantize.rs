@@ -44,7 +44,8 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Done {
-        let (mut config, prepared, mut checkpoint) = self.export.open()?;
+        let out = self.export.place("model.int8.onnx");
+        let (mut config, prepared, mut checkpoint) = self.export.open(&out)?;
         if prepared.validation.is_empty() {
             return Err(
                 "ranges are chosen on held-out goods and this run held none out; \
@@ -85,10 +86,6 @@ impl Args {
         if self.steps > 0 {
             checkpoint.weights = self.fine_tuned(&config, &prepared, &checkpoint, &grids)?;
         }
-        let out = &self.export.out;
-        let out = out
-            .clone()
-            .unwrap_or_else(|| self.export.run.join("model.int8.onnx"));
         export::finish(&config, &prepared, &checkpoint, &out, Some(&grids))?;
         Ok(ExitCode::SUCCESS)
     }
