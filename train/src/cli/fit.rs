@@ -99,6 +99,14 @@ impl Trainer<'_> {
         if self.settings.name.is_some() {
             return Err("--name is for one class; several are called by their folders".into());
         }
+        // Before anything is trained: the last class must not be found wrong after a night.
+        for class in classes {
+            let of_class = FitConfig {
+                pictures: absolute(class),
+                ..FitConfig::default()
+            };
+            of_class.check_paths()?;
+        }
         let mut rows = Vec::new();
         for class in classes {
             let name = class.file_name().unwrap_or_default();
