@@ -165,28 +165,26 @@ impl Trainer<'_> {
             )
             .into());
         }
-        Self::check_textures(&config, &stored, &latest, root)?;
+        Self::check_textures(&config, &latest, root)?;
         self.board.check(&config)?;
         tell(format_args!("            {} is done", root.display()));
         Ok(Ended::Finished)
     }
 
-    /// Refuses other textures than the finished run in `root` was trained with, where another folder is named.
+    /// Refuses other textures than the finished run in `root` was trained with.
     fn check_textures(
         config: &FitConfig,
-        stored: &FitConfig,
         latest: &Checkpoint,
         root: &Path,
     ) -> Result<(), Box<dyn Error>> {
         let recipe = &config.recipe;
-        let named = recipe.textures.as_ref();
-        let Some(folder) = named.filter(|_| recipe.textures != stored.recipe.textures) else {
+        let Some(folder) = &recipe.textures else {
             return Ok(());
         };
         match same_textures(recipe, Some(&fingerprint_below(folder)?), latest)? {
             true => Ok(()),
             false => Err(format!(
-                "{} is done, but with other textures than are in {}; choose another folder with --out",
+                "{} is done, but with other textures than are in {} now; choose another folder with --out",
                 root.display(),
                 folder.display()
             )
