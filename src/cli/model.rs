@@ -81,6 +81,14 @@ pub fn run(args: &Args) -> Outcome {
                         printable(bundle.origin()),
                         bundle.parity()
                     ));
+                    let facts = bundle.metadata();
+                    if let Some((low, high)) = facts.golden.flat(facts.tile)? {
+                        terminal.say(&format!(
+                            "warning: that map is almost flat ({low:.4} to {high:.4}, {:.0e} allowed) and proves little: \
+                             train longer",
+                            facts.golden.tolerance
+                        ));
+                    }
                     ExitCode::SUCCESS
                 }
                 Err(error) => {

@@ -9,6 +9,8 @@ use std::io::Cursor;
 
 /// Full scale of the 16-bit map.
 const FULL: f32 = 65535.0;
+/// A map whose values reach over fewer tolerances than these is flat.
+const FLAT_TOLERANCES: f32 = 20.0;
 
 impl Golden {
     /// Keeps a tile and the map it must give.
@@ -69,6 +71,18 @@ impl Golden {
                 other.color()
             ))),
         }
+    }
+
+    /// Least and greatest value of the map, where they lie so close to each other, beside the tolerance, that the map
+    /// proves little.
+    ///
+    /// # Errors
+    /// As [`Golden::map`].
+    pub fn flat(&self, tile: TileSize) -> Result<Option<(f32, f32)>, Problem> {
+        let map = self.map(tile)?;
+        let ends = |(low, high): (f32, f32), &p: &f32| (low.min(p), high.max(p));
+        let (low, high) = map.iter().fold((1.0, 0.0), ends);
+        Ok((high - low < FLAT_TOLERANCES * self.tolerance).then_some((low, high)))
     }
 
     /// Compares a map with the golden one; gives the greatest difference.
@@ -147,4 +161,24 @@ fn read_png(base64: &str, tile: TileSize) -> Result<DynamicImage, Problem> {
         )));
     }
     Ok(picture)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_within_a_few_tolerances_is_flat() {
+        let tile = TileSize::square(32);
+        let rgb = vec![90; 3 * tile.area()];
+        let flat = |high: f32| {
+            let mut map = vec![0.02; tile.area()];
+            map[5] = high;
+            let golden = Golden::new(tile, &rgb, &map, 1e-3).expect("it fits");
+            golden.flat(tile).expect("a map")
+        };
+        let (low, high) = flat(0.0207).expect("flat");
+        assert!((low - 0.02).abs() < 1e-4 && (high - 0.0207).abs() < 1e-4);
+        assert_eq!(flat(0.5), None);
+    }
 }

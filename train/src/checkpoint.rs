@@ -5,6 +5,7 @@
 //! metadata adds a SHA-256 over everything that counts: a truncated or altered file is refused.
 //! Writing goes to `NAME.partial`, is synced, and only then gets its name.
 
+use crate::atomic_file::write_atomically;
 use crate::backend::AdamState;
 use crate::config::Recipe;
 use crate::weights::{Array, Weights};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// What the metadata's `format` must say.
@@ -340,40 +341,6 @@ fn for_bytes(values: &[f32], mut take: impl FnMut(&[u8]) -> io::Result<()>) -> i
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Gives `path` new contents in one step: `path.partial` is written and synced, then renamed.
-///
-/// # Errors
-/// What could not be done; `path` is then as it was and the partial file is gone.
-pub fn write_atomically(
-    path: &Path,
-    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<(), CheckpointError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let attempt = || -> io::Result<()> {
-        let mut out = BufWriter::with_capacity(1 << 16, File::create(&partial)?);
-        write(&mut out)?;
-        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        std::fs::rename(&partial, path)?;
-        // Where the name itself is not yet on disk, a power cut would bring the old file back.
-        let folder = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-    };
-    attempt().map_err(|source| {
-        // A partial file that cannot be removed is overwritten by the next attempt.
-        let _ = std::fs::remove_file(&partial);
-        CheckpointError::Io {
-            action: "write",
-            path: path.to_owned(),
-            source,
-        }
-    })
 }
 
 #[cfg(test)]

@@ -177,6 +177,33 @@ impl FitConfig {
         }
     }
 
+    /// Whether `config.toml`, which is UTF-8, can hold all paths.
+    ///
+    /// # Errors
+    /// The first that it cannot.
+    pub fn check_paths(&self) -> Result<(), ConfigError> {
+        let recipe = &self.recipe;
+        let masks = match &recipe.product {
+            Some(Product::Masks(path)) => Some(path),
+            Some(Product::Auto) | None => None,
+        };
+        let paths = [
+            ("pictures", Some(&self.pictures)),
+            ("textures", recipe.textures.as_ref()),
+            ("product", masks),
+        ];
+        let bad = (paths.into_iter())
+            .find_map(|(key, path)| Some((key, path?)).filter(|(_, path)| path.to_str().is_none()));
+        match bad {
+            None => Ok(()),
+            Some((key, path)) => Err(ConfigError::Value {
+                key,
+                value: format!("'{}'", path.display()),
+                rule: "a path in UTF-8, for config.toml holds no other: rename the folder",
+            }),
+        }
+    }
+
     /// Whether every value can be used.
     ///
     /// # Errors
@@ -198,6 +225,7 @@ impl FitConfig {
         );
         let share = recipe.hold_out;
         let rate = recipe.learning_rate;
+        self.check_paths()?;
         recipe.check_tile()?;
         rule(
             (1..=1024).contains(&rec),

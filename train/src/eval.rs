@@ -4,7 +4,7 @@
 //! with masks as they are; only a bundle that resizes whole pictures compares at its tile's size with
 //! masks brought there as the authors do (bilinear, a pixel counts only if fully inside).
 
-use crate::data::{Class, DataError, TestPicture, class_folders};
+use crate::data::{Class, DataError, TestPicture, test_folders};
 use crate::inspectors;
 use blemish::engine::Inspector;
 use blemish::metrics::{Evaluation, MetricError, Row};
@@ -98,7 +98,7 @@ pub fn evaluate(
 /// # Errors
 /// There is none with test pictures.
 pub fn classes(path: &Path) -> Result<Vec<Class>, EvalError> {
-    let inside = class_folders(path)?;
+    let inside = test_folders(path)?;
     for left_out in &inside.left_out {
         log::warn!("left out: {left_out}");
     }
@@ -108,13 +108,13 @@ pub fn classes(path: &Path) -> Result<Vec<Class>, EvalError> {
     };
     let mut classes = Vec::new();
     for folder in folders {
-        let class = match Class::find(&folder) {
-            // A folder that is no class at all has no tests either.
-            Err(DataError::Empty { .. }) => continue,
-            found => found?,
-        };
-        if !class.tests.is_empty() {
-            classes.push(class);
+        let class = Class::find_tests(&folder)?;
+        match class.tests.is_empty() {
+            true if folder != path => {
+                log::warn!("left out: class '{}' has no test pictures", class.name);
+            }
+            true => {}
+            false => classes.push(class),
         }
     }
     match classes.is_empty() {

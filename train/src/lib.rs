@@ -1,6 +1,7 @@
 //! Trains DRAEM on pictures of good product and exports the bundle that `blemish` runs.
 
 pub mod agreement;
+pub mod atomic_file;
 pub mod backend;
 pub mod budget;
 pub mod bundle;

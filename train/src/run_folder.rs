@@ -1,7 +1,8 @@
 //! The run folder: `config.toml`, `metrics.jsonl`, `checkpoint-STEP.safetensors` (the last two),
 //! `best.safetensors` where the recipe has patience, and `model.onnx`.
 
-use crate::checkpoint::{Checkpoint, CheckpointError, write_atomically};
+use crate::atomic_file::write_atomically;
+use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::config::{ConfigError, FitConfig};
 use std::cmp::Reverse;
 use std::fs::{self, File, TryLockError};

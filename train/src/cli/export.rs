@@ -1,10 +1,11 @@
 //! `export`: the bundle of what a run learnt.
 
 use super::settings::{ScoreWindow, parse_window};
-use super::{Done, tell};
+use super::{Done, output, tell};
+use crate::atomic_file::write_atomically;
 use crate::backend::Backend;
 use crate::bundle;
-use crate::checkpoint::{Checkpoint, write_atomically};
+use crate::checkpoint::Checkpoint;
 use crate::config::FitConfig;
 use crate::cpu::CpuEngine;
 use crate::fit::prepare::Prepared;
@@ -35,19 +36,37 @@ pub struct Args {
     /// Side of the square that a picture's score averages over, odd, or 'auto' [default: as in training].
     #[arg(long, value_name = "PX|auto", value_parser = parse_window)]
     score_window: Option<ScoreWindow>,
+    /// Write over a bundle whose threshold was set with 'threshold', and lose that.
+    #[arg(long)]
+    discard_threshold: bool,
 }
 
 impl Args {
     pub fn run(self) -> Done {
-        let (config, prepared, checkpoint) = self.open()?;
-        let out = self.out.unwrap_or_else(|| self.run.join("model.onnx"));
+        let out = self.place("model.onnx");
+        let (config, prepared, checkpoint) = self.open(&out)?;
         finish(&config, &prepared, &checkpoint, &out, None)?;
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The run's configuration, pictures and checkpoint.
-    pub fn open(&self) -> Result<(FitConfig, Prepared, Checkpoint), Box<dyn Error>> {
+    /// The file to write, `name` in the run's folder where none was named.
+    pub fn place(&self, name: &str) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| self.run.join(name))
+    }
+
+    /// The run's configuration, pictures and checkpoint, from which a bundle at `out` is to be made.
+    pub fn open(&self, out: &Path) -> Result<(FitConfig, Prepared, Checkpoint), Box<dyn Error>> {
         let mut config = read_config(&self.run, self.pictures.as_deref())?;
+        output::probe(out)?;
+        if let (false, Some(set)) = (self.discard_threshold, output::with_set_threshold(out)) {
+            return Err(format!(
+                "{} has a threshold that was set with 'threshold' ({}) and would be lost: choose another file with \
+                 --out, or give --discard-threshold and set it again",
+                out.display(),
+                set.threshold.basis
+            )
+            .into());
+        }
         let checkpoint = RunFolder::chosen(&self.run)?.ok_or_else(|| {
             format!(
                 "{} holds no checkpoint yet; let 'fit' reach one",

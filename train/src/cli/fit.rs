@@ -1,7 +1,7 @@
 //! `fit`: train, set the threshold, write the bundle; one class or several.
 
 use super::settings::{Settings, absolute};
-use super::{Done, board, grouped, tell};
+use super::{Done, board, grouped, output, tell};
 use crate::backend::Backend;
 use crate::budget::seconds_per_step;
 use crate::config::FitConfig;
@@ -99,6 +99,14 @@ impl Trainer<'_> {
         if self.settings.name.is_some() {
             return Err("--name is for one class; several are called by their folders".into());
         }
+        // Before anything is trained: the last class must not be found wrong after a night.
+        for class in classes {
+            let of_class = FitConfig {
+                pictures: absolute(class),
+                ..FitConfig::default()
+            };
+            of_class.check_paths()?;
+        }
         let mut rows = Vec::new();
         for class in classes {
             let name = class.file_name().unwrap_or_default();
@@ -134,9 +142,7 @@ impl Trainer<'_> {
         let Some(latest) = latest.filter(|_| root.join("model.onnx").is_file()) else {
             return self.reopen(root, Some(pictures));
         };
-        let records = metrics_log::read(&root.join("metrics.jsonl")).unwrap_or_default();
-        let is_over = Patience::new(config.recipe.patience, &records).is_over();
-        if latest.step < config.recipe.steps && !is_over {
+        if !is_over(&config, &latest, root) {
             return self.reopen(root, Some(pictures));
         }
         if Class::find(pictures)?.fingerprint()? != latest.data_fingerprint {
@@ -159,28 +165,26 @@ impl Trainer<'_> {
             )
             .into());
         }
-        Self::check_textures(&config, &stored, &latest, root)?;
+        Self::check_textures(&config, &latest, root)?;
         self.board.check(&config)?;
         tell(format_args!("            {} is done", root.display()));
         Ok(Ended::Finished)
     }
 
-    /// Refuses other textures than the finished run in `root` was trained with, where another folder is named.
+    /// Refuses other textures than the finished run in `root` was trained with.
     fn check_textures(
         config: &FitConfig,
-        stored: &FitConfig,
         latest: &Checkpoint,
         root: &Path,
     ) -> Result<(), Box<dyn Error>> {
         let recipe = &config.recipe;
-        let named = recipe.textures.as_ref();
-        let Some(folder) = named.filter(|_| recipe.textures != stored.recipe.textures) else {
+        let Some(folder) = &recipe.textures else {
             return Ok(());
         };
         match same_textures(recipe, Some(&fingerprint_below(folder)?), latest)? {
             true => Ok(()),
             false => Err(format!(
-                "{} is done, but with other textures than are in {}; choose another folder with --out",
+                "{} is done, but with other textures than are in {} now; choose another folder with --out",
                 root.display(),
                 folder.display()
             )
@@ -268,6 +272,9 @@ impl Trainer<'_> {
             }
             prepared.check_textures(&config.recipe, checkpoint)?;
         }
+        if Self::keeps_threshold(&folder, &config, &stored, latest.checkpoint.as_ref())? {
+            return Ok(Ended::Finished);
+        }
         // Before the settings are kept: a device that cannot be used must not become the run's.
         let backend = open_device(&config)?;
         if config != stored {
@@ -280,6 +287,41 @@ impl Trainer<'_> {
             prepared,
             checkpoint: latest.checkpoint,
         })
+    }
+
+    /// Whether there is nothing to do, because the run is over and its bundle has a threshold that 'threshold' set.
+    ///
+    /// # Errors
+    /// There is such a bundle and the run, which is to go on, would write over it.
+    fn keeps_threshold(
+        folder: &RunFolder,
+        config: &FitConfig,
+        stored: &FitConfig,
+        latest: Option<&Checkpoint>,
+    ) -> Result<bool, Box<dyn Error>> {
+        let path = folder.bundle_path();
+        let Some(set) = output::with_set_threshold(&path) else {
+            return Ok(false);
+        };
+        let done = latest.is_some_and(|latest| is_over(config, latest, folder.root()));
+        let chosen = RunFolder::chosen(folder.root())?;
+        let is_last = chosen.is_some_and(|chosen| chosen.step == set.training.steps);
+        if done && is_last && config.differences(stored).is_empty() {
+            tell(format_args!(
+                "threshold   kept: {}, as 'threshold' set it in {}; set anew from held-out goods by 'export' with \
+                 --discard-threshold",
+                set.threshold.basis,
+                path.display()
+            ));
+            return Ok(true);
+        }
+        Err(format!(
+            "{} has a threshold that was set with 'threshold' ({}), and this run would write over it: move that file \
+             away first",
+            path.display(),
+            set.threshold.basis
+        )
+        .into())
     }
 
     fn train(&self, opened: Opened) -> Trained {
@@ -346,6 +388,12 @@ impl Trainer<'_> {
         super::export::finish(&config, &prepared, &checkpoint, &out, None)?;
         Ok(Ended::Finished)
     }
+}
+
+/// Whether nothing is left to train: all steps were done, or the recipe's patience is at its end.
+fn is_over(config: &FitConfig, latest: &Checkpoint, root: &Path) -> bool {
+    let records = metrics_log::read(&root.join("metrics.jsonl")).unwrap_or_default();
+    latest.step >= config.recipe.steps || Patience::new(config.recipe.patience, &records).is_over()
 }
 
 /// A run that is ready to go on.

@@ -1,7 +1,7 @@
 //! `import`: the authors' PyTorch checkpoints as a bundle.
 
-use super::{Done, tell};
-use crate::checkpoint::write_atomically;
+use super::{Done, output, tell};
+use crate::atomic_file::write_atomically;
 use crate::export::write_bundle;
 use crate::import::read_networks;
 use crate::{device, golden, threshold};
@@ -37,6 +37,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Done {
+        output::probe(&self.out)?;
         let (network, mut weights) = read_networks(&self.reconstructive, &self.discriminative)?;
         let cost = Cost::of(network, self.tile);
         // PyTorch counts its steps in the state_dict; Adam's own state is not there.

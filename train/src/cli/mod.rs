@@ -6,6 +6,7 @@ mod eval;
 mod export;
 mod fit;
 mod import;
+mod output;
 mod quantize;
 mod report;
 mod settings;

@@ -44,7 +44,8 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Done {
-        let (mut config, prepared, mut checkpoint) = self.export.open()?;
+        let out = self.export.place("model.int8.onnx");
+        let (mut config, prepared, mut checkpoint) = self.export.open(&out)?;
         if prepared.validation.is_empty() {
             return Err(
                 "ranges are chosen on held-out goods and this run held none out; \
@@ -67,12 +68,17 @@ impl Args {
             &prepared.validation,
         )?;
         for layer in report.worst(NAMED) {
-            let output = layer
-                .output_db
-                .map_or("float".to_owned(), |db| format!("{db:.1} dB"));
             tell(format_args!(
-                "noise       {:<36} weights {:.1} dB, output {output}",
-                layer.layer, layer.weights_db
+                "noise       {:<36} weights {:.1} dB, output {}",
+                layer.layer, layer.weights_db, layer.output
+            ));
+        }
+        let dead = report.dead();
+        if let Some(first) = dead.first() {
+            tell(format_args!(
+                "dead        {} of {} layers, whose outputs are all 0 on these tiles; the first is {first}",
+                dead.len(),
+                report.layers.len()
             ));
         }
         // The float network's: its verdicts are those to be given.
@@ -80,10 +86,6 @@ impl Args {
         if self.steps > 0 {
             checkpoint.weights = self.fine_tuned(&config, &prepared, &checkpoint, &grids)?;
         }
-        let out = &self.export.out;
-        let out = out
-            .clone()
-            .unwrap_or_else(|| self.export.run.join("model.int8.onnx"));
         export::finish(&config, &prepared, &checkpoint, &out, Some(&grids))?;
         Ok(ExitCode::SUCCESS)
     }

@@ -1,11 +1,12 @@
 //! `report`: a run in one HTML file.
 
-use super::{Done, export, tell};
+use super::{Done, export, output, tell};
 use crate::data::{Class, real_defects_in};
 use crate::fit::metrics_log;
 use crate::report::{
     Facts, Goods, Look, Subject, entries, extreme, groups, page, scores, warnings,
 };
+use crate::run_folder::RunFolder;
 use blemish::model::Bundle;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -49,6 +50,9 @@ impl Args {
             )
             .into());
         }
+        let out = (self.out).unwrap_or_else(|| self.run.join("report.html"));
+        RunFolder::read_config(&self.run)?;
+        output::probe(&out)?;
         let (config, prepared) = export::open_pictures(&self.run, self.pictures.as_deref())?;
         let bundle = Bundle::read(&model)?;
         if bundle.metadata().training.data_fingerprint != prepared.fingerprint {
@@ -139,7 +143,6 @@ impl Args {
             pictures: &pictures,
             steps: config.recipe.steps,
         });
-        let out = self.out.unwrap_or_else(|| self.run.join("report.html"));
         page.write(&out).map_err(|error| {
             format!(
                 "cannot write {}: {error}; choose another place with --out",

@@ -3,7 +3,7 @@
 use super::fit::{Ended, RunFigures, Trainer};
 use super::settings::{Settings, absolute};
 use super::{Done, board, grouped, tell};
-use crate::checkpoint::write_atomically;
+use crate::atomic_file::write_atomically;
 use crate::data::Class;
 use crate::eval::{classes, evaluate};
 use crate::fit::metrics_log::Validation;

@@ -1,8 +1,8 @@
 //! `threshold`: set a bundle's threshold from good pictures of another imaging run.
 
-use super::{Done, tell};
-use crate::checkpoint::write_atomically;
-use crate::data::{Class, contents, real_defects_in};
+use super::{Done, output, tell};
+use crate::atomic_file::write_atomically;
+use crate::data::{Class, Content, contents, real_defects_in};
 use crate::threshold::promise::{Limit, limit};
 use crate::{inspectors, trained};
 use blemish::geometry::Columns;
@@ -11,7 +11,7 @@ use blemish::picture::Picture;
 use blemish::verdict::Verdict;
 use blemish::web::{PictureResult, PictureRules, inspect_picture};
 use prost::Message;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +19,10 @@ use tract_onnx::pb::ModelProto;
 
 /// Missed defects that are named.
 const NAMED: usize = 10;
+/// Shares of the smallest good picture from which on a least area is told, and refused: a defect that must cover
+/// half a picture is none that anybody looks for.
+const LARGE_SHARE: f64 = 0.25;
+const MOST_SHARE: f64 = 0.5;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -56,17 +60,21 @@ impl Args {
             &self.bundle.display().to_string(),
             &mut |_| {},
         )?;
+        let out = self.out.as_ref().unwrap_or(&self.bundle);
+        output::probe(out)?;
         let class = Class::find(&self.goods)?;
         let metadata = bundle.metadata();
         let model = ModelProto::decode(bytes.as_slice())?;
-        refuse_trained(&class, metadata, &trained::read(&model))?;
+        let contents = contents(&class.goods)?;
+        refuse_trained(&class, &contents, metadata, &trained::read(&model))?;
+        let distinct = distinct(&class.goods, &contents);
         let rules = PictureRules {
             threshold: self.score.unwrap_or(metadata.threshold.score),
             min_area_px: 1,
             columns: self.columns,
             ..PictureRules::of(metadata, false)
         };
-        let goods = inspect(&bundle, &class.goods, &rules)?;
+        let goods = inspect(&bundle, &distinct, &rules)?;
         let defects = match &self.defects {
             Some(folder) => {
                 let found = real_defects_in(folder)?.into_iter();
@@ -103,8 +111,7 @@ impl Args {
             ..metadata.clone()
         };
         let sealed = model::seal(model, &metadata)?;
-        let out = self.out.unwrap_or(self.bundle);
-        write_atomically(&out, |file| file.write_all(&sealed))?;
+        write_atomically(out, |file| file.write_all(&sealed))?;
         tell(format_args!("bundle      {}", out.display()));
         Ok(ExitCode::SUCCESS)
     }
@@ -140,12 +147,9 @@ impl Args {
                 let areas: Vec<f64> = goods.iter().map(largest_area_px).collect();
                 let limit = limit(&areas, self.rejects_per_1000)?;
                 let basis = words(&limit, "area at a given score");
-                (
-                    score,
-                    (limit.accepted as u32).saturating_add(1),
-                    limit,
-                    basis,
-                )
+                let min_area_px = (limit.accepted as u32).saturating_add(1);
+                check_area(score, min_area_px, self.smallest_px(goods))?;
+                (score, min_area_px, limit, basis)
             }
         };
         let (expected_rejects_per_1000, upper_95_rejects_per_1000) = limit.per_1000(count);
@@ -160,23 +164,86 @@ impl Args {
     }
 }
 
+impl Args {
+    /// Pixels that are inspected of the smallest picture.
+    fn smallest_px(&self, goods: &[PictureResult]) -> u64 {
+        let seen = |good: &PictureResult| {
+            let width = good.width_px as u64;
+            let columns = (self.columns).map_or(0..width, |columns| {
+                u64::from(columns.first)..u64::from(columns.end).min(width)
+            });
+            columns.count() as u64 * good.height_px as u64
+        };
+        goods.iter().map(seen).min().unwrap_or(0)
+    }
+}
+
+/// Refuses a least area that hardly any defect reaches, and warns of a large one; `smallest_px` are the pixels of
+/// the smallest good picture.
+fn check_area(score: f32, min_area_px: u32, smallest_px: u64) -> Result<(), String> {
+    let share = f64::from(min_area_px) / smallest_px.max(1) as f64;
+    let found = format!(
+        "at score {score} good pictures have regions of up to {} px, so a defect would have to cover {min_area_px} px, \
+         {:.0} % of the smallest picture's {smallest_px}",
+        min_area_px - 1,
+        100.0 * share
+    );
+    if share > MOST_SHARE {
+        return Err(format!(
+            "{found}: such a bundle could reject next to nothing; give a higher --score, or leave it out and the \
+             score is chosen"
+        ));
+    }
+    if share > LARGE_SHARE {
+        log::warn!("{found}; look whether a higher --score would do better");
+    }
+    Ok(())
+}
+
+/// The first picture of every content: a copy is no further good, and bounds on rejects count independent ones.
+fn distinct(goods: &[PathBuf], contents: &[Content]) -> Vec<PathBuf> {
+    let mut first: HashMap<Content, &PathBuf> = HashMap::new();
+    let (mut distinct, mut copied) = (Vec::new(), None);
+    for (path, &content) in goods.iter().zip(contents) {
+        match first.get(&content) {
+            None => {
+                first.insert(content, path);
+                distinct.push(path.clone());
+            }
+            Some(original) => {
+                copied.get_or_insert((path, *original));
+            }
+        }
+    }
+    if let Some((copy, original)) = copied {
+        tell(format_args!(
+            "copies      {} of {} pictures are copies of others and left out, such as {} of {}",
+            goods.len() - distinct.len(),
+            goods.len(),
+            copy.display(),
+            original.display()
+        ));
+    }
+    distinct
+}
+
 /// Refuses goods that the bundle was trained on, whatever they are called now and wherever they lie.
 fn refuse_trained(
     class: &Class,
+    contents: &[Content],
     metadata: &Metadata,
     trained: &HashSet<&str>,
 ) -> Result<(), Box<dyn Error>> {
     const REMEDY: &str =
         "they say nothing about false rejects; give good pictures of another imaging run";
-    let contents = contents(&class.goods)?;
-    if class.fingerprint_of(&contents) == metadata.training.data_fingerprint {
+    if class.fingerprint_of(contents) == metadata.training.data_fingerprint {
         return Err(format!(
             "{} holds the pictures this bundle was trained on: {REMEDY}",
             class.folder.display()
         )
         .into());
     }
-    let again: Vec<&PathBuf> = (class.goods.iter().zip(&contents))
+    let again: Vec<&PathBuf> = (class.goods.iter().zip(contents))
         .filter(|(_, content)| trained.contains(content.short().as_str()))
         .map(|(path, _)| path)
         .collect();
@@ -269,5 +336,30 @@ fn parse_score(text: &str) -> Result<f32, String> {
     match value > 0.0 && value <= 1.0 {
         true => Ok(value),
         false => Err("must be above 0 and at most 1".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_least_area_that_fills_the_picture_is_refused() {
+        assert!(check_area(0.5, 1, 2560).is_ok());
+        assert!(check_area(0.1, 1280, 2560).is_ok());
+        let refused = check_area(0.001, 2561, 2560).unwrap_err();
+        assert!(refused.contains("regions of up to 2560 px"), "{refused}");
+        assert!(refused.contains("100 % of the smallest"), "{refused}");
+        assert!(refused.contains("higher --score"), "{refused}");
+        assert!(check_area(0.1, 1281, 2560).is_err());
+        assert!(check_area(0.1, 1, 0).is_err());
+    }
+
+    #[test]
+    fn copies_count_once() {
+        let goods: Vec<PathBuf> = ["a", "b", "c", "d"].map(PathBuf::from).into();
+        let contents = [1, 2, 1, 1].map(|byte| Content([byte; 32]));
+        assert_eq!(distinct(&goods, &contents), goods[..2]);
+        assert_eq!(distinct(&goods[..2], &contents[..2]), goods[..2]);
     }
 }

@@ -1,7 +1,7 @@
 //! What pictures hold, whatever they are called.
 
 use super::DataError;
-use super::layout::pictures_below;
+use super::walk::pictures_below;
 use crate::checkpoint::hex;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};

@@ -43,6 +43,16 @@ pub enum DataError {
     )]
     Foreign { path: PathBuf, inside: String },
     #[error(
+        "'{label}' belongs to no picture in '{folder}', so that a defective one would be taken for good: a label \
+         is called as its picture with _label, such as 0001_label.PNG for 0001.PNG; rename it, or move it away"
+    )]
+    StrayLabel { label: PathBuf, folder: PathBuf },
+    #[error(
+        "'{path}' holds pictures, and in DAGM's layout only the folder 'Label' may, with the labels of defective \
+         pictures: call it so if these are labels, else move it away, or defects could be taken for good"
+    )]
+    BesideLabels { path: PathBuf },
+    #[error(
         "'{path}' holds no picture: give a folder of textures with PNG, JPEG, TIFF or BMP files, or \
          leave it out to paint defects from the product itself and procedural patterns"
     )]

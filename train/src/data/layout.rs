@@ -2,9 +2,10 @@
 
 use super::DataError;
 use super::content::{Content, contents};
+use super::dagm::{dagm_pictures, has_labels};
+use super::walk::{Walk, entries, is_picture, pictures_below};
 use crate::checkpoint::hex;
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// A picture of the test set.
@@ -39,10 +40,29 @@ impl Class {
     /// Where the folder cannot be read, holds no good picture, holds whole classes or half of a layout,
     /// or a defective picture has no mask.
     pub fn find(folder: &Path) -> Result<Self, DataError> {
-        let (goods_folder, goods, tests) = match Layout::of(folder) {
+        let class = Self::laid_out(folder, Layout::of(folder))?;
+        match class.goods.is_empty() {
+            true => Err(DataError::Empty { path: class.folder }),
+            false => Ok(class),
+        }
+    }
+
+    /// The same of a test set, which needs no good picture for training: in MVTec's layout `test` alone will do.
+    ///
+    /// # Errors
+    /// As [`Class::find`], but that there is no good picture.
+    pub fn find_tests(folder: &Path) -> Result<Self, DataError> {
+        Self::laid_out(folder, Layout::of_tests(folder))
+    }
+
+    fn laid_out(folder: &Path, layout: Layout) -> Result<Self, DataError> {
+        let (goods_folder, goods, tests) = match layout {
             Layout::Mvtec => {
                 let goods = folder.join("train").join("good");
-                let found = pictures_below(&goods)?;
+                let found = match goods.is_dir() {
+                    true => pictures_below(&goods)?,
+                    false => Vec::new(),
+                };
                 (goods, found, mvtec_tests(folder)?)
             }
             Layout::Dagm => {
@@ -54,9 +74,6 @@ impl Class {
             }
             Layout::Bare => (folder.to_owned(), bare_pictures(folder)?, Vec::new()),
         };
-        if goods.is_empty() {
-            return Err(DataError::Empty { path: goods_folder });
-        }
         let name = folder
             .canonicalize()
             .ok()
@@ -104,10 +121,18 @@ impl Layout {
         let has = |parts: &[&str]| folder.join(parts.iter().collect::<PathBuf>()).is_dir();
         if has(&["train", "good"]) {
             Layout::Mvtec
-        } else if has(&["Train"]) && (has(&["Test"]) || has(&["Train", "Label"])) {
+        } else if has(&["Train"]) && (has(&["Test"]) || has_labels(&folder.join("Train"))) {
             Layout::Dagm
         } else {
             Layout::Bare
+        }
+    }
+
+    /// The same where only tests are asked for.
+    fn of_tests(folder: &Path) -> Self {
+        match Layout::of(folder) {
+            Layout::Bare if folder.join("test").is_dir() => Layout::Mvtec,
+            layout => layout,
         }
     }
 }
@@ -126,18 +151,33 @@ pub struct ClassFolders {
 /// # Errors
 /// Where the folder cannot be read.
 pub fn class_folders(folder: &Path) -> Result<ClassFolders, DataError> {
-    if Layout::of(folder) != Layout::Bare {
+    folders_by(folder, Layout::of, "train/good")
+}
+
+/// The class folders in `folder` that [`Class::find_tests`] takes for such.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub fn test_folders(folder: &Path) -> Result<ClassFolders, DataError> {
+    folders_by(folder, Layout::of_tests, "test")
+}
+
+fn folders_by(
+    folder: &Path,
+    layout: fn(&Path) -> Layout,
+    mvtec_has: &str,
+) -> Result<ClassFolders, DataError> {
+    if layout(folder) != Layout::Bare {
         return Ok(ClassFolders::default());
     }
     let inside = entries(folder)?.into_iter();
-    let (classes, others): (Vec<_>, Vec<_>) =
-        inside.partition(|path| Layout::of(path) != Layout::Bare);
+    let (classes, others): (Vec<_>, Vec<_>) = inside.partition(|path| layout(path) != Layout::Bare);
     if classes.is_empty() {
         return Ok(ClassFolders::default());
     }
     let of_none = |path: PathBuf| match path.is_dir() {
         true => Some(format!(
-            "'{}' is no class, for it has neither train/good nor Train beside Test; \
+            "'{}' is no class, for it has neither {mvtec_has} nor Train beside Test; \
              name it by itself if its pictures are good ones",
             path.display()
         )),
@@ -167,7 +207,7 @@ pub fn real_defects_in(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
             bare_pictures(folder)?.into_iter().map(unmarked).collect()
         }
         Layout::Mvtec | Layout::Dagm => {
-            let tests = Class::find(folder)?.tests.into_iter();
+            let tests = Class::find_tests(folder)?.tests.into_iter();
             tests.filter(|test| test.defect.is_some()).collect()
         }
     };
@@ -221,7 +261,7 @@ fn bare_pictures(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
                 beside: name_below(folder, &beside),
             });
         }
-        match FOREIGN.iter().any(|foreign| last == *foreign) {
+        match (FOREIGN.iter()).any(|foreign| last.eq_ignore_ascii_case(foreign)) {
             true => Err(DataError::Foreign {
                 path: folder.to_owned(),
                 inside: name(),
@@ -283,97 +323,6 @@ fn mvtec_tests(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
         }
     }
     Ok(tests)
-}
-
-/// Pictures of DAGM's `Train` or `Test`: those with a label are defective.
-fn dagm_pictures(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
-    if !folder.is_dir() {
-        return Ok(Vec::new());
-    }
-    let labels = folder.join("Label");
-    let mask_of = |path: &Path| {
-        let stem = path.file_stem()?.to_string_lossy();
-        let ends = ["PNG", "png"].map(|end| labels.join(format!("{stem}_label.{end}")));
-        ends.into_iter().find(|mask| mask.is_file())
-    };
-    let pictures = entries(folder)?.into_iter();
-    let pictures = pictures.filter(|path| path.is_file() && is_picture(path));
-    let test = |path: PathBuf| {
-        let mask = mask_of(&path);
-        TestPicture {
-            defect: mask.is_some().then(|| "defect".to_owned()),
-            mask,
-            path,
-        }
-    };
-    Ok(pictures.map(test).collect())
-}
-
-/// Entries of a folder, sorted, hidden ones left out.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let failed = |source| DataError::Folder {
-        path: folder.to_owned(),
-        source,
-    };
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            found.push(entry.path());
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// Picture files in and below a folder, told by their names' ends, sorted.
-///
-/// # Errors
-/// Where a folder cannot be read.
-pub fn pictures_below(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
-    let mut walk = Walk::default();
-    walk.enter(folder, &|_| Ok(()))?;
-    Ok(walk.found)
-}
-
-/// A walk through a folder and all below it.
-#[derive(Debug, Default)]
-struct Walk {
-    found: Vec<PathBuf>,
-    /// Folders by the path behind every link: a link to one that was walked leads round in a circle or to the
-    /// same pictures again.
-    walked: HashSet<PathBuf>,
-}
-
-impl Walk {
-    /// Collects the pictures in and below `folder`; every folder below it must be `allowed`.
-    fn enter(
-        &mut self,
-        folder: &Path,
-        allowed: &dyn Fn(&Path) -> Result<(), DataError>,
-    ) -> Result<(), DataError> {
-        let inside = entries(folder)?;
-        if let Ok(real) = folder.canonicalize()
-            && !self.walked.insert(real)
-        {
-            return Ok(());
-        }
-        for path in inside {
-            if path.is_dir() {
-                allowed(&path)?;
-                self.enter(&path, allowed)?;
-            } else if is_picture(&path) {
-                self.found.push(path);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn is_picture(path: &Path) -> bool {
-    const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
-    path.extension()
-        .is_some_and(|end| ENDINGS.iter().any(|known| end.eq_ignore_ascii_case(known)))
 }
 
 #[cfg(test)]
@@ -474,6 +423,26 @@ mod tests {
     }
 
     #[test]
+    fn tests_need_no_goods_for_training() {
+        let scratch = Scratch::new();
+        for class in ["set/empty", "set/none"] {
+            scratch.grey(&format!("{class}/test/hole/2.png"), 4, 4, 1);
+            scratch.grey(&format!("{class}/ground_truth/hole/2_mask.png"), 4, 4, 255);
+        }
+        std::fs::create_dir_all(scratch.path("set/empty/train/good")).unwrap();
+        let found = test_folders(&scratch.path("set")).unwrap();
+        assert_eq!(
+            found.classes,
+            [scratch.path("set/empty"), scratch.path("set/none")]
+        );
+        for class in found.classes {
+            assert!(Class::find(&class).is_err());
+            let tests = Class::find_tests(&class).unwrap().tests;
+            assert_eq!(tests[0].path, class.join("test/hole/2.png"));
+        }
+    }
+
+    #[test]
     fn an_empty_or_missing_folder_is_named() {
         let scratch = Scratch::new();
         scratch.text("empty/readme.txt", "nothing");
@@ -525,24 +494,6 @@ mod tests {
         scratch.grey("library/more/good/0.png", 4, 4, 1);
         assert!(Class::find(&scratch.path("library")).is_ok());
         refusal("more/good", "more/hole/0.png");
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn links_that_lead_in_circles_are_walked_once() {
-        use std::os::unix::fs::symlink;
-        let scratch = Scratch::new();
-        scratch.grey("goods/0.png", 4, 4, 1);
-        scratch.grey("goods/sub/1.png", 4, 4, 1);
-        symlink(scratch.path("goods"), scratch.path("goods/sub/up")).unwrap();
-        symlink(scratch.path("goods"), scratch.path("goods/sub/up_too")).unwrap();
-        symlink(scratch.path("goods/sub"), scratch.path("goods/twice")).unwrap();
-        let found = pictures_below(&scratch.path("goods")).unwrap();
-        assert_eq!(
-            found,
-            [scratch.path("goods/0.png"), scratch.path("goods/sub/1.png")]
-        );
-        assert_eq!(Class::find(&scratch.path("goods")).unwrap().goods, found);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! * **sample**: one clean tile with its simulated defect; **batch**: some of them.
 
 mod content;
+mod dagm;
 mod error;
 mod layout;
 mod pictures;
@@ -15,13 +16,13 @@ mod sampler;
 mod split;
 #[cfg(test)]
 mod tests_support;
+mod walk;
 
 pub use content::{Content, contents, fingerprint_below};
 pub use error::DataError;
-pub use layout::{
-    Class, ClassFolders, TestPicture, class_folders, pictures_below, real_defects_in,
-};
+pub use layout::{Class, ClassFolders, TestPicture, class_folders, real_defects_in, test_folders};
 pub use pictures::{Cut, Goods, MEMORY_LIMIT_BYTES, TileSource};
 pub use product::{Product, automatic_mask};
 pub use sampler::{Sampler, load_textures};
 pub use split::hold_out;
+pub use walk::pictures_below;

@@ -1,7 +1,7 @@
 //! Batches by number.
 
-use super::layout::pictures_below;
 use super::pictures::Cut;
+use super::walk::pictures_below;
 use super::{DataError, TileSource};
 use crate::backend::Batch;
 use crate::simulate::{Draws, Rgb8, SampleOut, Simulator};

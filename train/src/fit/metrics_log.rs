@@ -1,7 +1,8 @@
 //! `metrics.jsonl`: one line per step and one per validation, for people and plots.
 
+use crate::atomic_file::write_atomically;
 use crate::backend::Losses;
-use crate::checkpoint::{CheckpointError, write_atomically};
+use crate::checkpoint::CheckpointError;
 use blemish::draem::score::Window;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};

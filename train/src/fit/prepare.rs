@@ -21,6 +21,8 @@ const JUDGED_TILES: usize = 512;
 /// How many times as many tiles a run learns from as it is judged by, so that judging costs it a few
 /// hundredths at most.
 const LEARNT_PER_JUDGED: u64 = 8;
+/// Held-out pictures in memory at a time while they are tried.
+const TRIED_PICTURES: usize = 16;
 /// Held-out pictures that a validation looks at.
 const VALIDATION_PICTURES: usize = 128;
 
@@ -62,6 +64,7 @@ impl Prepared {
             hold_out(&class.folder, &class.goods, recipe.hold_out, recipe.seed)?;
         let goods = Goods::open(&train)?;
         let (grey, mean) = (goods.is_grey(), mean(goods.pictures()));
+        try_held_out(&held_out, grey, &train)?;
         let tiles = Arc::new(tiles_of(recipe, &goods, &class.folder, &train)?);
         let (textures, source) = match &recipe.textures {
             Some(folder) => {
@@ -207,6 +210,26 @@ impl Source for Prepared {
     fn batch(&self, number: u64) -> Result<Batch, String> {
         Ok(self.sampler.batch(number))
     }
+}
+
+/// Opens every held-out picture once: one that cannot be read, or is in colour where the others are grey, must not
+/// be found when the run ends.
+fn try_held_out(held_out: &[PathBuf], grey: bool, train: &[PathBuf]) -> Result<(), DataError> {
+    let Some(first) = train.first() else {
+        return Ok(());
+    };
+    for group in held_out.chunks(TRIED_PICTURES) {
+        // Beside a training picture, so that the same rule is kept as within these.
+        let together = [std::slice::from_ref(first), group].concat();
+        let goods = Goods::open(&together)?;
+        if grey && !goods.is_grey() {
+            return Err(DataError::Mixed {
+                grey: first.clone(),
+                colour: group[0].clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Refuses tiles that cannot judge a run, before it has cost hours.

@@ -14,6 +14,9 @@ use crate::weights::Weights;
 use blemish::draem::{Network, NetworkSpec};
 use std::path::{Path, PathBuf};
 
+/// Widest network that a bundle may hold.
+const MOST_WIDTH: usize = 1024;
+
 /// Why a checkpoint was not imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
@@ -28,6 +31,15 @@ pub enum ImportError {
         path: PathBuf,
         name: &'static str,
         network: &'static str,
+    },
+    #[error(
+        "{}: its first layer, '{name}', has {width} channels, and networks have 1 to {MOST_WIDTH}",
+        path.display()
+    )]
+    Width {
+        path: PathBuf,
+        name: &'static str,
+        width: usize,
     },
 }
 
@@ -52,6 +64,14 @@ pub fn read_networks(
             name,
             network: words,
         })?;
+        // What is computed with it takes memory by the width that the file claims.
+        if !(1..=MOST_WIDTH).contains(&width) {
+            return Err(ImportError::Width {
+                path: path.to_owned(),
+                name,
+                width,
+            });
+        }
         let prefix = network.prefix();
         let arrays = arrays.0.into_iter();
         weights

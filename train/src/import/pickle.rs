@@ -4,10 +4,14 @@
 //! understood where it is one of the constructors that `torch.save` writes for a `state_dict`, and
 //! refused by name otherwise.
 
+use std::ops::Deref;
 use std::rc::Rc;
 
 /// A `state_dict`'s pickle is some 100 bytes per array.
 const MOST_BYTES: usize = 64 << 20;
+/// Containers within each other. A checkpoint with an optimizer's state has some six; what is nested deeply takes as
+/// much of the stack when it is dropped.
+const MOST_DEPTH: usize = 64;
 
 /// What a pickle can say here.
 #[derive(Debug, Clone)]
@@ -17,14 +21,55 @@ pub enum Value {
     Int(i64),
     Text(Rc<str>),
     /// Tuples, lists and sets.
-    Items(Rc<Vec<Value>>),
+    Items(Rc<Nest<Value>>),
     /// Pairs in the order written.
-    Pairs(Rc<Vec<(Value, Value)>>),
+    Pairs(Rc<Nest<(Value, Value)>>),
     /// Module and name of something Python would import.
     Global(Rc<str>),
     /// A file of the archive that holds an array's elements.
     Storage(Rc<Storage>),
     Tensor(Rc<Tensor>),
+}
+
+/// What a container holds, at most [`MOST_DEPTH`] containers deep.
+#[derive(Debug, Clone)]
+pub struct Nest<T> {
+    held: Vec<T>,
+    depth: usize,
+}
+
+impl<T> Default for Nest<T> {
+    fn default() -> Self {
+        Self {
+            held: Vec::new(),
+            depth: 1,
+        }
+    }
+}
+
+impl<T> Deref for Nest<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.held
+    }
+}
+
+impl<T> Nest<T> {
+    /// Takes `items` in, of which the deepest has `inner` containers.
+    fn extend(&mut self, items: impl IntoIterator<Item = T>, inner: usize) -> Result<(), String> {
+        if inner >= MOST_DEPTH {
+            return Err("its pickle nests deeper than any state_dict".to_owned());
+        }
+        self.depth = self.depth.max(inner + 1);
+        self.held.extend(items);
+        Ok(())
+    }
+}
+
+/// Containers within each other in the deepest of `values`.
+fn deepest(values: &[Value]) -> usize {
+    values.iter().map(Value::depth).max().unwrap_or(0)
 }
 
 /// Elements in the archive.
@@ -47,6 +92,21 @@ pub struct Tensor {
 }
 
 impl Value {
+    fn tuple(items: Vec<Value>) -> Result<Self, String> {
+        let inner = deepest(&items);
+        let mut held = Nest::default();
+        held.extend(items, inner)?;
+        Ok(Value::Items(Rc::new(held)))
+    }
+
+    fn depth(&self) -> usize {
+        match self {
+            Value::Items(items) => items.depth,
+            Value::Pairs(pairs) => pairs.depth,
+            _ => 0,
+        }
+    }
+
     fn items(&self) -> Result<&[Value], String> {
         match self {
             Value::Items(items) => Ok(items),
@@ -153,11 +213,11 @@ impl Machine<'_> {
                 b']' | b')' | 0x8f => self.stack.push(Value::Items(Rc::default())),
                 b't' => {
                     let items = self.since_mark()?;
-                    self.stack.push(Value::Items(Rc::new(items)));
+                    self.stack.push(Value::tuple(items)?);
                 }
                 0x85..=0x87 => {
                     let items = self.last(usize::from(code - 0x84))?;
-                    self.stack.push(Value::Items(Rc::new(items)));
+                    self.stack.push(Value::tuple(items)?);
                 }
                 b'a' => {
                     let items = self.last(1)?;
@@ -298,22 +358,21 @@ impl Machine<'_> {
     }
 
     fn append(&mut self, items: Vec<Value>) -> Result<(), String> {
+        let inner = deepest(&items);
         match self.stack.last_mut() {
-            Some(Value::Items(held)) => Rc::make_mut(held).extend(items),
-            _ => return Err("its pickle appends to no list".to_owned()),
+            Some(Value::Items(held)) => Rc::make_mut(held).extend(items, inner),
+            _ => Err("its pickle appends to no list".to_owned()),
         }
-        Ok(())
     }
 
     fn set(&mut self, items: Vec<Value>) -> Result<(), String> {
         let Some(Value::Pairs(held)) = self.stack.last_mut() else {
             return Err("its pickle fills no dictionary".to_owned());
         };
+        let inner = deepest(&items);
         let mut items = items.into_iter();
-        while let (Some(key), Some(value)) = (items.next(), items.next()) {
-            Rc::make_mut(held).push((key, value));
-        }
-        Ok(())
+        let pairs = std::iter::from_fn(|| Some((items.next()?, items.next()?)));
+        Rc::make_mut(held).extend(pairs, inner)
     }
 
     fn remember(&mut self, index: usize) -> Result<(), String> {
@@ -401,6 +460,25 @@ mod tests {
         assert!(refusal(b"\x80\x02h\x07.").contains("never stored"));
         assert!(refusal(b"I1\n.").contains("0x49"));
         assert!(refusal(b"\x80\x02Nr\xff\xff\xff\xff.").contains("wildly"));
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_refused_before_it_overflows_the_stack() {
+        let tuples = |count: usize| [b"\x80\x02N", b"\x85".repeat(count).as_slice(), b"."].concat();
+        assert!(read(&tuples(MOST_DEPTH)).is_ok());
+        assert!(refusal(&tuples(MOST_DEPTH + 1)).contains("nests deeper"));
+        assert!(refusal(&tuples(3_000_000)).contains("nests deeper"));
+        let wrapped = |first: &str, last: &str| {
+            let count = 100_000;
+            let program = format!("{}N{}.", first.repeat(count), last.repeat(count));
+            refusal(&[b"\x80\x02", program.as_bytes()].concat())
+        };
+        assert!(wrapped("]", "a").contains("nests deeper"), "lists");
+        assert!(wrapped("}N", "s").contains("nests deeper"), "dictionaries");
+        assert!(
+            wrapped("(", "t").contains("nests deeper"),
+            "tuples since a mark"
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod report;
 pub use crate::grid::{ByteWeights, Grids, WEIGHT_LEVELS};
 pub use imitation::Student;
 pub use range::Range;
-pub use report::{LayerNoise, Report};
+pub use report::{LayerNoise, Output, Report};
 
 use crate::backend::Batch;
 use crate::cpu::CpuEngine;

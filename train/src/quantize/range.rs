@@ -31,6 +31,11 @@ impl Range {
         }
     }
 
+    /// Whether no value was above zero.
+    pub fn is_dead(&self) -> bool {
+        self.greatest <= 0.0
+    }
+
     /// The end of the range that gives the least squared error with 255 steps: cutting rare great
     /// values gives finer steps to all others.
     pub fn best(&self) -> f32 {

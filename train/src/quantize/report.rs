@@ -4,6 +4,7 @@ use super::{ByteWeights, Grids, Range};
 use crate::export::Folded;
 use crate::weights::{Weights, WeightsError};
 use blemish::draem::Graph;
+use std::fmt;
 
 /// Signal to noise of one convolution, in decibels.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,8 +12,28 @@ pub struct LayerNoise {
     pub layer: String,
     /// Of its weights.
     pub weights_db: f64,
-    /// Of its output; `None` where the output stays float.
-    pub output_db: Option<f64>,
+    pub output: Output,
+}
+
+/// What becomes of a layer's output.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Output {
+    /// Stays float.
+    Float,
+    /// All values were 0: there is no signal to lose.
+    Dead,
+    /// Signal to noise of its bytes.
+    Decibels(f64),
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Output::Float => f.write_str("float"),
+            Output::Dead => f.write_str("dead"),
+            Output::Decibels(db) => write!(f, "{db:.1} dB"),
+        }
+    }
 }
 
 /// All convolutions, in the graph's order.
@@ -22,17 +43,31 @@ pub struct Report {
 }
 
 impl Report {
-    /// The layers that lose most, the worst first.
+    /// The layers that lose most, the worst first, without dead ones.
     pub fn worst(&self, count: usize) -> Vec<&LayerNoise> {
-        let mut layers: Vec<&LayerNoise> = self.layers.iter().collect();
-        let least = |layer: &LayerNoise| {
-            layer
-                .output_db
-                .map_or(layer.weights_db, |output| output.min(layer.weights_db))
+        let alive = (self.layers.iter()).filter(|layer| layer.output != Output::Dead);
+        let mut layers: Vec<&LayerNoise> = alive.collect();
+        let least = |layer: &LayerNoise| match layer.output {
+            Output::Decibels(db) => db.min(layer.weights_db),
+            Output::Float | Output::Dead => layer.weights_db,
         };
         layers.sort_by(|a, b| least(a).total_cmp(&least(b)));
         layers.truncate(count);
         layers
+    }
+
+    /// Names of the dead layers.
+    pub fn dead(&self) -> Vec<&str> {
+        let dead = (self.layers.iter()).filter(|layer| layer.output == Output::Dead);
+        dead.map(|layer| layer.layer.as_str()).collect()
+    }
+}
+
+fn output(range: &Range, scale: Option<f32>) -> Output {
+    match scale {
+        None => Output::Float,
+        Some(_) if range.is_dead() => Output::Dead,
+        Some(scale) => Output::Decibels(decibels(range.power(), range.error(scale * 255.0))),
     }
 }
 
@@ -61,9 +96,48 @@ pub(super) fn report(
         layers.push(LayerNoise {
             layer: node.name.clone(),
             weights_db: decibels(signal, noise),
-            output_db: grids.scales[id]
-                .map(|scale| decibels(ranges[id].power(), ranges[id].error(scale * 255.0))),
+            output: output(&ranges[id], grids.scales[id]),
         });
     }
     Ok(Report { layers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(values: &[f32]) -> Range {
+        let mut range = Range::default();
+        range.stretch(values);
+        range.count(values);
+        range
+    }
+
+    #[test]
+    fn a_dead_layer_is_called_so_and_leads_no_ranking() {
+        let alive = of(&[0.0, 0.2, 1.0]);
+        let layer = |name: &str, output| LayerNoise {
+            layer: name.to_owned(),
+            weights_db: 40.0,
+            output,
+        };
+        let scale = Some(1.0 / 255.0);
+        let report = Report {
+            layers: vec![
+                layer("dead", output(&of(&[0.0, -1.0]), scale)),
+                layer("float", output(&alive, None)),
+                layer("bytes", output(&alive, scale)),
+            ],
+        };
+        let words = report.layers.iter().map(|layer| layer.output.to_string());
+        let words: Vec<String> = words.collect();
+        assert_eq!(words[..2], ["dead", "float"]);
+        assert!(
+            words[2].ends_with(" dB") && words[2] != "0.0 dB",
+            "{words:?}"
+        );
+        assert_eq!(report.dead(), ["dead"]);
+        let worst: Vec<&str> = report.worst(5).iter().map(|l| l.layer.as_str()).collect();
+        assert_eq!(worst, ["float", "bytes"]);
+    }
 }

@@ -20,6 +20,9 @@ const DEFECTS_BELOW_GAP: f64 = 0.05;
 const LEAST_MARGIN: f64 = 0.01;
 /// Used where no good picture was held out.
 const UNKNOWN: f32 = 0.5;
+/// What the sentence says, of [`choose`]'s alone, on how a threshold came about.
+const OWN_RUN: &str = "the training's own imaging run";
+const NO_DATA: &str = "not set from data";
 
 /// Upper end of Clopper and Pearson's one-sided 95 % interval for a rate of which `hits` were seen in
 /// `trials`; 1 where nothing was tried.
@@ -59,6 +62,13 @@ pub fn goods_needed(rejects_per_1000: f64) -> u32 {
     (0.05f64.ln() / (1.0 - rejects_per_1000 / 1000.0).ln()).ceil() as u32
 }
 
+/// Whether [`choose`] set the threshold, as every export does, so that nothing is lost where it is set again.
+pub fn is_of_training(threshold: &Threshold) -> bool {
+    [OWN_RUN, NO_DATA]
+        .iter()
+        .any(|words| threshold.basis.contains(words))
+}
+
 /// What a threshold was chosen from and what it would miss.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
@@ -77,7 +87,7 @@ pub fn choose(goods: &[f32], defects: &[f32], min_area_px: u32) -> Choice {
             threshold: Threshold {
                 score: UNKNOWN,
                 min_area_px,
-                basis: "not set from data: no good picture was held out".to_owned(),
+                basis: format!("{NO_DATA}: no good picture was held out"),
                 goods: 0,
                 expected_rejects_per_1000: 1000.0,
                 upper_95_rejects_per_1000: 1000.0,
@@ -108,8 +118,8 @@ pub fn choose(goods: &[f32], defects: &[f32], min_area_px: u32) -> Choice {
             score,
             min_area_px,
             basis: format!(
-                "greatest score {greatest:.4} of {count} held-out good {plural} of the training's own \
-                 imaging run, then {reason}; goods of another run may score higher"
+                "greatest score {greatest:.4} of {count} held-out good {plural} of {OWN_RUN}, \
+                 then {reason}; goods of another run may score higher"
             ),
             goods: count,
             expected_rejects_per_1000: 1000.0 * f64::from(rejected + 1) / f64::from(count + 1),
@@ -163,6 +173,20 @@ mod tests {
         assert_eq!(threshold.goods, 0);
         assert_eq!(threshold.upper_95_rejects_per_1000, 1000.0);
         assert!(threshold.basis.contains("not set from data"));
+    }
+
+    #[test]
+    fn a_threshold_says_whether_training_set_it() {
+        let of_training = [choose(&[], &[], 1), choose(&[0.1, 0.2], &[0.9], 1)];
+        for choice in of_training {
+            assert!(is_of_training(&choice.threshold), "{choice:?}");
+            let basis = "2 of 300 good pictures in monday are rejected by score".to_owned();
+            let set = Threshold {
+                basis,
+                ..choice.threshold
+            };
+            assert!(!is_of_training(&set));
+        }
     }
 
     #[test]
