@@ -5,8 +5,8 @@
 //!   provably a second copy of the last one is not new.
 //!
 //! Invariants, held by property tests: line numbers are consecutive; all lines of frames that the
-//! sequence says are missing are told as missing; times never go back; a buffer with any doubt about
-//! it has a fault.
+//! sequence says are missing are told as missing; times never go back, and no line is later than the arrival
+//! of its frame; a buffer with any doubt about it has a fault.
 
 use crate::verdict::Reason;
 
@@ -221,8 +221,9 @@ impl Frames {
         } else {
             (stamp_ns.saturating_sub(frame_ns), stamp_ns)
         };
-        let from_ns = from_ns.max(self.told_ns);
-        let to_ns = to_ns.max(from_ns);
+        // A frame's length is that of the one before, in which the belt may have stood: what is here was exposed.
+        let from_ns = from_ns.min(facts.arrival_ns).max(self.told_ns);
+        let to_ns = to_ns.min(facts.arrival_ns).max(from_ns);
         let missing = self.run(
             u64::from(missing_frames) * frame_lines,
             true,
@@ -311,6 +312,7 @@ mod tests {
         let mut at_start = frames();
         let facts = BufferFacts {
             stamped_at_start: true,
+            arrival_ns: 111 * MS,
             ..good(7, 100)
         };
         let own = at_start.judge(facts).own;
@@ -318,6 +320,25 @@ mod tests {
             (own.exposure_ns(0), own.exposure_ns(9)),
             (100 * MS, 109 * MS)
         );
+    }
+
+    /// The time from start to start has the pause in it, and is no measure of the frame that follows.
+    #[test]
+    fn no_line_behind_a_pause_is_exposed_after_its_frame_has_arrived() {
+        let mut frames = frames();
+        let minutes = 600_000;
+        let starts = [0, 10, 20, minutes + 30, minutes + 40, minutes + 50];
+        for (sequence, start_ms) in starts.into_iter().enumerate() {
+            let facts = BufferFacts {
+                stamped_at_start: true,
+                arrival_ns: (start_ms + if start_ms == 20 { minutes + 11 } else { 11 }) * MS,
+                ..good(sequence as u32, start_ms)
+            };
+            let own = frames.judge(facts).own;
+            assert_eq!(own.from_ns, start_ms * MS);
+            assert!(own.to_ns <= (start_ms + 11) * MS, "{sequence}: {own:?}");
+        }
+        assert_eq!(frames.line_ns, 1e6);
     }
 
     #[test]
@@ -528,6 +549,7 @@ mod tests {
         fn no_line_is_lost_no_time_goes_back_and_no_doubt_passes(
             first in prop_oneof![Just(u32::MAX - 3), any::<u32>()],
             steps in prop::collection::vec((next(), 1u64..50), 1..120),
+            stamped_at_start in any::<bool>(),
         ) {
             let mut frames = frames();
             let mut time_ms = 1000;
@@ -545,7 +567,7 @@ mod tests {
                     _ => (1, 0, true),
                 };
                 sequence = sequence.wrapping_add(ahead);
-                let mut facts = good(sequence, time_ms);
+                let mut facts = BufferFacts { stamped_at_start, ..good(sequence, time_ms) };
                 match step {
                     Next::Error => facts.error_flag = true,
                     Next::Short(lines) => facts.whole_lines = lines,
@@ -582,6 +604,7 @@ mod tests {
                         prop_assert_eq!(piece.first_line + place, next_line);
                         let at_ns = piece.exposure_ns(place);
                         prop_assert!(at_ns >= told_ns, "{:?}: {} after {}", step, at_ns, told_ns);
+                        prop_assert!(at_ns <= facts.arrival_ns, "{:?}: {}", step, at_ns);
                         let lines = piece.web_lines(place);
                         prop_assert_eq!(lines, web + u64::from(piece.new_web));
                         (next_line, told_ns, web) = (next_line + 1, at_ns, lines);

@@ -1,11 +1,13 @@
 //! The whole station but for the networks: a web whose bright pixels are its defects, an engine that
 //! calls bright pixels anomalous, and an account of our own of what the ejector did to every line.
 
+mod capture;
 mod confirm;
 mod eject;
 mod keeping;
 mod properties;
 mod replay;
+mod silence;
 mod triggered;
 mod wires;
 
@@ -124,6 +126,7 @@ impl World {
             reject: self.reject.clone(),
             pace: Pace::Simulated(self.pace),
             camera,
+            is_live: false,
             encoder: Box::new(BeltEncoder::new(&self.belt).unwrap()),
             line_counts: LineCounts::Camera,
             is_confirmed: false,
