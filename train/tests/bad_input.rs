@@ -52,6 +52,53 @@ fn wrong_pictures() {
     refused(&textures, &["empty", "give a folder of textures"]);
 }
 
+/// What is only held out is opened at the end, so it must be tried at the beginning.
+#[test]
+fn a_wrong_picture_is_found_before_the_first_step_wherever_it_falls() {
+    let scene = Scene::new();
+    let colours: Vec<u8> = (0..3 * 48 * 40).map(|i| (i % 251) as u8).collect();
+    let colour = Picture::from_rgb8(48, 40, colours).unwrap();
+    for picture in 0..5 {
+        scene.weave(&format!("five/{picture}.png"), 48, 40, picture);
+    }
+    let options = ["fit", "five", "--out=run", "--tile=32", "--hold-out=0.2"];
+    for picture in 0..5 {
+        let name = format!("five/{picture}.png");
+        let good = std::fs::read(scene.path(&name)).unwrap();
+        scene.save(&name, &colour);
+        refused(&scene.run(&options), &["is grey", "is in colour", &name]);
+        scene.write(&name, &good[..good.len() / 2]);
+        refused(&scene.run(&options), &[&name]);
+        scene.write(&name, &good);
+        assert!(!scene.path("run").exists(), "{name} left a run behind");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_the_configuration_cannot_hold_are_refused_first() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let scene = Scene::new();
+    let name = OsStr::from_bytes(b"l\xe9");
+    std::fs::create_dir(scene.root.join(name)).unwrap();
+    // Nothing could be read of these.
+    std::fs::write(scene.root.join(name).join("0.png"), b"not a picture").unwrap();
+    for before in [
+        &["fit"][..],
+        &["fit", "goods", "--textures"],
+        &["fit", "goods", "--product"],
+    ] {
+        let run = scene.command(before).arg(name).arg("--out=run").output();
+        let parts = match before {
+            [_, _, "--product"] => &["invalid UTF-8"],
+            _ => &["a path in UTF-8"],
+        };
+        refused(&run.unwrap(), parts);
+        assert!(!scene.path("run").exists(), "{before:?} left a run behind");
+    }
+}
+
 #[test]
 fn wrong_options() {
     let scene = Scene::new();

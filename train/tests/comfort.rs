@@ -139,6 +139,30 @@ fn several_classes_are_trained_and_judged_each_by_its_own_run() {
 }
 
 #[test]
+fn a_finished_run_is_not_done_with_other_textures() {
+    let scene = Scene::new();
+    class(&scene, "set/a", 0);
+    for picture in 0..3 {
+        scene.weave(&format!("textures/{picture}.png"), 40, 40, 70 + picture);
+    }
+    let own = [
+        "fit",
+        "set",
+        "--out=runs",
+        "--steps=4",
+        "--textures=textures",
+    ];
+    let train = || scene.run(&[&own[..], &SMALL].concat());
+    ok(&train());
+    assert!(ok(&train()).contains("runs/a is done"));
+    scene.weave("textures/1.png", 40, 40, 99);
+    refused(
+        &train(),
+        &["runs/a is done, but with other textures than are in"],
+    );
+}
+
+#[test]
 fn a_run_without_progress_ends_early_with_its_best_weights() {
     let scene = Scene::new();
     let early = [

@@ -298,6 +298,22 @@ fn eval_scores_a_test_set() {
         assert!((0.0..=1.0).contains(&value), "{figure} {value}");
         assert_eq!(rows[0][figure], rows[2][figure]);
     }
+
+    // Tests need no goods for training, and a class without tests is named.
+    std::fs::remove_dir_all(scene.path("set/a/train/good")).unwrap();
+    std::fs::create_dir_all(scene.path("set/a/train/good")).unwrap();
+    std::fs::remove_dir_all(scene.path("set/b/train")).unwrap();
+    scene.weave("set/c/train/good/0.png", 40, 40, 0);
+    let all = scene.run(&["eval", "run", "set", "--json"]);
+    let text = told(&all);
+    assert!(all.status.success(), "{text}");
+    assert!(text.contains("class 'c' has no test pictures"), "{text}");
+    let again: serde_json::Value = serde_json::from_slice(&all.stdout).unwrap();
+    assert_eq!(again["classes"], report["classes"]);
+    for class in ["set/a", "set/b"] {
+        let one = scene.run(&["eval", "run", class]);
+        assert!(one.status.success(), "{}", told(&one));
+    }
 }
 
 #[test]

@@ -7,8 +7,10 @@ use blemish::engine::{Inspector, Prediction};
 use blemish::model::{Bundle, ColorOrder, Preparation};
 use blemish::picture::ResizeFilter;
 use program::{Scene, told};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use support::Npz;
+use zip::write::SimpleFileOptions;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
@@ -102,5 +104,42 @@ fn what_is_no_pair_of_checkpoints_is_refused_with_its_reason() {
         assert_eq!(refused.status.code(), Some(2), "{told}");
         assert!(told.contains(words), "'{words}' in {told}");
         assert!(!scene.path("authors.onnx").exists());
+    }
+}
+
+/// A checkpoint with this pickle and one storage of a single float.
+fn archive(scene: &Scene, name: &str, pickle: &[u8]) -> PathBuf {
+    let path = scene.path(name);
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
+    for (member, bytes) in [("a/data.pkl", pickle), ("a/data/0", &[0; 4])] {
+        zip.start_file(member, SimpleFileOptions::default())
+            .unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap();
+    path
+}
+
+#[test]
+fn hostile_checkpoints_take_neither_the_stack_nor_all_memory() {
+    let scene = Scene::new();
+    let refused = |path: &Path, words: &str| {
+        let refused = import(&scene, [path, &fixture("authors_seg.pckl")]);
+        let told = told(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{told}");
+        assert!(told.contains(words), "'{words}' in {told}");
+    };
+    let deep = [b"\x80\x02N".as_slice(), &b"\x85".repeat(3_000_000), b"."].concat();
+    refused(&archive(&scene, "deep.pckl", &deep), "nests deeper");
+    for width in [0u32, 1025, 3000] {
+        let mut wide = b"\x80\x02}(X\x17\x00\x00\x00encoder.block1.0.weight".to_vec();
+        wide.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage");
+        wide.extend(b"ctorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQK\x00(J");
+        wide.extend(width.to_le_bytes());
+        wide.extend(b"K\x01K\x01K\x01t(K\x00K\x00K\x00K\x00ttRu.");
+        refused(
+            &archive(&scene, "wide.pckl", &wide),
+            &format!("has {width} channels"),
+        );
     }
 }

@@ -66,19 +66,135 @@ fn a_promise_is_kept_stored_and_explained() {
 #[test]
 fn the_area_can_keep_the_promise_at_a_given_score() {
     let scene = scene();
-    let set = scene.run(&[
-        "threshold",
-        "run/model.onnx",
-        "monday",
-        "--rejects-per-1000=100",
-        "--score=0.000001",
-    ]);
-    assert!(set.status.success(), "{}", told(&set));
+    let set = |score: &str| {
+        scene.run(&[
+            "threshold",
+            "run/model.onnx",
+            "monday",
+            "--rejects-per-1000=100",
+            "--score",
+            score,
+        ])
+    };
+    let before = std::fs::read(scene.path("run/model.onnx")).unwrap();
+    // At so low a score the whole picture is one region, and nothing could ever be rejected.
+    let whole = set("0.000001");
+    assert_eq!(whole.status.code(), Some(2), "{}", told(&whole));
+    for part in [
+        "regions of up to 2560 px",
+        "100 % of the smallest picture's 2560",
+        "give a higher --score",
+    ] {
+        assert!(told(&whole).contains(part), "{}", told(&whole));
+    }
+    assert_eq!(std::fs::read(scene.path("run/model.onnx")).unwrap(), before);
+
+    // No good picture reaches this one.
+    let high = set("1");
+    assert!(high.status.success(), "{}", told(&high));
     let bundle = Bundle::read(scene.path("run/model.onnx")).unwrap();
     let threshold = &bundle.metadata().threshold;
-    // At so low a score the whole picture is one region.
-    assert_eq!(threshold.score, 1e-6);
-    assert_eq!(threshold.min_area_px, 64 * 40 + 1);
+    assert_eq!((threshold.score, threshold.min_area_px), (1.0, 1));
+    assert!(threshold.basis.contains("area at a given score"));
+}
+
+#[test]
+fn copies_of_a_picture_promise_nothing() {
+    let scene = scene();
+    let picture = std::fs::read(scene.path("monday/07.png")).unwrap();
+    for copy in 0..299 {
+        scene.write(&format!("copies/{copy:03}.png"), &picture);
+        scene.write(&format!("monday/copy-{copy:03}.png"), &picture);
+    }
+    let set = |goods: &str, promise: &str| {
+        let out = scene.run(&[
+            "threshold",
+            "run/model.onnx",
+            goods,
+            promise,
+            "--out=set.onnx",
+        ]);
+        (out.status.code(), told(&out))
+    };
+    let (code, words) = set("copies", "--rejects-per-1000=10");
+    assert_eq!(code, Some(2), "{words}");
+    assert!(words.contains("1 good pictures cannot promise"), "{words}");
+    let (code, words) = set("monday", "--rejects-per-1000=150");
+    assert_eq!(code, Some(0), "{words}");
+    let copies = "copies      299 of 339 pictures are copies of others and left out, such as \
+                  monday/copy-000.png of monday/07.png";
+    assert!(words.contains(copies), "{words}");
+    let bundle = Bundle::read(scene.path("set.onnx")).unwrap();
+    let threshold = &bundle.metadata().threshold;
+    assert_eq!(threshold.goods, 40);
+    assert!(threshold.basis.contains("of 40 good pictures in monday"));
+}
+
+#[test]
+fn a_threshold_that_was_set_is_not_written_over() {
+    let scene = scene();
+    let run = |arguments: &[&str]| {
+        let out = scene.run(arguments);
+        (out.status.code(), told(&out))
+    };
+    let bytes = |file: &str| std::fs::read(scene.path(file)).unwrap();
+    let trained = bytes("run/model.onnx");
+    let quantize = ["quantize", "run", "--steps=0"];
+    assert_eq!(run(&quantize).0, Some(0));
+    assert_eq!(run(&quantize).0, Some(0), "nothing is lost yet");
+    for bundle in ["run/model.onnx", "run/model.int8.onnx"] {
+        let (code, words) = run(&["threshold", bundle, "monday", "--rejects-per-1000=150"]);
+        assert_eq!(code, Some(0), "{words}");
+    }
+    let set = bytes("run/model.onnx");
+    for command in [&["export", "run"][..], &quantize] {
+        let (code, words) = run(command);
+        assert_eq!(code, Some(2), "{words}");
+        for part in [
+            "of 40 good pictures in monday",
+            "--out",
+            "--discard-threshold",
+        ] {
+            assert!(words.contains(part), "'{part}' in {words}");
+        }
+        assert!(!words.contains("ranges "), "no work before: {words}");
+    }
+    let (code, words) = run(&["fit", "--resume=run"]);
+    assert_eq!(code, Some(0), "{words}");
+    assert!(words.contains("threshold   kept: "), "{words}");
+    let (code, words) = run(&["fit", "--resume=run", "--score-window=3"]);
+    assert_eq!(code, Some(2), "{words}");
+    assert!(words.contains("move that file away first"), "{words}");
+    assert!(bytes("run/model.onnx") == set);
+
+    let (code, words) = run(&["export", "run", "--out=other.onnx"]);
+    assert_eq!(code, Some(0), "{words}");
+    let (code, words) = run(&["export", "run", "--discard-threshold"]);
+    assert_eq!(code, Some(0), "{words}");
+    assert!(bytes("run/model.onnx") == trained && bytes("other.onnx") == trained);
+    let (code, words) = run(&["fit", "--resume=run"]);
+    assert_eq!(code, Some(0), "{words}");
+    assert!(!words.contains("kept"), "{words}");
+}
+
+#[test]
+fn places_are_tried_before_the_work() {
+    let scene = scene();
+    let out = "--out=nowhere/x";
+    for command in [
+        &["quantize", "run", "--steps=1"][..],
+        &["export", "run"],
+        &["report", "run"],
+        &["threshold", "run/model.onnx", "absent"],
+        &["import", "absent.pckl", "absent_seg.pckl"],
+    ] {
+        let refused = scene.run(&[command, &[out]].concat());
+        let words = told(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{words}");
+        assert!(words.contains("cannot write nowhere/x: "), "{words}");
+        assert!(words.contains("another place with --out"), "{words}");
+        assert!(refused.stdout.is_empty(), "{words}");
+    }
 }
 
 #[test]

@@ -215,18 +215,28 @@ impl Source for Prepared {
 /// Opens every held-out picture once: one that cannot be read, or is in colour where the others are grey, must not
 /// be found when the run ends.
 fn try_held_out(held_out: &[PathBuf], grey: bool, train: &[PathBuf]) -> Result<(), DataError> {
-    let Some(first) = train.first() else {
+    let is_grey = |path: &PathBuf| -> Result<bool, DataError> {
+        Ok(Goods::open(std::slice::from_ref(path))?.is_grey())
+    };
+    let mut of_their_kind = train
+        .iter()
+        .filter(|path| is_grey(path).is_ok_and(|is| is == grey));
+    let Some(first) = of_their_kind.next() else {
         return Ok(());
     };
     for group in held_out.chunks(TRIED_PICTURES) {
         // Beside a training picture, so that the same rule is kept as within these.
         let together = [std::slice::from_ref(first), group].concat();
-        let goods = Goods::open(&together)?;
-        if grey && !goods.is_grey() {
-            return Err(DataError::Mixed {
-                grey: first.clone(),
-                colour: group[0].clone(),
-            });
+        if Goods::open(&together)?.is_grey() == grey {
+            continue;
+        }
+        for path in group {
+            if is_grey(path)? != grey {
+                return Err(DataError::Mixed {
+                    grey: first.clone(),
+                    colour: path.clone(),
+                });
+            }
         }
     }
     Ok(())
