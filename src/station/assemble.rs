@@ -128,6 +128,7 @@ pub fn assemble(
         reject: config.reject.clone(),
         pace: config.pace,
         camera,
+        is_live: config.source.is_live(),
         encoder,
         line_counts,
         is_confirmed: config.pins.confirm.is_some(),

@@ -38,8 +38,10 @@ pub(super) struct Capture<'q> {
     pub emptied: Consumer<'q, Block>,
     pub stop: &'q AtomicBool,
     pub gone: &'q AtomicBool,
-    /// Set in real time: blocks are not delivered before they are exposed, and never waited with.
+    /// Set in real time: blocks find a place in the queue or are thrown away.
     pub clock: Option<&'q dyn Clock>,
+    /// Whether lines come when they are exposed. Those of what stands in for a camera are waited with until then.
+    pub is_live: bool,
 }
 
 impl Capture<'_> {
@@ -106,15 +108,24 @@ impl Capture<'_> {
             self.offer(Captured::Block(block));
             return None;
         };
-        let due = block.stamps.last().map_or(0, |last| last.exposure_ns);
-        let early = due.saturating_sub(clock.now_ns());
-        if early > 0 {
-            clock.sleep(Duration::from_nanos(early));
+        if !self.is_live {
+            self.wait_until_exposed(&block, clock);
         }
         match self.filled.enqueue(Captured::Block(block)) {
             Ok(()) => None,
             Err(Captured::Block(block)) => Some(block),
             Err(_) => None,
+        }
+    }
+
+    fn wait_until_exposed(&self, block: &Block, clock: &dyn Clock) {
+        let due = block.stamps.last().map_or(0, |last| last.exposure_ns);
+        while !self.stop.load(Ordering::Acquire) {
+            let early = Duration::from_nanos(due.saturating_sub(clock.now_ns()));
+            if early.is_zero() {
+                return;
+            }
+            clock.sleep(early.min(PATIENCE));
         }
     }
 

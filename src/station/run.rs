@@ -26,6 +26,8 @@ pub struct Setup<I> {
     pub reject: RejectConfig,
     pub pace: Pace,
     pub camera: Box<dyn Camera>,
+    /// Whether its lines come when they are exposed, and are never waited with.
+    pub is_live: bool,
     pub encoder: Box<dyn Encoder>,
     pub line_counts: LineCounts,
     /// Whether the ejector confirms its pulses, by `confirm` or by the inputs of a replay.
@@ -141,6 +143,7 @@ fn run_core<I: Inspector + 'static>(
         stop: &stop,
         gone: &gone,
         clock: paced,
+        is_live: setup.is_live,
     };
     let supply = Supply::new(filled_out, emptied_in, &gone, crew);
     let inspection = Inspection::new(web, supply, tiles_in_flight);

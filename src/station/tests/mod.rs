@@ -1,6 +1,7 @@
 //! The whole station but for the networks: a web whose bright pixels are its defects, an engine that
 //! calls bright pixels anomalous, and an account of our own of what the ejector did to every line.
 
+mod capture;
 mod confirm;
 mod eject;
 mod keeping;
@@ -124,6 +125,7 @@ impl World {
             reject: self.reject.clone(),
             pace: Pace::Simulated(self.pace),
             camera,
+            is_live: false,
             encoder: Box::new(BeltEncoder::new(&self.belt).unwrap()),
             line_counts: LineCounts::Camera,
             is_confirmed: false,

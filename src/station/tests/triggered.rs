@@ -40,7 +40,11 @@ impl<C: Camera> Camera for Framed<C> {
         let (first_ns, last_ns) = (first.exposure_ns, last.exposure_ns);
         let lines = into.stamps.len();
         let (from, to, place, exposure_ns) = match self.stamped_at_start {
-            true => (first_ns, first_ns + (first_ns - self.before.0), 0, first_ns),
+            true => {
+                // Here when the last line is: nothing of it is later.
+                let to = (first_ns + (first_ns - self.before.0)).min(last_ns);
+                (first_ns, to, 0, first_ns)
+            }
             false => (self.before.1, last_ns, lines - 1, last_ns),
         };
         self.before = (first_ns, last_ns);
@@ -123,9 +127,13 @@ fn good_web_is_accepted_as_with_counts_from_the_camera_itself() {
         before_line: 1700,
         stop_ms: 900,
     };
-    // Simulated time takes a block at its last stamp, which is wrong behind a stop where frames are stamped at
-    // their start.
-    for (moves, stamped_at_start) in [(vec![], false), (vec![], true), (vec![stop], false)] {
+    let stop = vec![stop];
+    for (moves, stamped_at_start) in [
+        (vec![], false),
+        (vec![], true),
+        (stop.clone(), false),
+        (stop, true),
+    ] {
         let world = framed(4, moves, 256);
         let accepted = |outcome: Outcome| outcome.summary.accounting.accepted_counts;
         let by_camera = accepted(world.run());
