@@ -36,6 +36,8 @@ pub(super) struct Eject<'q> {
     /// Set where the web's side has failed: no more orders will come.
     pub abandoned: &'q AtomicBool,
     pub looked_ns: Option<u64>,
+    /// The end of a stall of which the encoder was not asked yet.
+    pub stalled_to_ns: Option<u64>,
     pub looks_us: Histogram,
 }
 
@@ -103,12 +105,20 @@ impl Eject<'_> {
 
     /// What cannot wait: encoder, confirmation, and the ledger's call where half its period is over.
     fn look(&mut self, core: &Core) -> Result<Option<Input>, StationError> {
+        if let Some(ns) = self.stalled_to_ns {
+            // As of the stall's own time: at a later one the web would stand until then, and jump.
+            if let Some(event) = self.wires.encoder(ns)? {
+                return Ok(Some(Input::of_encoder(event, ns)));
+            }
+            self.stalled_to_ns = None;
+        }
         let ns = self.clock.now_ns();
         if let Some(looked_ns) = self.looked_ns.replace(ns) {
             let since_ns = ns.saturating_sub(looked_ns);
             self.looks_us.add(since_ns / 1000);
             if since_ns > core.call_period_ns() {
                 let stalled_ns = since_ns;
+                self.stalled_to_ns = Some(ns);
                 return Ok(Some(Input::Stalled { ns, stalled_ns }));
             }
         }

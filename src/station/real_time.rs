@@ -55,6 +55,7 @@ impl RealTime<'_> {
             spent: spent_in,
             abandoned: &abandoned,
             looked_ns: None,
+            stalled_to_ns: None,
             looks_us: Histogram::default(),
         };
         let (outputs, witness) = (&mut *out.outputs, &mut *out.witness);
