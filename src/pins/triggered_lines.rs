@@ -8,12 +8,25 @@
 //! The offset is kept while it is measured the same to within a tolerance, so that late time stamps move no
 //! line. Where it differs by more, lines were triggered that the numbers do not tell of, or none where they
 //! do: the caller places such a frame by its times, and the next ones by the new offset. A frame whose first
-//! line is the timed one shows it with the next frame only.
+//! line is the timed one shows it with the next frame only. The tolerance is less than half a frame, so that a
+//! frame that the numbers do not tell of shows.
+//!
+//! Where the numbers go on for two frames and the encoder moves by less than half of it, it is no question of
+//! offsets: the encoder is dead.
 
 use super::Track;
 use crate::block::{LineStamp, TimedLine};
 use crate::camera::PLACE_LOST_COUNTS;
 use crate::geometry::Count;
+
+/// Fewer counts prove nothing about the encoder.
+const LEAST_PROOF_COUNTS: i64 = 64;
+
+/// A period of a quadrature encoder: a belt that stands may tremble by so much, and one dead channel looks like it.
+const TREMBLE_COUNTS: i64 = 4;
+
+/// Times the greatest speed that a web is believed, as by the ledger.
+const OVERSPEED: i128 = 2;
 
 /// The offset between a camera's counts and the encoder's.
 #[derive(Debug, Clone)]
@@ -22,6 +35,22 @@ pub struct TriggeredLines {
     offset: Option<i64>,
     /// Numbered count of the last line.
     last: Option<i64>,
+    /// Numbered count and time of the line from which on way is compared.
+    since: Option<(i64, u64)>,
+}
+
+/// The way of the web since a line, by the lines that came since and by the encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProvenWay {
+    pub by_lines_counts: i64,
+    pub by_encoder_counts: i64,
+}
+
+impl ProvenWay {
+    /// Whether the encoder moved as the lines say it did, or more; a belt that goes back may have exposed no lines.
+    pub fn is_followed(&self) -> bool {
+        self.by_encoder_counts.saturating_mul(2) >= self.by_lines_counts
+    }
 }
 
 impl TriggeredLines {
@@ -31,7 +60,51 @@ impl TriggeredLines {
             tolerance_counts,
             offset: None,
             last: None,
+            since: None,
         }
+    }
+
+    /// How far the web came by the numbers of its lines, and by the encoder, which was read up to `now_ns`: once in
+    /// two frames, where their times can be true for a web of at most twice `most_counts_per_s`. To be asked before
+    /// [`place`](Self::place).
+    pub fn proven(
+        &mut self,
+        stamps: &[LineStamp],
+        timed_line: Option<TimedLine>,
+        track: &Track,
+        now_ns: u64,
+        most_counts_per_s: u32,
+    ) -> Option<ProvenWay> {
+        let line = timed_line?;
+        let numbered = stamps.get(line.place)?.count.0;
+        let here = Some((numbered, line.exposure_ns.min(now_ns)));
+        let Some((from, from_ns)) = self.since else {
+            self.since = here;
+            return None;
+        };
+        let by_lines_counts = numbered.saturating_sub(from);
+        if !(0..PLACE_LOST_COUNTS / 2).contains(&by_lines_counts) {
+            self.since = here;
+            return None;
+        }
+        let least = (2 * self.frame_counts(stamps)).max(LEAST_PROOF_COUNTS);
+        let fastest = OVERSPEED * i128::from(most_counts_per_s.max(1));
+        let least_ns = i128::from(by_lines_counts) * 1_000_000_000 / fastest;
+        // Lines that came together after a delay, with the times of their arrival.
+        let is_late = i128::from(now_ns.saturating_sub(from_ns)) < least_ns;
+        if by_lines_counts < least || is_late {
+            return None;
+        }
+        self.since = here;
+        Some(ProvenWay {
+            by_lines_counts,
+            by_encoder_counts: track.way_since(from_ns, TREMBLE_COUNTS),
+        })
+    }
+
+    /// The encoder's way so far is no measure.
+    pub fn forget_way(&mut self) {
+        self.since = None;
     }
 
     /// Turns the numbered counts of a block's lines into the encoder's, whose positions `track` knows to the
@@ -47,6 +120,7 @@ impl TriggeredLines {
         let (Some(first), Some(last)) = (stamps.first(), stamps.last()) else {
             return true;
         };
+        let tolerance = self.tolerance(stamps);
         let is_elsewhere = |before| first.count.0.abs_diff(before) >= PLACE_LOST_COUNTS as u64 / 2;
         if self.last.is_some_and(is_elsewhere) {
             self.offset = None;
@@ -58,7 +132,7 @@ impl TriggeredLines {
             Some(seen.0 - numbered.0)
         });
         let offset = match (self.offset, measured) {
-            (Some(held), Some(measured)) if held.abs_diff(measured) > self.tolerance() => {
+            (Some(held), Some(measured)) if held.abs_diff(measured) > tolerance => {
                 self.offset = Some(measured);
                 return false;
             }
@@ -83,8 +157,21 @@ impl TriggeredLines {
         true
     }
 
-    fn tolerance(&self) -> u64 {
-        self.tolerance_counts.unsigned_abs()
+    fn tolerance(&self, stamps: &[LineStamp]) -> u64 {
+        let less_than_half = (self.frame_counts(stamps) - 1) / 2;
+        self.tolerance_counts.min(less_than_half).max(0) as u64
+    }
+
+    /// From the first line of a frame to the first of the next.
+    fn frame_counts(&self, stamps: &[LineStamp]) -> i64 {
+        match stamps {
+            [first, .., last] => {
+                let steps = stamps.len() as i64 - 1;
+                (last.count.0 - first.count.0) / steps * (steps + 1)
+            }
+            [only] => self.last.map_or(0, |last| only.count.0 - last),
+            [] => 0,
+        }
     }
 }
 
@@ -217,6 +304,99 @@ mod tests {
         belt.run(2 * LINES, 1000);
         let (counts, by_number) = belt.frame(true, 0);
         assert!(by_number && counts.iter().all(|(placed, truth)| placed == truth));
+    }
+
+    #[test]
+    fn a_lost_frame_is_noticed_however_great_the_margin() {
+        let mut belt = Belt::new();
+        belt.lines = TriggeredLines::new(1000 * TOLERANCE);
+        belt.run(2 * LINES, 1000);
+        assert!(belt.frame(true, 0).1);
+        belt.run(4 * LINES, 1000);
+        belt.exposed.drain(..LINES);
+        assert!(!belt.frame(true, 0).1, "to be placed by time");
+        belt.run(2 * LINES, 1000);
+        let (counts, by_number) = belt.frame(true, 0);
+        assert!(by_number && counts.iter().all(|(placed, truth)| placed == truth));
+    }
+
+    const MOST_PER_S: u32 = 2_000_000;
+
+    /// What frames of lines without an encoder prove: each a number of lines, and how the encoder moved meanwhile.
+    fn proofs(frames: &[&[i64]]) -> Vec<Option<bool>> {
+        let mut lines = TriggeredLines::new(TOLERANCE);
+        let mut track = Track::new(1 << 16);
+        let (mut ns, mut count, mut numbered) = (0, 0, 0);
+        track.push(Moment::default());
+        let proofs = frames.iter().map(|moves| {
+            for moved in *moves {
+                (ns, count) = (ns + 1000, count + moved);
+                let count = Count(count);
+                track.push(Moment { ns, count });
+            }
+            ns += 2_000_000;
+            let stamps = (0..LINES).map(|_| {
+                numbered += STEP;
+                LineStamp {
+                    exposure_ns: ns,
+                    count: Count(numbered),
+                }
+            });
+            let stamps: Vec<LineStamp> = stamps.collect();
+            let timed = TimedLine {
+                place: LINES - 1,
+                exposure_ns: ns,
+            };
+            let way = lines.proven(&stamps, Some(timed), &track, ns, MOST_PER_S);
+            way.map(|way| way.is_followed())
+        });
+        proofs.collect()
+    }
+
+    #[test]
+    fn an_encoder_that_stands_or_trembles_while_lines_come_is_dead() {
+        let trembling = &[1, -1].repeat(500)[..];
+        let (moving, dead) = (&[1; 2 * LINES][..], &[][..]);
+        // The first frame is where the comparison begins, and each second one is compared.
+        assert_eq!(
+            proofs(&[moving, moving, moving, dead, dead, dead, dead]),
+            [None, None, Some(true), None, Some(false), None, Some(false)]
+        );
+        assert_eq!(proofs(&[dead; 3]), [None, None, Some(false)]);
+        assert_eq!(proofs(&[trembling; 3]), [None, None, Some(false)]);
+        assert_eq!(
+            proofs(&[dead, dead, dead, moving, moving]),
+            [None, None, Some(false), None, Some(true)],
+            "it is back"
+        );
+    }
+
+    #[test]
+    fn an_encoder_that_goes_back_and_forth_with_its_lines_is_alive() {
+        let rocking = &[[1; LINES], [-1; LINES]].concat()[..];
+        assert_eq!(proofs(&[rocking; 3]), [None, None, Some(true)]);
+        let fast = &[50; 2 * LINES][..];
+        assert_eq!(proofs(&[fast; 3]), [None, None, Some(true)]);
+    }
+
+    #[test]
+    fn frames_that_come_at_once_with_the_time_of_their_arrival_prove_nothing() {
+        let mut lines = TriggeredLines::new(TOLERANCE);
+        let mut track = Track::new(4);
+        track.push(Moment::default());
+        for frame in 1..=10 {
+            let stamps = [LineStamp {
+                exposure_ns: 50_000,
+                count: Count(1000 * frame),
+            }];
+            let timed = TimedLine {
+                place: 0,
+                exposure_ns: 50_000,
+            };
+            let now_ns = 60_000 + 1000 * frame as u64;
+            let way = lines.proven(&stamps, Some(timed), &track, now_ns, MOST_PER_S);
+            assert_eq!(way, None);
+        }
     }
 
     /// This camera exposes web again that went back under it.

@@ -1,6 +1,7 @@
 //! The ledger and what it needs: inputs and what they did to the web in, decisions out. No thread, clock
 //! or file.
 
+mod lines;
 mod wires;
 
 use super::input::Input;
@@ -73,6 +74,10 @@ pub(super) struct Core {
     looked: Moment,
     heartbeat: bool,
     last_line: Option<(u64, Count)>,
+    /// The farthest line, or where the web was before the first.
+    heard: Count,
+    /// The encoder stands though lines come.
+    is_unfollowed: bool,
     /// From the first line of the last block to its last.
     block_counts: i64,
     tiles: u64,
@@ -120,6 +125,8 @@ impl Core {
             looked: now,
             heartbeat: false,
             last_line: None,
+            heard: now.count,
+            is_unfollowed: false,
             block_counts: 0,
             tiles: 0,
             failed_tiles: 0,
@@ -175,10 +182,16 @@ impl Core {
         }
         match input {
             Input::Position(at) => self.position(at, out),
-            Input::EdgesLost { at, edges } => self.edges_lost(at, edges, out),
+            Input::EdgesLost { at, edges } => {
+                self.forget_what_lines_proved();
+                self.edges_lost(at, edges, out);
+            }
             Input::PlaceLost { at, off_counts } => self.place_lost(at, off_counts, out),
             Input::EncoderGone { ns, message } => self.encoder_gone(ns, message, out),
-            Input::EncoderBack { ns } => self.encoder_back(ns, out),
+            Input::EncoderBack { ns } => {
+                self.forget_what_lines_proved();
+                self.encoder_back(ns, out);
+            }
             Input::Confirmed { ns, edges } => self.confirmed(ns, edges, out),
             Input::ConfirmGone { ns, message } => self.confirm_gone(ns, message, out),
             Input::ConfirmBack { ns } => self.confirm_back(ns, out),
@@ -218,6 +231,7 @@ impl Core {
 
     fn block(&mut self, ns: u64, step: &mut Step, out: &mut Surroundings<'_>) {
         self.now.ns = self.now.ns.max(ns);
+        self.look_at_encoder(step, out);
         self.stamp(&mut step.stamps, step.timed_line);
         self.blocks += 1;
         let armed = self.arm(step);
@@ -250,6 +264,8 @@ impl Core {
                 .last_line
                 .map_or(last.count, |(_, most)| most.max(last.count));
             self.last_line = Some((last.exposure_ns, count));
+            self.heard = self.heard.max(last.count);
+            self.end_fault(Part::Silence, out);
             let first = step
                 .stamps
                 .first()
@@ -434,6 +450,7 @@ impl Core {
         self.drive(Output::Reject, !shown.reject, out);
         self.stationary = shown.stationary;
         self.drain(out);
+        self.look_for_silence(out);
         self.enter(self.present_state(), out);
         if std::mem::take(&mut self.gave_verdict) || self.owes_nothing() {
             out.witness.alive(self.now, self.is_held());
@@ -443,20 +460,11 @@ impl Core {
     /// Whether no verdict is to be expected at present: the web stands, all lines have theirs or too few
     /// have come for a tile, or what is missing is not the engine's fault.
     fn owes_nothing(&self) -> bool {
+        let is_done = self.engine_is_idle || self.ledger.accounting().lines_pending == 0;
         self.stationary
-            || (self.engine_is_idle && !self.lines_are_overdue())
-            || self.ledger.accounting().lines_pending == 0
+            || (is_done && !self.lines_are_overdue())
             || self.standing.has(Part::Camera)
             || self.standing.has(Part::Encoder)
-    }
-
-    /// Whether the web has moved on by more than two blocks since the last line: a camera that is silent, or the
-    /// thread that reads it, is no idle engine.
-    fn lines_are_overdue(&self) -> bool {
-        self.last_line.is_some_and(|(_, last)| {
-            let most = 2 * self.block_counts + i64::from(self.reject.margin_counts);
-            self.now.count.0.saturating_sub(last.0) > most
-        })
     }
 
     /// Whether a fault keeps the station from accepting web.
@@ -464,6 +472,7 @@ impl Core {
         self.standing.has(Part::Camera)
             || self.standing.has(Part::Encoder)
             || self.standing.has(Part::Pins)
+            || self.standing.has(Part::Silence)
             || self.is_stopped_by_ejector()
     }
 
@@ -471,6 +480,10 @@ impl Core {
         while let Some(event) = self.ledger.pop_event() {
             if is_fault(&event) {
                 self.faults += 1;
+            }
+            if let RejectEvent::EncoderFault { from, to, .. } = event {
+                // What jumped is the place, not the web that no line has shown.
+                self.heard.0 = self.heard.0.saturating_add(to.0.saturating_sub(from.0));
             }
             if let RejectEvent::Fired {
                 at_ns,

@@ -6,6 +6,8 @@ use crate::evidence::Fault;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Camera,
+    /// No line of a camera that is not lost, while the web moves.
+    Silence,
     Encoder,
     /// The outputs.
     Pins,
@@ -17,7 +19,7 @@ pub(super) enum Part {
 
 /// The first fault of each part, until it is over.
 #[derive(Debug, Default)]
-pub(super) struct Standing([Option<Fault>; 5]);
+pub(super) struct Standing([Option<Fault>; 6]);
 
 impl Standing {
     pub fn has(&self, part: Part) -> bool {

@@ -76,6 +76,25 @@ impl Track {
             farthest.saturating_sub(at.count.0) > counts
         })
     }
+
+    /// Way of the web in both directions since `ns`, as far as it is remembered. Moves of at most `tremble` counts
+    /// are none: an encoder with one dead channel goes to and fro by one.
+    pub fn way_since(&self, ns: u64, tremble: i64) -> i64 {
+        let after = self.positions.partition_point(|at| at.ns <= ns);
+        let mut positions = self.positions.range(after.saturating_sub(1)..);
+        let Some(mut from) = positions.next().map(|at| at.count.0) else {
+            return 0;
+        };
+        let mut way = 0i64;
+        for at in positions {
+            let moved = at.count.0.saturating_sub(from).saturating_abs();
+            if moved > tremble {
+                way = way.saturating_add(moved);
+                from = at.count.0;
+            }
+        }
+        way
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +125,19 @@ mod tests {
         assert_eq!(track.count_at(25), Some(Count(100)));
         track.push(at(25, 80));
         assert_eq!(track.count_at(30), Some(Count(80)));
+    }
+
+    #[test]
+    fn the_way_is_that_of_both_directions_without_trembling() {
+        let mut track = Track::new(64);
+        assert_eq!(track.way_since(0, 4), 0);
+        for (ns, count) in [(0, 0), (10, 50), (20, 100), (30, 40), (40, 41), (50, 39)] {
+            track.push(at(ns, count));
+        }
+        assert_eq!(track.way_since(0, 4), 100 + 60);
+        assert_eq!(track.way_since(15, 4), 50 + 60);
+        assert_eq!(track.way_since(30, 4), 0);
+        assert_eq!(track.way_since(30, 0), 1 + 2);
     }
 
     proptest! {

@@ -7,6 +7,7 @@ mod eject;
 mod keeping;
 mod properties;
 mod replay;
+mod silence;
 mod triggered;
 mod wires;
 

@@ -5,6 +5,7 @@ use super::wires::nothing_unproven_passes;
 use super::*;
 use crate::block::TimedLine;
 use crate::camera::Move;
+use crate::evidence::Fault;
 use crate::geometry::Count;
 use proptest::prelude::*;
 
@@ -90,7 +91,7 @@ fn framed(seed: u64, moves: Vec<Move>, lines_per_block: u32) -> World {
     world
 }
 
-fn outcome(world: &World, stamped_at_start: bool, line_counts: LineCounts) -> Outcome {
+fn setup(world: &World, stamped_at_start: bool, line_counts: LineCounts) -> Setup<BrightEngine> {
     let camera = Framed {
         camera: world.camera(),
         counts_per_line: i64::from(world.belt.counts_per_line),
@@ -99,10 +100,71 @@ fn outcome(world: &World, stamped_at_start: bool, line_counts: LineCounts) -> Ou
         told_ns: 0,
         lines: 0,
     };
-    Outcome::of(Setup {
+    Setup {
         line_counts,
         ..world.setup(Box::new(camera))
-    })
+    }
+}
+
+fn outcome(world: &World, stamped_at_start: bool, line_counts: LineCounts) -> Outcome {
+    Outcome::of(setup(world, stamped_at_start, line_counts))
+}
+
+/// Verdicts, and when the encoder was told to be at fault and to be well again.
+#[derive(Default)]
+struct Heard {
+    told: Told,
+    faults_ns: Vec<u64>,
+    over_ns: Vec<u64>,
+}
+
+impl Witness for Heard {
+    fn verdict(&mut self, now: Moment, verdict: SpanVerdict, used: VerdictUse) {
+        self.told.verdict(now, verdict, used);
+    }
+
+    fn fault(&mut self, now: Moment, fault: &Fault) {
+        if matches!(fault, Fault::Encoder { .. }) {
+            self.faults_ns.push(now.ns);
+        }
+    }
+
+    fn recovered(&mut self, now: Moment, fault: &Fault) {
+        if matches!(fault, Fault::Encoder { .. }) {
+            self.over_ns.push(now.ns);
+        }
+    }
+}
+
+/// A belt's encoder of which nothing, or one channel only, is heard for a while.
+struct Dying {
+    belt: BeltEncoder,
+    dead: std::ops::Range<u64>,
+    trembles: bool,
+    count: i64,
+    missing: i64,
+}
+
+impl Encoder for Dying {
+    fn next_event(&mut self, until_ns: u64) -> Result<Option<EncoderEvent>, PinError> {
+        loop {
+            let next = self.belt.next_event(until_ns)?;
+            let Some(EncoderEvent::Position(mut at)) = next else {
+                return Ok(next);
+            };
+            let shown = at.count.0 - self.missing;
+            if !self.dead.contains(&at.ns) {
+                (at.count.0, self.count) = (shown, shown);
+                return Ok(Some(EncoderEvent::Position(at)));
+            }
+            let way = shown - self.count;
+            self.missing += way;
+            if self.trembles {
+                at.count.0 = self.count + (at.ns / 500_000 % 2) as i64;
+                return Ok(Some(EncoderEvent::Position(at)));
+            }
+        }
+    }
 }
 
 proptest! {
@@ -116,8 +178,61 @@ proptest! {
         stamped_at_start in any::<bool>(),
     ) {
         let world = framed(seed, moves, lines_per_block);
-        let outcome = outcome(&world, stamped_at_start, LineCounts::Triggered);
-        nothing_unproven_passes(&world, &outcome.edges, &outcome.verdicts)?;
+        let mut outputs = RecordedOutputs::default();
+        let mut heard = Heard::default();
+        let setup = setup(&world, stamped_at_start, LineCounts::Triggered);
+        run(setup, &mut outputs, &mut heard).unwrap();
+        nothing_unproven_passes(&world, outputs.edges(), &heard.told.0)?;
+        prop_assert!(heard.faults_ns.is_empty(), "the encoder is well");
+    }
+}
+
+#[test]
+fn an_encoder_that_dies_while_lines_come_rejects_until_it_moves_with_them_again() {
+    for trembles in [false, true] {
+        let mut world = framed(4, vec![], 64);
+        world.lines = 16_000;
+        const SECOND_NS: u64 = 1_000_000_000;
+        // 2000 lines a second of 4 counts, 16000 counts to the ejector, in frames of 32 ms.
+        let dead = 4 * SECOND_NS..5 * SECOND_NS;
+        let dying = Dying {
+            belt: BeltEncoder::new(&world.belt).unwrap(),
+            dead: dead.clone(),
+            trembles,
+            count: 0,
+            missing: 0,
+        };
+        let setup = Setup {
+            encoder: Box::new(dying),
+            ..setup(&world, false, LineCounts::Triggered)
+        };
+        let mut outputs = RecordedOutputs::default();
+        let mut heard = Heard::default();
+        run(setup, &mut outputs, &mut heard).unwrap();
+        let ([begun_ns], [over_ns]) = (&*heard.faults_ns, &*heard.over_ns) else {
+            panic!("{:?} {:?}", heard.faults_ns, heard.over_ns)
+        };
+        // Compared every second frame, one of which may have begun before.
+        let most_ns = 4 * 32_000_000 + 10_000_000;
+        assert!(
+            (dead.start..dead.start + most_ns).contains(begun_ns),
+            "{begun_ns}"
+        );
+        assert!(
+            (dead.end..dead.end + most_ns).contains(over_ns),
+            "{over_ns}"
+        );
+        let edges = outputs.edges();
+        let accepts = |from_ns: u64, to_ns: u64| {
+            let of_reject = || edges.iter().filter(|edge| edge.output == Output::Reject);
+            let before = of_reject().rfind(|edge| edge.at.ns <= from_ns);
+            before.is_some_and(|edge| edge.energised)
+                || of_reject().any(|edge| edge.energised && (from_ns..to_ns).contains(&edge.at.ns))
+        };
+        assert!(accepts(2 * SECOND_NS, *begun_ns), "it had accepted web");
+        // What lay between camera and ejector takes two seconds.
+        assert!(!accepts(begun_ns + 1, over_ns + 19 * SECOND_NS / 10));
+        assert!(accepts(over_ns + 2 * SECOND_NS, u64::MAX), "it comes back");
     }
 }
 
