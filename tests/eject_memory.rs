@@ -137,6 +137,7 @@ fn counts_ledger_and_pins_take_no_memory() {
         pace: Pace::Real,
         camera: Box::new(Synthetic::new(&spec).unwrap()),
         encoder: Box::new(encoder),
+        is_live: false,
         line_counts: LineCounts::Encoder,
         is_confirmed: false,
         confirm: None,

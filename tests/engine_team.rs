@@ -32,8 +32,6 @@ fn a_tile_on_several_threads_is_the_same_and_takes_no_memory() {
         let mut together = bundle.plan().worker_on(threads);
         let mut prediction = Prediction::default();
         together.inspect(&tiles[0], &mut prediction).unwrap();
-        // What a thread takes on its start is not a tile's.
-        std::thread::sleep(std::time::Duration::from_millis(100));
         let before = allocations_of_all_threads();
         for round in 0..20 {
             let number = round % tiles.len();

@@ -2,8 +2,12 @@
 //!
 //! A full queue never blocks and never drops in silence: [`Crew::try_submit`] hands the job back, and
 //! the caller decides whether it waits (a folder of pictures) or calls the tile not inspected (a line).
+//!
+//! Every tile comes back, that of a worker that panics as an error. Workers without a tile wait for one behind a
+//! lock that no other thread takes.
 
 use super::{EngineError, Inspector, Prediction};
+use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -107,8 +111,7 @@ impl<T> Drop for Crew<T> {
     fn drop(&mut self) {
         self.jobs = None;
         for thread in self.threads.drain(..) {
-            // A worker that panicked has already said so on stderr; its tile never came back and so
-            // counts as not inspected.
+            // A worker that panicked has already said so on stderr, and its tile came back as an error.
             let _ = thread.join();
         }
     }
@@ -125,7 +128,13 @@ fn work<T, I: Inspector>(
             Err(_) => return,
         };
         let Ok(mut job) = next else { return };
-        let outcome = worker.inspect(&job.tile, &mut job.prediction);
+        // What a worker keeps from tile to tile is memory that each tile fills anew.
+        let inspect = AssertUnwindSafe(|| worker.inspect(&job.tile, &mut job.prediction));
+        let outcome = std::panic::catch_unwind(inspect).unwrap_or_else(|_| {
+            Err(EngineError::Run(
+                "the worker panicked, see above".to_owned(),
+            ))
+        });
         if done.send((job, outcome)).is_err() {
             return;
         }
@@ -137,7 +146,7 @@ mod tests {
     use super::*;
     use crate::geometry::TileSize;
 
-    /// Gives the tile's first value as the map; fails on negative ones.
+    /// Gives the tile's first value as the map; fails on negative ones and panics on a great one.
     struct Echo;
 
     impl Inspector for Echo {
@@ -148,6 +157,7 @@ mod tests {
         fn inspect(&mut self, tile: &[f32], out: &mut Prediction) -> Result<(), EngineError> {
             out.anomaly_map.clear();
             out.anomaly_map.push(tile[0]);
+            assert!(tile[0] < 1e6);
             if tile[0] < 0.0 {
                 return Err(EngineError::NotFinite);
             }
@@ -183,6 +193,24 @@ mod tests {
         assert!(seen.iter().all(|&times| times == 1));
         let late = crew.try_submit(Job::default());
         assert!(matches!(late, Err(Refused::Closed(_))));
+    }
+
+    #[test]
+    fn a_tile_whose_worker_panics_comes_back_as_an_error_and_the_next_is_inspected() {
+        let crew = Crew::start(vec![Echo], 4).unwrap();
+        for (tag, value) in [1.0, 2e6, 3.0].into_iter().enumerate() {
+            let job = Job {
+                tag,
+                tile: vec![value],
+                prediction: Prediction::default(),
+            };
+            crew.submit(job).unwrap();
+        }
+        let failed = [false, true, false];
+        for (tag, failed) in failed.into_iter().enumerate() {
+            let (job, outcome) = crew.wait().unwrap();
+            assert_eq!((job.tag, outcome.is_err()), (tag, failed));
+        }
     }
 
     /// Waits for a word before it takes the next tile.

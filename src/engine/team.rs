@@ -13,7 +13,7 @@ use std::hint::spin_loop;
 use std::num::NonZero;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,8 @@ struct Shared {
     memory: UnsafeCell<Option<Memory>>,
     /// Number of that tile, counted round.
     tile: AtomicU32,
+    /// Helpers that run.
+    begun: AtomicUsize,
     steps: Box<[Progress]>,
     /// Whether a helper panicked in a chunk of the tile.
     is_broken: AtomicBool,
@@ -143,7 +145,7 @@ impl Progress {
 
 impl Team {
     /// A worker's memory for `program`, and as many threads as the system gives, at most `members` with
-    /// the caller's. The helpers have the caller's processors and priority.
+    /// the caller's, which all run then. The helpers have the caller's processors and priority.
     pub fn new(program: Arc<Program>, members: NonZero<usize>) -> Self {
         let members = members.get();
         let steps = 0..program.steps();
@@ -155,6 +157,7 @@ impl Team {
             members,
             memory: UnsafeCell::new(None),
             tile: AtomicU32::new(0),
+            begun: AtomicUsize::new(0),
             is_broken: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
             program,
@@ -175,6 +178,10 @@ impl Team {
                     "a tile has {member} threads instead of {members}, for the system gives no more: {error}"
                 ),
             }
+        }
+        // What a thread takes on its start is no tile's.
+        while shared.begun.load(Ordering::Acquire) < helpers.len() {
+            std::thread::yield_now();
         }
         Self {
             scratch: shared.program.scratch(),
@@ -281,6 +288,7 @@ impl Shared {
     }
 
     fn help(&self, member: usize, mut scratch: Scratch) {
+        self.begun.fetch_add(1, Ordering::Release);
         let mut last = 0;
         let mut spins = 0;
         while !self.is_ending.load(Ordering::Acquire) {

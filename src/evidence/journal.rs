@@ -5,11 +5,12 @@
 //! 1. a line that ends with a line feed is a whole record; only the last line of the newest file may
 //!    be torn, and opening the journal removes it;
 //! 2. files are numbered upwards and never written again once a newer one exists;
-//! 3. all files together hold at most `max_total_bytes` and one record; the oldest go first.
+//! 3. all files together hold at most `max_total_bytes` and one record; the oldest go first;
+//! 4. one process writes: the file `lock` beside them is held by it, and let go however it ends.
 
 use super::{Event, EvidenceError, Record};
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -42,8 +43,11 @@ pub struct JournalFile {
     number: u64,
     bytes: u64,
     text: Vec<u8>,
+    /// Kept open for as long as nobody else may write.
+    _lock: Option<File>,
 }
 
+const LOCK: &str = "lock";
 const PREFIX: &str = "journal-";
 const SUFFIX: &str = ".jsonl";
 
@@ -52,9 +56,10 @@ impl JournalFile {
     /// line.
     ///
     /// # Errors
-    /// Where the folder or its newest file cannot be used.
+    /// Where the folder or its newest file cannot be used, or another station writes into it.
     pub fn open(folder: &Path, limits: JournalLimits) -> Result<Self, EvidenceError> {
         std::fs::create_dir_all(folder).map_err(EvidenceError::io(folder))?;
+        let lock = lock(folder)?;
         let number = files(folder)?.last().map_or(1, |(number, _)| *number);
         let path = path_of(folder, number);
         let mut file = append_to(&path)?;
@@ -68,6 +73,7 @@ impl JournalFile {
             number,
             bytes,
             text: Vec::new(),
+            _lock: lock,
         })
     }
 
@@ -169,6 +175,24 @@ pub fn last_start(folder: &Path) -> Result<Option<Event>, EvidenceError> {
         }
     }
     Ok(None)
+}
+
+/// Holds the folder against other processes; `None` on a file system that knows no locks.
+fn lock(folder: &Path) -> Result<Option<File>, EvidenceError> {
+    let path = folder.join(LOCK);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    let file = options.open(&path).map_err(EvidenceError::io(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(EvidenceError::InUse {
+            folder: folder.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {
+            Ok(None)
+        }
+        Err(TryLockError::Error(error)) => Err(EvidenceError::io(path)(error)),
+    }
 }
 
 fn path_of(folder: &Path, number: u64) -> PathBuf {
@@ -275,6 +299,7 @@ pub(super) mod tests {
             number: 1,
             bytes: 0,
             text: Vec::new(),
+            _lock: None,
         }
     }
 
@@ -333,6 +358,18 @@ pub(super) mod tests {
         assert!(records.len() > 15, "{} records", records.len());
         let expected = 500 - records.len() as u64..500;
         assert!(records.iter().map(|record| record.at.ns).eq(expected));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_second_station_may_not_write_into_the_folder_of_a_first() {
+        let folder = folder("locked");
+        let first = JournalFile::open(&folder, JournalLimits::default()).unwrap();
+        let second = JournalFile::open(&folder, JournalLimits::default());
+        let error = second.unwrap_err().to_string();
+        assert!(error.contains("another station keeps"), "{error}");
+        drop(first);
+        assert!(JournalFile::open(&folder, JournalLimits::default()).is_ok());
         std::fs::remove_dir_all(folder).unwrap();
     }
 

@@ -40,6 +40,11 @@ pub enum EvidenceError {
         path: PathBuf,
         source: std::io::Error,
     },
+    /// A folder that another process writes into.
+    #[error(
+        "another station keeps its journal and pictures in '{folder}'; give each one evidence.folder of its own"
+    )]
+    InUse { folder: PathBuf },
     /// A line in the middle of a journal that is no record.
     #[error("'{path}' line {line} is no record of this program's journal ({reason})")]
     Damaged {

@@ -83,7 +83,11 @@ impl PictureStore {
         std::fs::write(&part, &png)
             .and_then(|()| std::fs::File::open(&part)?.sync_data())
             .and_then(|()| std::fs::rename(&part, &path))
-            .map_err(EvidenceError::io(&path))?;
+            .map_err(|error| {
+                // A disk that is full has no room for pieces of pictures.
+                let _ = std::fs::remove_file(&part);
+                EvidenceError::io(&path)(error)
+            })?;
         self.kept.push_back((path, png.len() as u64));
         self.bytes += png.len() as u64;
         Ok(())
@@ -120,6 +124,19 @@ mod tests {
         assert!((2..=5).contains(&names.len()), "{names:?}");
         assert_eq!(names[names.len() - 1], "010.png");
         assert!(names.iter().all(|name| name.ends_with(".png")));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_picture_that_cannot_be_kept_leaves_nothing_behind() {
+        let folder = folder("pictures-refused");
+        let mut store = PictureStore::open(&folder, u64::MAX).unwrap();
+        // A folder in its place refuses the picture.
+        std::fs::create_dir_all(folder.join("line1.png/full")).unwrap();
+        let picture = Picture::from_grey8(64, 64, vec![7; 64 * 64]).unwrap();
+        store.keep("line1", &picture).unwrap_err();
+        assert!(!folder.join("line1.part").exists());
+        store.keep("line2", &picture).unwrap();
         std::fs::remove_dir_all(folder).unwrap();
     }
 

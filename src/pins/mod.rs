@@ -20,7 +20,8 @@ mod triggered_lines;
 pub use both::WatchedOutputs;
 pub use config::{Bias, ConfirmPin, Drive, EncoderConfig, LineConfig, OutputConfig, PinsConfig};
 pub use counting::{
-    BeltEncoder, Channel, ChannelEdge, CountedEdges, Decoding, EdgeCounter, TimeEncoder, Track,
+    BeltEncoder, Channel, ChannelEdge, ChannelNews, ChannelWatch, CountedEdges, Decoding,
+    EdgeCounter, TimeEncoder, Track,
 };
 #[cfg(target_os = "linux")]
 pub use gpio::{GpioConfirm, GpioEncoder, GpioOutputs, SeenLine, find_line, seen_lines};

@@ -25,6 +25,9 @@ const LEAST_PROOF_COUNTS: i64 = 64;
 /// A period of a quadrature encoder: a belt that stands may tremble by so much, and one dead channel looks like it.
 const TREMBLE_COUNTS: i64 = 4;
 
+/// Times the greatest speed that a web is believed, as by the ledger.
+const OVERSPEED: i128 = 2;
+
 /// The offset between a camera's counts and the encoder's.
 #[derive(Debug, Clone)]
 pub struct TriggeredLines {
@@ -62,7 +65,7 @@ impl TriggeredLines {
     }
 
     /// How far the web came by the numbers of its lines, and by the encoder, which was read up to `now_ns`: once in
-    /// two frames, where their times can be true for a web of at most `most_counts_per_s`. To be asked before
+    /// two frames, where their times can be true for a web of at most twice `most_counts_per_s`. To be asked before
     /// [`place`](Self::place).
     pub fn proven(
         &mut self,
@@ -85,8 +88,8 @@ impl TriggeredLines {
             return None;
         }
         let least = (2 * self.frame_counts(stamps)).max(LEAST_PROOF_COUNTS);
-        let least_ns =
-            i128::from(by_lines_counts) * 1_000_000_000 / i128::from(most_counts_per_s.max(1));
+        let fastest = OVERSPEED * i128::from(most_counts_per_s.max(1));
+        let least_ns = i128::from(by_lines_counts) * 1_000_000_000 / fastest;
         // Lines that came together after a delay, with the times of their arrival.
         let is_late = i128::from(now_ns.saturating_sub(from_ns)) < least_ns;
         if by_lines_counts < least || is_late {

@@ -47,6 +47,7 @@ pub fn check_settings(config: &StationConfig, metadata: &Metadata) -> Result<(),
         );
     }
     check_pins(config)?;
+    check_way(config, metadata)?;
     if let Some(format) = known_format(config) {
         if metadata.grey && format.channels != 1 && config.source.is_live() {
             return contradiction(
@@ -206,6 +207,38 @@ fn check_pins(config: &StationConfig) -> Result<(), StationError> {
         (None, _) => check_belt(config),
         (Some(_), _) => Ok(()),
     }
+}
+
+/// Whether a good line can have its verdict before it is at the ejector: not before its tile is full, which is way
+/// of the web whatever its speed. `reject.latency_us` has that way in it where it is long enough for it.
+fn check_way(config: &StationConfig, metadata: &Metadata) -> Result<(), StationError> {
+    let reject = &config.reject;
+    let (block_lines, counts_per_line) = match &config.source {
+        Source::Synthetic {
+            lines_per_block, ..
+        }
+        | Source::Strips {
+            lines_per_block, ..
+        } => (*lines_per_block, config.belt.counts_per_line),
+        #[cfg(target_os = "linux")]
+        Source::V4l2(spec) => (spec.lines_per_block, spec.counts_per_line),
+    };
+    let tile_lines = metadata.tile.height_px;
+    let window_lines = metadata.score.window_px.reach_px() as u64;
+    let lines = u64::from(tile_lines) + window_lines + u64::from(block_lines);
+    let way_counts = lines.saturating_mul(u64::from(counts_per_line));
+    let latency_counts =
+        u64::from(reject.max_speed_counts_per_s) * u64::from(reject.latency_us) / 1_000_000;
+    let needed_counts = way_counts.saturating_add(reject.needed_distance_counts());
+    if latency_counts >= way_counts || u64::from(reject.distance_counts) >= needed_counts {
+        return Ok(());
+    }
+    contradiction(format!(
+        "reject.distance_counts {} is below the {needed_counts} counts the web needs between camera and ejector: {way_counts} for the {lines} lines that pass before a line can have its verdict (a tile of {tile_lines}, a block of {block_lines}, {window_lines} of the score's window), which reject.latency_us {} is too short for, and {} for the engine, a span and margins; move the ejector away from the camera, or lower source.lines_per_block",
+        reject.distance_counts,
+        reject.latency_us,
+        reject.needed_distance_counts()
+    ))
 }
 
 fn check_by_time(counts_per_s: f64, reject: &RejectConfig) -> Result<(), StationError> {
@@ -398,6 +431,36 @@ mod tests {
         let by_time = judged(0, 2, BY_TIME).unwrap_err();
         assert!(by_time.contains("give 3 or more"), "{by_time}");
         assert_eq!(judged(0, 3, BY_TIME), Ok(()));
+    }
+
+    #[test]
+    fn a_distance_in_which_no_tile_can_be_filled_is_refused() {
+        let bundle = Bundle::embedded().unwrap();
+        let tile_lines = bundle.metadata().tile.height_px;
+        let window_lines = bundle.metadata().score.window_px.reach_px() as u32;
+        let judged = |latency_us, distance_counts| {
+            let mut config = StationConfig::default();
+            config.reject.latency_us = latency_us;
+            config.reject.span_lines = 32;
+            config.reject.distance_counts = distance_counts;
+            assert_eq!(config.reject.validate(512), Ok(()));
+            let judged = check_settings(&config, bundle.metadata());
+            judged.map_err(|error| error.to_string())
+        };
+        // 4 counts a line, blocks of 64 lines; 20 ms, lead and looks at 10 000 counts/s, a span and two margins.
+        let way = 4 * (tile_lines + 64 + window_lines);
+        let needed = way + 320 + 128 + 80;
+        assert_eq!(judged(20_000, needed), Ok(()));
+        let error = judged(20_000, needed - 1).unwrap_err();
+        let told = format!(
+            "distance_counts {} is below the {needed} counts the web needs between camera and ejector: {way} for the {} lines",
+            needed - 1,
+            tile_lines + 64 + window_lines
+        );
+        assert!(error.contains(&told), "{error}");
+        // Measured from a line's exposure to its verdict, the latency has the way in it.
+        let latency_us = 100 * way;
+        assert_eq!(judged(latency_us, way + 120 + 128 + 80), Ok(()));
     }
 
     #[test]

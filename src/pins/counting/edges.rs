@@ -107,6 +107,54 @@ impl EdgeCounter {
     }
 }
 
+/// So many edges of one channel without one of the other, in at most this time, are no belt that trembles on an edge.
+const ONE_SIDED_EDGES: u32 = 64;
+const ONE_SIDED_NS: u64 = 64_000_000;
+
+/// What has become of an encoder's two channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelNews {
+    /// It does not change while the other does.
+    Dead(Channel),
+    /// Both change again.
+    Back,
+}
+
+/// Looks whether one of two channels is dead: the count then goes to and fro by one, as on a belt that stands.
+#[derive(Debug, Clone, Default)]
+pub struct ChannelWatch {
+    /// The channel whose edges are counted, and since when.
+    run: Option<(Channel, u64)>,
+    edges: u32,
+    is_dead: bool,
+}
+
+impl ChannelWatch {
+    /// Takes an edge of a channel and its time.
+    pub fn take(&mut self, channel: Channel, ns: u64) -> Option<ChannelNews> {
+        let Some((_, since_ns)) = self.run.filter(|(of, _)| *of == channel) else {
+            let is_both = self.run.replace((channel, ns)).is_some();
+            self.edges = 1;
+            let was_dead = is_both && std::mem::take(&mut self.is_dead);
+            return was_dead.then_some(ChannelNews::Back);
+        };
+        self.edges += 1;
+        if self.edges <= ONE_SIDED_EDGES {
+            return None;
+        }
+        self.run = Some((channel, ns));
+        self.edges = 1;
+        if self.is_dead || ns.saturating_sub(since_ns) > ONE_SIDED_NS {
+            return None;
+        }
+        self.is_dead = true;
+        Some(ChannelNews::Dead(match channel {
+            Channel::A => Channel::B,
+            Channel::B => Channel::A,
+        }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,6 +237,19 @@ mod tests {
             }
         }
 
+        /// However a belt runs and turns, faster than any.
+        #[test]
+        fn no_channel_of_a_belt_that_moves_is_dead(
+            runs in prop::collection::vec((any::<bool>(), 4usize..50), 1..40),
+        ) {
+            let steps = runs.into_iter().map(|(forward, steps)| vec![forward; steps]);
+            let steps: Vec<bool> = steps.collect::<Vec<_>>().concat();
+            let mut watch = ChannelWatch::default();
+            for (number, edge) in walk(&steps, 0).into_iter().enumerate() {
+                prop_assert_eq!(watch.take(edge.channel, number as u64), None);
+            }
+        }
+
         #[test]
         fn one_channel_counts_up_only(edges in 1u32..500, first_seqno in any::<u32>()) {
             let mut counter = EdgeCounter::new(Decoding::Single(CountedEdges::Rising), false);
@@ -214,6 +275,34 @@ mod tests {
         };
         assert_eq!(counter.take(up(1)), 0);
         assert_eq!(counter.take(up(2)), 1);
+    }
+
+    #[test]
+    fn a_channel_that_is_silent_beside_a_fast_one_is_dead_until_it_changes() {
+        let mut watch = ChannelWatch::default();
+        watch.take(Channel::B, 0);
+        let news: Vec<_> = (1..=1000)
+            .filter_map(|edge| watch.take(Channel::A, edge * 500_000))
+            .collect();
+        assert_eq!(news, [ChannelNews::Dead(Channel::B)], "told once");
+        let back = watch.take(Channel::B, 600_000_000);
+        assert_eq!(back, Some(ChannelNews::Back));
+        assert_eq!(watch.take(Channel::A, 600_000_001), None);
+        // From the start on.
+        let mut watch = ChannelWatch::default();
+        let news: Vec<_> = (1..=65)
+            .filter_map(|edge| watch.take(Channel::B, edge * 500_000))
+            .collect();
+        assert_eq!(news, [ChannelNews::Dead(Channel::A)]);
+    }
+
+    #[test]
+    fn a_belt_that_trembles_on_an_edge_has_no_dead_channel() {
+        let mut watch = ChannelWatch::default();
+        for edge in 0..10_000 {
+            // 400 times a second.
+            assert_eq!(watch.take(Channel::A, edge * 2_500_000), None);
+        }
     }
 
     #[test]

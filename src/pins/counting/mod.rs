@@ -8,6 +8,8 @@ mod track;
 
 pub use belt::BeltEncoder;
 pub use by_time::TimeEncoder;
-pub use edges::{Channel, ChannelEdge, CountedEdges, Decoding, EdgeCounter};
+pub use edges::{
+    Channel, ChannelEdge, ChannelNews, ChannelWatch, CountedEdges, Decoding, EdgeCounter,
+};
 
 pub use track::Track;

@@ -1,8 +1,8 @@
 //! An encoder on one or two lines, by edge events with the kernel's times.
 
 use super::super::{
-    Channel, ChannelEdge, CountedEdges, Decoding, EdgeCounter, Encoder, EncoderConfig,
-    EncoderEvent, LineConfig, Moment, PinError,
+    Channel, ChannelEdge, ChannelNews, ChannelWatch, CountedEdges, Decoding, EdgeCounter, Encoder,
+    EncoderConfig, EncoderEvent, LineConfig, Moment, PinError,
 };
 use super::events::Events;
 use super::lines::{look_up, refused};
@@ -25,6 +25,8 @@ pub struct GpioEncoder {
     /// Offset of channel A.
     a_offset: u32,
     counter: EdgeCounter,
+    /// Where there are two channels.
+    channels: Option<ChannelWatch>,
     events: Events,
     told: Moment,
     untold: Option<Moment>,
@@ -54,6 +56,7 @@ impl GpioEncoder {
             request: None,
             a_offset: 0,
             counter: EdgeCounter::new(decoding, *reversed),
+            channels: b.as_ref().map(|_| ChannelWatch::default()),
             events: Events::new(),
             told: Moment::default(),
             untold: None,
@@ -130,6 +133,7 @@ impl GpioEncoder {
             None => false,
         };
         self.counter.restart(a_high, b_high);
+        self.channels = self.channels.take().map(|_| ChannelWatch::default());
         self.a_offset = first.info.offset;
         self.events.clear();
         self.request = Some(request);
@@ -157,6 +161,21 @@ impl GpioEncoder {
                 line_seqno: event.line_seqno,
             },
         )))
+    }
+
+    /// What to say of a channel that is silent beside the other.
+    fn dead(&self, channel: Channel) -> String {
+        let line = match (&self.config, channel) {
+            (EncoderConfig::Gpio { b: Some(b), .. }, Channel::B) => b.clone(),
+            _ => self.name(),
+        };
+        PinError::Line {
+            role: "encoder",
+            line: line.to_string(),
+            reason: "has no edges, though the other channel has many".to_owned(),
+            remedy: "everything is rejected until both have; check its wire".to_owned(),
+        }
+        .to_string()
     }
 
     fn name(&self) -> LineConfig {
@@ -193,6 +212,14 @@ impl Encoder for GpioEncoder {
                 ns: ns.saturating_sub(self.zero_ns),
                 count: Count(self.counter.count()),
             };
+            let channels = self.channels.as_mut();
+            match channels.and_then(|channels| channels.take(edge.channel, at.ns)) {
+                Some(ChannelNews::Dead(channel)) => {
+                    return Ok(Some(EncoderEvent::Gone(self.dead(channel))));
+                }
+                Some(ChannelNews::Back) => return Ok(Some(EncoderEvent::Back)),
+                None => {}
+            }
             if edges > 0 {
                 self.told = at;
                 self.untold = None;
