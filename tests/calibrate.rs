@@ -167,12 +167,14 @@ fn falling_light_is_told_in_words() {
     assert_eq!(step(&folder, "dark", "dark").code, Some(0));
     let white = step(&folder, "white", "white");
     assert_eq!(white.code, Some(0), "{}", white.stderr);
-    let run = blemish(&folder, &["run", "--config", "s.toml", "--quiet"]);
+    let args = ["run", "--config", "s.toml", "--quiet", "--evidence", "kept"];
+    let run = blemish(&folder, &args);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert!(
-        run.stderr
-            .contains("the light has fallen to 77 % of what it was when white was calibrated"),
-        "{}",
-        run.stderr
-    );
+    let words = "the light has fallen to 77 % of what it was when white was calibrated";
+    assert!(run.stderr.contains(words), "{}", run.stderr);
+    let journal = String::from_utf8(folder.read("kept/journal-00000001.jsonl")).unwrap();
+    let told = (journal.lines()).filter(|record| {
+        record.contains(r#""event":"fault","fault":{"cause":"light""#) && record.contains(words)
+    });
+    assert_eq!(told.count(), 1, "{journal}");
 }

@@ -51,6 +51,8 @@ pub enum Fault {
     Camera { message: String },
     /// Lines that came without pixels to be trusted.
     Lines { span: Span, reason: Reason },
+    /// Lines are too dark, too bright or without contrast, or the light has drifted.
+    Light { message: String },
     /// A block that cannot follow the last one.
     LineNumbers { message: String },
     /// The engine failed on a tile, from `first_line` on.

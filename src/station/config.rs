@@ -6,7 +6,7 @@ use crate::camera::V4l2Spec;
 use crate::camera::{BeltSpec, FaultRates};
 use crate::evidence::JournalLimits;
 use crate::geometry::Columns;
-use crate::light::Settings;
+use crate::light::{LightLimits, Settings};
 use crate::pins::PinsConfig;
 use crate::reject::RejectConfig;
 use serde::{Deserialize, Serialize};
@@ -143,7 +143,7 @@ impl Default for Source {
 }
 
 /// Light and its calibration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LightConfig {
     /// What `blemish calibrate` wrote; lines are not corrected where there is none.
@@ -154,6 +154,52 @@ pub struct LightConfig {
     pub max_drift_percent: u32,
     /// A change of level beyond which lines are not inspected, for `light`; 0 for none.
     pub reject_drift_percent: u32,
+    /// Instead of the bundle's: what a block's light must be for its lines to be inspected.
+    pub limits: Option<LimitsSetting>,
+}
+
+/// Limits of the light, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "light.limits must be \"off\", or a table of least_level, greatest_level and least_contrast, each a share of full scale"
+)]
+pub enum LimitsSetting {
+    None(Off),
+    Limits(LightLimits),
+}
+
+/// The word `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Off {
+    Off,
+}
+
+/// Where the limits of the light come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitsOrigin {
+    /// `light.limits`.
+    Setting,
+    Bundle,
+    /// Neither says anything.
+    Floor,
+}
+
+impl LightConfig {
+    /// The limits that hold with a bundle that has `of_bundle`, and where they come from; `None` for no
+    /// limits.
+    pub fn limits_with(
+        &self,
+        of_bundle: Option<LightLimits>,
+    ) -> (Option<LightLimits>, LimitsOrigin) {
+        match (self.limits, of_bundle) {
+            (Some(LimitsSetting::None(Off::Off)), _) => (None, LimitsOrigin::Setting),
+            (Some(LimitsSetting::Limits(limits)), _) => (Some(limits), LimitsOrigin::Setting),
+            (None, Some(limits)) => (Some(limits), LimitsOrigin::Bundle),
+            (None, None) => (Some(LightLimits::FLOOR), LimitsOrigin::Floor),
+        }
+    }
 }
 
 impl Default for LightConfig {
@@ -163,6 +209,7 @@ impl Default for LightConfig {
             reference_columns: None,
             max_drift_percent: 15,
             reject_drift_percent: 0,
+            limits: None,
         }
     }
 }

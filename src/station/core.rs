@@ -37,6 +37,12 @@ pub enum LineCounts {
     Triggered,
 }
 
+/// Of lines that the drift watch refuses.
+const DRIFTED: &str = "lines are not inspected: their light is farther off than light.reject_drift_percent; look at lamp, lens and exposure, then run `blemish calibrate white`";
+
+/// Light that is within its limits for so long is well again: a lamp that flickers is one fault.
+const LIGHT_IS_BACK_NS: u64 = 1_000_000_000;
+
 /// What the core acts on.
 pub(super) struct Surroundings<'a> {
     pub outputs: &'a mut dyn Outputs,
@@ -73,6 +79,8 @@ pub(super) struct Core {
     looked: Moment,
     heartbeat: bool,
     last_line: Option<(u64, Count)>,
+    /// When lines last came that were not inspected for their light.
+    bad_light_ns: u64,
     /// From the first line of the last block to its last.
     block_counts: i64,
     tiles: u64,
@@ -120,6 +128,7 @@ impl Core {
             looked: now,
             heartbeat: false,
             last_line: None,
+            bad_light_ns: 0,
             block_counts: 0,
             tiles: 0,
             failed_tiles: 0,
@@ -257,6 +266,17 @@ impl Core {
             self.block_counts = last.count.0.saturating_sub(first).max(0);
         }
         match step.fault {
+            Some(Reason::Light) => {
+                self.end_fault(Part::Camera, out);
+                self.bad_light_ns = self.now.ns;
+                if !self.standing.has(Part::Light) {
+                    let message = match &step.bad_light {
+                        Some(bad) => bad.to_string(),
+                        None => DRIFTED.to_owned(),
+                    };
+                    self.begin_fault(Part::Light, Fault::Light { message }, out);
+                }
+            }
             Some(reason) => {
                 let span = Span {
                     first_line: step.first_line,
@@ -266,6 +286,9 @@ impl Core {
             }
             None => {
                 self.end_fault(Part::Camera, out);
+                if self.now.ns.saturating_sub(self.bad_light_ns) >= LIGHT_IS_BACK_NS {
+                    self.end_fault(Part::Light, out);
+                }
                 self.seen_lines = true;
             }
         }

@@ -8,7 +8,7 @@ use super::real_time::RealTime;
 use super::simulation::Simulation;
 use super::supply::{Supply, Ticket};
 use super::wires::Wires;
-use super::{Clock, Pace, RealClock, RealtimeConfig, StationError, Witness};
+use super::{Clock, LightWatch, Pace, RealClock, RealtimeConfig, StationError, Witness};
 use crate::block::Block;
 use crate::camera::Camera;
 use crate::engine::{Crew, Inspector};
@@ -26,6 +26,7 @@ pub struct Setup<I> {
     pub reject: RejectConfig,
     pub pace: Pace,
     pub camera: Box<dyn Camera>,
+    pub light: LightWatch,
     pub encoder: Box<dyn Encoder>,
     pub line_counts: LineCounts,
     /// Whether the ejector confirms its pulses, by `confirm` or by the inputs of a replay.
@@ -143,7 +144,7 @@ fn run_core<I: Inspector + 'static>(
         clock: paced,
     };
     let supply = Supply::new(filled_out, emptied_in, &gone, crew);
-    let inspection = Inspection::new(web, supply, tiles_in_flight);
+    let inspection = Inspection::new(web, setup.light, supply, tiles_in_flight);
     let wires = Wires::new(setup.encoder, setup.confirm);
     std::thread::scope(|scope| {
         let _ends_with_this = SetOnDrop(&stop);

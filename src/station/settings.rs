@@ -1,7 +1,7 @@
 //! Whether settings fit together and can work, before anything is opened: what `blemish check` shows is what
 //! `blemish run` refuses.
 
-use super::{LightConfig, LineCounts, Pace, Source, StationConfig, StationError};
+use super::{LightConfig, LimitsSetting, LineCounts, Pace, Source, StationConfig, StationError};
 #[cfg(target_os = "linux")]
 use crate::camera::V4l2Spec;
 use crate::camera::{FaultRates, LineFormat};
@@ -153,6 +153,13 @@ fn check_faults(faults: &FaultRates) -> Result<(), StationError> {
 }
 
 fn check_light(light: &LightConfig) -> Result<(), StationError> {
+    if let Some(LimitsSetting::Limits(limits)) = light.limits
+        && let Err(why) = limits.check()
+    {
+        return contradiction(format!(
+            "light.limits {why}; mend them, or leave them out for the bundle's"
+        ));
+    }
     if light.flat_field.is_none() {
         if light.reject_drift_percent > 0 {
             return contradiction(

@@ -13,11 +13,13 @@ pub(super) enum Part {
     Ejector,
     /// The input by which the ejector says so.
     Confirm,
+    /// Lamp, lens or exposure.
+    Light,
 }
 
 /// The first fault of each part, until it is over.
 #[derive(Debug, Default)]
-pub(super) struct Standing([Option<Fault>; 5]);
+pub(super) struct Standing([Option<Fault>; 6]);
 
 impl Standing {
     pub fn has(&self, part: Part) -> bool {

@@ -167,6 +167,7 @@ impl Witness for Live {
                 message,
             } => format!("tile at line {first_line}: {message}"),
             Fault::Encoder { message }
+            | Fault::Light { message }
             | Fault::Pins { message }
             | Fault::Ejector { message }
             | Fault::Confirm { message }
@@ -181,6 +182,7 @@ impl Witness for Live {
     fn recovered(&mut self, now: Moment, fault: &Fault) {
         let what = match fault {
             Fault::Camera { .. } => "the camera is back",
+            Fault::Light { .. } => "the light is well again",
             Fault::Encoder { .. } => "the encoder is back",
             Fault::Pins { .. } => "the outputs are back",
             Fault::Ejector { .. } => "the ejector confirms again",

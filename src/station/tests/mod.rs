@@ -4,13 +4,15 @@
 mod confirm;
 mod eject;
 mod keeping;
+mod light;
 mod properties;
 mod replay;
 mod triggered;
 mod wires;
 
 use super::{
-    LineCounts, Pace, RealClock, RealtimeConfig, Setup, SimulatedPace, Summary, Witness, run,
+    LightWatch, LineCounts, Pace, RealClock, RealtimeConfig, Setup, SimulatedPace, Summary,
+    Witness, run,
 };
 use crate::block::Block;
 use crate::camera::{
@@ -124,6 +126,7 @@ impl World {
             reject: self.reject.clone(),
             pace: Pace::Simulated(self.pace),
             camera,
+            light: LightWatch::default(),
             encoder: Box::new(BeltEncoder::new(&self.belt).unwrap()),
             line_counts: LineCounts::Camera,
             is_confirmed: false,

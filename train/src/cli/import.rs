@@ -91,6 +91,7 @@ impl Args {
                 simulation: "unknown".to_owned(),
             },
             golden: Golden::default(),
+            light: None,
         }
     }
 }
