@@ -453,7 +453,11 @@ impl Core {
         };
         // Before the ledger, whose level and the state follow from it in the same moment.
         self.look_for_unconfirmed(self.now.ns, out);
-        let shown = self.ledger.advance(ns, count);
+        let mut shown = self.ledger.advance(ns, count);
+        if shown.alarms.missed && self.stop_line(out) {
+            // In the same moment as `ready`.
+            shown = self.ledger.advance(ns, count);
+        }
         self.drive(Output::Reject, !shown.reject, out);
         self.stationary = shown.stationary;
         self.drain(out);
@@ -482,7 +486,8 @@ impl Core {
         })
     }
 
-    /// Whether a fault keeps the station from accepting web.
+    /// Whether a fault keeps the station from accepting web. A line stop is none: a reset would acknowledge it
+    /// for people.
     fn is_held(&self) -> bool {
         self.standing.has(Part::Camera)
             || self.standing.has(Part::Encoder)
@@ -513,7 +518,7 @@ impl Core {
         match self.state {
             State::Starting | State::Stopped | State::Aborted => self.state,
             _ if self.ended => State::Stopping,
-            _ if self.is_held() => State::Held,
+            _ if self.is_held() || self.standing.has(Part::LineStop) => State::Held,
             _ if !self.seen_lines => State::Idle,
             _ if self.stationary => State::Suspended,
             _ => State::Execute,

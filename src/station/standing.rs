@@ -15,11 +15,13 @@ pub(super) enum Part {
     Confirm,
     /// Lamp, lens or exposure.
     Light,
+    /// A reject was missed, and the line shall stop for it.
+    LineStop,
 }
 
 /// The first fault of each part, until it is over.
 #[derive(Debug, Default)]
-pub(super) struct Standing([Option<Fault>; 6]);
+pub(super) struct Standing([Option<Fault>; 7]);
 
 impl Standing {
     pub fn has(&self, part: Part) -> bool {

@@ -168,6 +168,7 @@ impl Witness for Live {
             } => format!("tile at line {first_line}: {message}"),
             Fault::Encoder { message }
             | Fault::Light { message }
+            | Fault::LineStop { message }
             | Fault::Pins { message }
             | Fault::Ejector { message }
             | Fault::Confirm { message }

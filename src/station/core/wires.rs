@@ -174,12 +174,25 @@ impl Core {
         self.standing.has(Part::Pins)
     }
 
+    /// A reject was missed. Says whether the line is stopped for it from now on.
+    pub(super) fn stop_line(&mut self, out: &mut Surroundings<'_>) -> bool {
+        if !self.reject.line_stop_on_missed || self.standing.has(Part::LineStop) {
+            return false;
+        }
+        let message =
+            "line stop: a reject was missed; restart the station to acknowledge".to_owned();
+        self.begin_fault(Part::LineStop, Fault::LineStop { message }, out);
+        self.hold_if_blind();
+        true
+    }
+
     /// Neither a position that is not known, nor an output that is not held, nor an ejector that does not
-    /// answer may accept web.
+    /// answer, nor a line that shall stop may accept web.
     pub(super) fn hold_if_blind(&mut self) {
         self.ledger.hold(
             self.standing.has(Part::Encoder)
                 || self.standing.has(Part::Pins)
+                || self.standing.has(Part::LineStop)
                 || self.is_stopped_by_ejector(),
         );
     }

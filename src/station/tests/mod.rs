@@ -5,6 +5,7 @@ mod confirm;
 mod eject;
 mod keeping;
 mod light;
+mod line_stop;
 mod properties;
 mod replay;
 mod triggered;
