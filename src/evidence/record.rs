@@ -63,6 +63,8 @@ pub enum Fault {
     Encoder { message: String },
     /// An output cannot be driven.
     Pins { message: String },
+    /// The web has come from camera to ejector without a verdict ok or defect.
+    Uninspected { message: String },
     /// A reject was missed where that stops the line.
     LineStop { message: String },
     /// A pulse was not confirmed by the ejector.

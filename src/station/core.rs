@@ -70,8 +70,10 @@ pub(super) struct Core {
     confirmations: Option<Confirmations>,
     /// Why an output could not be driven, until it comes back as an input.
     undriven: Option<String>,
-    /// A verdict was given since the last sign of life.
+    /// A verdict ok or defect was given since the last sign of life.
     gave_verdict: bool,
+    /// New counts that had passed the ejector when one was given last.
+    inspected_at: u64,
     /// The way of the web while nobody looked, until it is accounted for.
     catching_up: Option<CatchingUp>,
     jitter: Jitter,
@@ -123,6 +125,7 @@ impl Core {
             confirmations: is_confirmed.then(|| Confirmations::new(reject_confirm)),
             undriven: None,
             gave_verdict: false,
+            inspected_at: 0,
             catching_up: None,
             jitter: Jitter::default(),
             looked: now,
@@ -294,7 +297,7 @@ impl Core {
         }
     }
 
-    /// Hands to the ledger what the web has found out; gives the number of verdicts.
+    /// Hands to the ledger what the web has found out; gives the number of verdicts ok and defect.
     fn learn(&mut self, step: &Step, out: &mut Surroundings<'_>) -> u64 {
         let mut verdicts = 0;
         for found in &step.found {
@@ -305,7 +308,7 @@ impl Core {
                 }
                 Found::Verdict(verdict) => {
                     let used = self.ledger.verdict(*verdict);
-                    verdicts += 1;
+                    verdicts += u64::from(!matches!(verdict.verdict, Verdict::NotInspected(_)));
                     self.defect_spans += u64::from(verdict.verdict == Verdict::Defect);
                     out.witness.verdict(self.now, *verdict, used);
                 }
@@ -420,10 +423,12 @@ impl Core {
         out.witness.fault(self.now, &fault);
     }
 
-    /// The heartbeat lives on verdicts alone.
+    /// The heartbeat lives on verdicts ok and defect alone: what was not inspected is no sign of an inspection.
     fn beat(&mut self, verdicts: u64, out: &mut Surroundings<'_>) {
         if verdicts > 0 {
             self.gave_verdict = true;
+            self.inspected_at = self.ledger.accounting().counts_travelled;
+            self.end_fault(Part::Inspection, out);
             self.heartbeat = !self.heartbeat;
             self.drive(Output::Heartbeat, self.heartbeat, out);
         }
@@ -461,6 +466,7 @@ impl Core {
         self.drive(Output::Reject, !shown.reject, out);
         self.stationary = shown.stationary;
         self.drain(out);
+        self.look_for_inspection(out);
         self.enter(self.present_state(), out);
         if std::mem::take(&mut self.gave_verdict) || self.owes_nothing() {
             out.witness.alive(self.now, self.is_held());
@@ -492,6 +498,7 @@ impl Core {
         self.standing.has(Part::Camera)
             || self.standing.has(Part::Encoder)
             || self.standing.has(Part::Pins)
+            || self.standing.has(Part::Inspection)
             || self.is_stopped_by_ejector()
     }
 

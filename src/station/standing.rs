@@ -17,11 +17,13 @@ pub(super) enum Part {
     Light,
     /// A reject was missed, and the line shall stop for it.
     LineStop,
+    /// Web passes, and nothing of it is found ok or defective.
+    Inspection,
 }
 
 /// The first fault of each part, until it is over.
 #[derive(Debug, Default)]
-pub(super) struct Standing([Option<Fault>; 7]);
+pub(super) struct Standing([Option<Fault>; 8]);
 
 impl Standing {
     pub fn has(&self, part: Part) -> bool {

@@ -169,6 +169,7 @@ impl Witness for Live {
             Fault::Encoder { message }
             | Fault::Light { message }
             | Fault::LineStop { message }
+            | Fault::Uninspected { message }
             | Fault::Pins { message }
             | Fault::Ejector { message }
             | Fault::Confirm { message }
@@ -184,6 +185,7 @@ impl Witness for Live {
         let what = match fault {
             Fault::Camera { .. } => "the camera is back",
             Fault::Light { .. } => "the light is well again",
+            Fault::Uninspected { .. } => "web is inspected again",
             Fault::Encoder { .. } => "the encoder is back",
             Fault::Pins { .. } => "the outputs are back",
             Fault::Ejector { .. } => "the ejector confirms again",

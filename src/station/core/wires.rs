@@ -174,6 +174,26 @@ impl Core {
         self.standing.has(Part::Pins)
     }
 
+    /// Whether the web goes by and nothing of it is inspected, which no other fault explains. By the way from
+    /// camera to ejector every verdict must be there.
+    pub(super) fn look_for_inspection(&mut self, out: &mut Surroundings<'_>) {
+        let travelled = self.ledger.accounting().counts_travelled;
+        if self.standing.has(Part::Inspection) {
+            return;
+        }
+        if self.ended || self.is_held() {
+            self.inspected_at = travelled;
+            return;
+        }
+        let counts = travelled.saturating_sub(self.inspected_at);
+        if counts > u64::from(self.reject.distance_counts) {
+            let message = format!(
+                "{counts} counts of web, more than reject.distance_counts, have passed without a verdict ok or defect; look at the faults before this one, at camera and light, and at engine.workers"
+            );
+            self.begin_fault(Part::Inspection, Fault::Uninspected { message }, out);
+        }
+    }
+
     /// A reject was missed. Says whether the line is stopped for it from now on.
     pub(super) fn stop_line(&mut self, out: &mut Surroundings<'_>) -> bool {
         if !self.reject.line_stop_on_missed || self.standing.has(Part::LineStop) {

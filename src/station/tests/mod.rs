@@ -9,6 +9,7 @@ mod line_stop;
 mod properties;
 mod replay;
 mod triggered;
+mod uninspected;
 mod wires;
 
 use super::{
