@@ -69,7 +69,7 @@ pub enum Fault {
     LineStop { message: String },
     /// A pulse was not confirmed by the ejector.
     Ejector { message: String },
-    /// The ejector's confirmation cannot be read.
+    /// The ejector's confirmation cannot be read, or rises while nothing is rejected.
     Confirm { message: String },
     /// The station did not run for a while.
     Stalled { message: String },

@@ -458,12 +458,18 @@ impl Core {
         };
         // Before the ledger, whose level and the state follow from it in the same moment.
         self.look_for_unconfirmed(self.now.ns, out);
+        self.look_for_chatter(self.now.ns, out);
         let mut shown = self.ledger.advance(ns, count);
         if shown.alarms.missed && self.stop_line(out) {
             // In the same moment as `ready`.
             shown = self.ledger.advance(ns, count);
         }
         self.drive(Output::Reject, !shown.reject, out);
+        if let Some(confirmations) = &mut self.confirmations
+            && shown.reject
+        {
+            confirmations.rejecting(self.now.ns, count);
+        }
         self.stationary = shown.stationary;
         self.drain(out);
         self.look_for_inspection(out);

@@ -13,6 +13,8 @@ pub(super) enum Part {
     Ejector,
     /// The input by which the ejector says so.
     Confirm,
+    /// That input rises while nothing is rejected.
+    Chatter,
     /// Lamp, lens or exposure.
     Light,
     /// A reject was missed, and the line shall stop for it.
@@ -23,7 +25,7 @@ pub(super) enum Part {
 
 /// The first fault of each part, until it is over.
 #[derive(Debug, Default)]
-pub(super) struct Standing([Option<Fault>; 8]);
+pub(super) struct Standing([Option<Fault>; 9]);
 
 impl Standing {
     pub fn has(&self, part: Part) -> bool {
