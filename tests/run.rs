@@ -250,6 +250,33 @@ const CASES: &[Case] = &[
         args: &["run", "--line-rate", "90000"],
         says: &["max_speed_counts_per_s"],
     },
+    #[cfg(target_os = "linux")]
+    Case {
+        name: "line rate of a live camera",
+        prepare: |folder| folder.write("s.toml", LIVE.as_bytes()),
+        args: &[
+            "run",
+            "--config",
+            "s.toml",
+            "--real-time",
+            "--line-rate",
+            "90000",
+        ],
+        says: &["up to 90000 counts/s"],
+    },
+    #[cfg(target_os = "linux")]
+    Case {
+        name: "belt under a live camera",
+        prepare: |folder| {
+            let text = format!("{LIVE}[belt]\nline_rate_hz = 500.0\n");
+            folder.write("s.toml", text.as_bytes());
+        },
+        args: &["run", "--config", "s.toml", "--real-time"],
+        says: &[
+            "[belt] says how a web runs that no camera sees",
+            "source.line_rate_hz",
+        ],
+    },
     Case {
         name: "ejector too near",
         prepare: |folder| folder.write("s.toml", b"[reject]\ndistance_counts = 100\n"),

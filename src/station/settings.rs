@@ -4,7 +4,7 @@
 use super::{LightConfig, LimitsSetting, LineCounts, Pace, Source, StationConfig, StationError};
 #[cfg(target_os = "linux")]
 use crate::camera::V4l2Spec;
-use crate::camera::{FaultRates, LineFormat};
+use crate::camera::{BeltSpec, FaultRates, LineFormat};
 use crate::model::{Metadata, Preparation};
 use crate::pins::EncoderConfig;
 use crate::reject::RejectConfig;
@@ -34,6 +34,12 @@ pub fn check_settings(config: &StationConfig, metadata: &Metadata) -> Result<(),
     if config.source.is_live() && config.pace != Pace::Real {
         return contradiction(
             "a live camera cannot run in simulated time; set pace kind = \"real\" or give --real-time"
+                .to_owned(),
+        );
+    }
+    if config.source.is_live() && config.belt != BeltSpec::default() {
+        return contradiction(
+            "[belt] says how a web runs that no camera sees, and this one is live; remove it, and set source.line_rate_hz and source.counts_per_line"
                 .to_owned(),
         );
     }

@@ -35,7 +35,7 @@ pub struct Args {
     /// Lines of a block of strips
     #[arg(long, value_name = "LINES", requires = "strips", value_parser = clap::value_parser!(u32).range(1..=65536))]
     lines_per_block: Option<u32>,
-    /// Lines exposed per second
+    /// Lines exposed per second; of a triggered camera, the most
     #[arg(long, value_name = "HZ")]
     line_rate: Option<f64>,
     /// Record blocks, encoder and times, so that the run can be replayed
@@ -78,8 +78,12 @@ impl Args {
                 lines_per_block,
             };
         }
-        if let Some(line_rate_hz) = self.line_rate {
-            config.belt.line_rate_hz = line_rate_hz;
+        if let Some(hz) = self.line_rate {
+            match &mut config.source {
+                #[cfg(target_os = "linux")]
+                Source::V4l2(spec) => spec.line_rate_hz = hz,
+                _ => config.belt.line_rate_hz = hz,
+            }
         }
         if self.real_time {
             config.pace = Pace::Real;
