@@ -266,6 +266,20 @@ const CASES: &[Case] = &[
     },
     #[cfg(target_os = "linux")]
     Case {
+        name: "every pulse of a run without an end",
+        prepare: |folder| folder.write("s.toml", LIVE.as_bytes()),
+        args: &[
+            "run",
+            "--config",
+            "s.toml",
+            "--real-time",
+            "--pulses",
+            "p.jsonl",
+        ],
+        says: &["--pulses keeps every edge in memory", "--evidence"],
+    },
+    #[cfg(target_os = "linux")]
+    Case {
         name: "belt under a live camera",
         prepare: |folder| {
             let text = format!("{LIVE}[belt]\nline_rate_hz = 500.0\n");

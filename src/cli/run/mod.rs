@@ -50,7 +50,7 @@ pub struct Args {
     /// Keep the journal and pictures of rejects here
     #[arg(long, value_name = "DIR")]
     evidence: Option<PathBuf>,
-    /// Write every edge of the outputs here, as JSON lines
+    /// Write every edge of the outputs here, as JSON lines, when the run has ended; not for a live camera
     #[arg(long, value_name = "FILE")]
     pulses: Option<PathBuf>,
     /// Write a report of the defects here, one HTML file
@@ -109,6 +109,9 @@ impl Args {
 /// A configuration, source, bundle or output that cannot be used, or an account that does not add up.
 pub fn run(args: &Args) -> Outcome {
     let config = args.config()?;
+    if args.pulses.is_some() && args.replay.is_none() && config.source.is_live() {
+        return Err("--pulses keeps every edge in memory until the run ends, which a live camera's does not; leave it out, and keep the journal with --evidence, which has every pulse".into());
+    }
     let sources = Sources {
         replay: args.replay.clone(),
         record: args.record.clone(),
