@@ -12,7 +12,8 @@ use crate::reject::RejectConfig;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Everything that can be set. Every key has a default; unknown keys are refused.
+/// Everything that can be set. Keys may be left out, but those that name a source or a line; unknown ones are
+/// refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StationConfig {
@@ -450,11 +451,37 @@ mod tests {
         assert_eq!(shown.pins.validate(), Ok(()));
         assert_eq!(shown.pins.lines().len(), 6, "all of them are shown");
         assert_eq!(shown.belt.moves.len(), 3);
+        let limits = Some(LimitsSetting::Limits(LightLimits::FLOOR));
+        assert_eq!(shown.light.limits, limits);
+        let read: toml::Table = toml::from_str(text).unwrap();
+        let all = toml::Table::try_from(&shown).unwrap();
+        for key in keys(&all, "") {
+            // What one line of [pins] may have, another may have too.
+            let is_shown = match key
+                .strip_prefix("pins.")
+                .and_then(|pin| pin.rsplit('.').next())
+            {
+                Some(last) => keys(&read, "").iter().any(|shown| {
+                    shown.starts_with("pins.") && shown.rsplit('.').next() == Some(last)
+                }),
+                None => keys(&read, "").contains(&key),
+            };
+            assert!(is_shown, "docs/ref/config.md does not show {key}");
+        }
         // The other kind of source is shown behind comment signs.
         let other = text.lines().filter_map(|line| line.strip_prefix("# "));
-        let other: Vec<&str> = other.take_while(|line| !line.starts_with("and")).collect();
+        let other: Vec<&str> = other.collect();
         let source: Source = toml::from_str(&other.join("\n")).unwrap();
         assert_eq!(source, default.source);
+    }
+
+    /// Every key with its tables before it.
+    fn keys(table: &toml::Table, before: &str) -> Vec<String> {
+        let of = |(key, value): (&String, &toml::Value)| match value {
+            toml::Value::Table(table) => keys(table, &format!("{before}{key}.")),
+            _ => vec![format!("{before}{key}")],
+        };
+        table.iter().flat_map(of).collect()
     }
 
     #[cfg(target_os = "linux")]
