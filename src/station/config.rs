@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StationConfig {
-    /// For the journal and the page.
+    /// For the journal and the report.
     pub name: String,
     pub model: ModelConfig,
     pub source: Source,
