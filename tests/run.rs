@@ -159,33 +159,6 @@ fn strips_run_as_web_and_a_second_start_says_what_has_changed() {
 }
 
 #[test]
-fn a_black_web_is_not_inspected_and_the_journal_says_why_once() {
-    let folder = Folder::new("run black");
-    for number in 0..4 {
-        folder.mask(&format!("web/{number}.png"), 128, 200, 0);
-    }
-    let run = |config: &[u8], kept: &str| {
-        folder.write("s.toml", config);
-        let args = ["run", "--strips", "web", "--config", "s.toml", "--quiet"];
-        let run = blemish(&folder, &[&args[..], &["--evidence", kept]].concat());
-        assert_eq!(run.code, Some(0), "{}", run.stderr);
-        (run.stdout, journal(&folder, kept))
-    };
-    let (account, records) = run(b"", "kept");
-    let identity = "lines     800 = 0 ok + 0 defect + 800 not inspected (light 800)";
-    assert!(account.contains(identity), "{account}");
-    let faults: Vec<&Value> = (records.iter())
-        .filter(|record| record["fault"]["cause"] == "light")
-        .collect();
-    assert_eq!(faults.len(), 1, "{faults:?}");
-    let message = faults[0]["fault"]["message"].as_str().unwrap();
-    assert!(message.contains("their level is 0.00 %"), "{message}");
-
-    let off = run(b"[light]\nlimits = \"off\"\n", "off").0;
-    assert!(!off.contains("light 800"), "{off}");
-}
-
-#[test]
 fn the_demonstration_leaves_a_report_that_needs_nothing_else() {
     let folder = Folder::new("demo");
     let run = blemish(&folder, &["demo", "--lines", "1200"]);
@@ -226,23 +199,6 @@ const CASES: &[Case] = &[
         prepare: nothing,
         args: &["run", "--line-rate", "0"],
         says: &["line rate of 0 Hz", "line_rate_hz"],
-    },
-    Case {
-        name: "limits of the light that are no limits",
-        prepare: |folder| folder.write("s.toml", b"[light]\nlimits = \"none\"\n"),
-        args: &["run", "--config", "s.toml"],
-        says: &["light.limits must be \"off\", or a table of least_level"],
-    },
-    Case {
-        name: "limits of the light that nothing keeps",
-        prepare: |folder| {
-            folder.write(
-                "s.toml",
-                b"[light.limits]\nleast_level = 0.5\ngreatest_level = 0.4\n",
-            );
-        },
-        args: &["run", "--config", "s.toml"],
-        says: &["light.limits has least_level 0.5, which is not below greatest_level 0.4"],
     },
     Case {
         name: "belt faster than the ledger is told",
