@@ -22,7 +22,7 @@ pub enum Reason {
     Late,
     /// The engine failed or gave something that is not a number.
     Engine,
-    /// The light was outside what the model was trained for.
+    /// The light was outside the limits: too dark, too bright, or without contrast.
     Light,
     /// The station's settings forbid inspection.
     Config,

@@ -1,4 +1,4 @@
-//! `blemish calibrate` and the flat field in a run, as whole programs, on strips.
+//! `blemish calibrate` and the flat field in a run, as whole programs, on strips, and light that nothing is inspected in.
 
 mod common;
 
@@ -167,12 +167,61 @@ fn falling_light_is_told_in_words() {
     assert_eq!(step(&folder, "dark", "dark").code, Some(0));
     let white = step(&folder, "white", "white");
     assert_eq!(white.code, Some(0), "{}", white.stderr);
-    let run = blemish(&folder, &["run", "--config", "s.toml", "--quiet"]);
+    let args = ["run", "--config", "s.toml", "--quiet", "--evidence", "kept"];
+    let run = blemish(&folder, &args);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert!(
-        run.stderr
-            .contains("the light has fallen to 77 % of what it was when white was calibrated"),
-        "{}",
-        run.stderr
-    );
+    let words = "the light has fallen to 77 % of what it was when white was calibrated";
+    assert!(run.stderr.contains(words), "{}", run.stderr);
+    let journal = String::from_utf8(folder.read("kept/journal-00000001.jsonl")).unwrap();
+    let told = (journal.lines()).filter(|record| {
+        record.contains(r#""event":"fault","fault":{"cause":"light""#) && record.contains(words)
+    });
+    assert_eq!(told.count(), 1, "{journal}");
+}
+
+#[test]
+fn a_black_web_is_not_inspected_and_the_journal_says_why_once() {
+    let folder = Folder::new("run black");
+    for number in 0..4 {
+        folder.mask(&format!("web/{number}.png"), 128, 200, 0);
+    }
+    let run = |config: &[u8], kept: &str| {
+        folder.write("s.toml", config);
+        let args = ["run", "--strips", "web", "--config", "s.toml", "--quiet"];
+        let run = blemish(&folder, &[&args[..], &["--evidence", kept]].concat());
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let journal = folder.read(&format!("{kept}/journal-00000001.jsonl"));
+        (run.stdout, String::from_utf8(journal).unwrap())
+    };
+    let (account, records) = run(b"", "kept");
+    let identity = "lines     800 = 0 ok + 0 defect + 800 not inspected (light 800)";
+    assert!(account.contains(identity), "{account}");
+    let faults: Vec<&str> = (records.lines())
+        .filter(|record| record.contains(r#""fault":{"cause":"light""#))
+        .collect();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("their level is 0.00 %"), "{faults:?}");
+
+    let off = run(b"[light]\nlimits = \"off\"\n", "off").0;
+    assert!(!off.contains("light 800"), "{off}");
+}
+
+#[test]
+fn limits_of_the_light_that_are_none_are_refused_in_words() {
+    let folder = Folder::new("light limits");
+    for (text, words) in [
+        (
+            "[light]\nlimits = \"none\"\n",
+            "light.limits must be \"off\", or a table of least_level",
+        ),
+        (
+            "[light.limits]\nleast_level = 0.5\ngreatest_level = 0.4\n",
+            "light.limits has least_level 0.5, which is not below greatest_level 0.4",
+        ),
+    ] {
+        folder.write("s.toml", text.as_bytes());
+        let run = blemish(&folder, &["run", "--config", "s.toml"]);
+        assert_eq!(run.code, Some(2), "{}", run.stdout);
+        assert!(run.stderr.contains(words), "{}", run.stderr);
+    }
 }

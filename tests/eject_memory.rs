@@ -14,7 +14,9 @@ use blemish::geometry::TileSize;
 use blemish::model::ColorOrder;
 use blemish::pins::{BeltEncoder, Encoder, EncoderEvent, Moment, Output, Outputs, PinError};
 use blemish::reject::RejectConfig;
-use blemish::station::{LineCounts, Pace, RealClock, RealtimeConfig, Setup, Witness, run};
+use blemish::station::{
+    LightWatch, LineCounts, Pace, RealClock, RealtimeConfig, Setup, Witness, run,
+};
 use blemish::web::WebConfig;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -136,6 +138,7 @@ fn counts_ledger_and_pins_take_no_memory() {
         reject,
         pace: Pace::Real,
         camera: Box::new(Synthetic::new(&spec).unwrap()),
+        light: LightWatch::default(),
         encoder: Box::new(encoder),
         is_live: false,
         line_counts: LineCounts::Encoder,

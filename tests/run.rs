@@ -206,6 +206,47 @@ const CASES: &[Case] = &[
         args: &["run", "--line-rate", "90000"],
         says: &["max_speed_counts_per_s"],
     },
+    #[cfg(target_os = "linux")]
+    Case {
+        name: "line rate of a live camera",
+        prepare: |folder| folder.write("s.toml", LIVE.as_bytes()),
+        args: &[
+            "run",
+            "--config",
+            "s.toml",
+            "--real-time",
+            "--line-rate",
+            "90000",
+        ],
+        says: &["up to 90000 counts/s"],
+    },
+    #[cfg(target_os = "linux")]
+    Case {
+        name: "every pulse of a run without an end",
+        prepare: |folder| folder.write("s.toml", LIVE.as_bytes()),
+        args: &[
+            "run",
+            "--config",
+            "s.toml",
+            "--real-time",
+            "--pulses",
+            "p.jsonl",
+        ],
+        says: &["--pulses keeps every edge in memory", "--evidence"],
+    },
+    #[cfg(target_os = "linux")]
+    Case {
+        name: "belt under a live camera",
+        prepare: |folder| {
+            let text = format!("{LIVE}[belt]\nline_rate_hz = 500.0\n");
+            folder.write("s.toml", text.as_bytes());
+        },
+        args: &["run", "--config", "s.toml", "--real-time"],
+        says: &[
+            "[belt] says how a web runs that no camera sees",
+            "source.line_rate_hz",
+        ],
+    },
     Case {
         name: "ejector too near",
         prepare: |folder| folder.write("s.toml", b"[reject]\ndistance_counts = 100\n"),
@@ -523,7 +564,8 @@ fn a_signal_ends_the_run_in_order() {
         .replace("lines = 1500", "lines = 1000000")
         .replace("defect_spacing_lines = 400", "defect_spacing_lines = 0");
     folder.write("station.toml", slow.as_bytes());
-    for signal in ["INT", "TERM"] {
+    let is_heard = |signal: &&str| *signal != "HUP" || cfg!(target_os = "linux");
+    for signal in ["INT", "TERM", "HUP"].into_iter().filter(is_heard) {
         let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_blemish"))
             .args(["run", "--config", "station.toml", "--real-time"])
             .args(["--evidence", signal, "--pulses"])

@@ -189,6 +189,13 @@ fn about(bundle: &Bundle) -> String {
             ),
         ),
         (
+            "light",
+            facts.light.map_or(
+                "not said; 'blemish-train threshold' sets its limits".to_owned(),
+                |limits| limits.to_string(),
+            ),
+        ),
+        (
             "training",
             format!(
                 "{} pictures, {} steps of {}, seed {}, simulation {}, {}",

@@ -51,6 +51,8 @@ pub enum Fault {
     Camera { message: String },
     /// Lines that came without pixels to be trusted.
     Lines { span: Span, reason: Reason },
+    /// Lines are too dark, too bright or without contrast, or the light has drifted.
+    Light { message: String },
     /// A block that cannot follow the last one.
     LineNumbers { message: String },
     /// The engine failed on a tile, from `first_line` on.
@@ -61,9 +63,13 @@ pub enum Fault {
     Encoder { message: String },
     /// An output cannot be driven.
     Pins { message: String },
+    /// The web has come from camera to ejector without a verdict ok or defect.
+    Uninspected { message: String },
+    /// A reject was missed where that stops the line.
+    LineStop { message: String },
     /// A pulse was not confirmed by the ejector.
     Ejector { message: String },
-    /// The ejector's confirmation cannot be read.
+    /// The ejector's confirmation cannot be read, or rises while nothing is rejected.
     Confirm { message: String },
     /// The station did not run for a while.
     Stalled { message: String },

@@ -7,7 +7,7 @@ use crate::evidence::is_disk_at_its_end;
 use crate::light::{FlatFieldFile, LightError};
 use crate::model::{Bundle, ModelError};
 use crate::pins::{LineConfig, SeenLine, find_line, seen_lines};
-use crate::station::{Source, StationConfig, check_settings};
+use crate::station::{LimitsOrigin, Source, StationConfig, check_settings};
 use crate::text::printable;
 use std::ffi::CString;
 use std::fs::File;
@@ -22,6 +22,7 @@ pub fn station_rows(config: &StationConfig, bundle: Result<&Bundle, &ModelError>
     rows.extend(bundle.ok().map(|bundle| settings_row(config, bundle)));
     rows.push(source_row(&config.source));
     rows.extend(light_row(config));
+    rows.extend(bundle.ok().map(|bundle| limits_row(config, bundle)));
     rows.extend(pin_rows(
         config,
         seen_lines().unwrap_or_default().as_slice(),
@@ -147,6 +148,30 @@ fn light_row(config: &StationConfig) -> Option<Row> {
             format!("flat field of {width_px} px, white at {:.0}", white.level),
         ),
     })
+}
+
+/// Outside of what light lines are not inspected, and who says so.
+fn limits_row(config: &StationConfig, bundle: &Bundle) -> Row {
+    const ITEM: &str = "light limits";
+    let (limits, origin) = config.light.limits_with(bundle.metadata().light);
+    let Some(limits) = limits else {
+        return Row::amber(
+            ITEM,
+            "off: web in the dark is called ok if the model says so",
+            "remove light.limits, or give it numbers",
+        );
+    };
+    match origin {
+        LimitsOrigin::Setting => Row::green(ITEM, format!("{limits}, by light.limits")),
+        LimitsOrigin::Bundle => Row::green(ITEM, format!("{limits}, by the bundle")),
+        LimitsOrigin::Floor => Row::amber(
+            ITEM,
+            format!(
+                "{limits}: the bundle says nothing of its light, and a web that only dims is inspected"
+            ),
+            "run 'blemish-train threshold' with good pictures of this station, or set light.limits",
+        ),
+    }
 }
 
 fn source_row(source: &Source) -> Row {

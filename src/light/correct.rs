@@ -5,14 +5,36 @@ use crate::block::Block;
 use crate::camera::{BlockEvent, Camera, CameraError, LineFormat};
 use crate::picture::Samples;
 use crate::verdict::Reason;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
+
+/// What the drift watch said, by the first line of the block that it saw it in.
+#[derive(Debug)]
+pub struct DriftNews {
+    told: Receiver<(u64, Watched)>,
+    next: Option<(u64, Watched)>,
+}
+
+impl DriftNews {
+    /// What was said up to the block that begins with this line.
+    pub fn up_to(&mut self, first_line: u64) -> Option<Watched> {
+        if self.next.is_none() {
+            self.next = self.told.try_recv().ok();
+        }
+        self.next
+            .take_if(|(line, _)| *line <= first_line)
+            .map(|(_, watched)| watched)
+    }
+}
 
 /// Any camera, with its lines made even before anybody sees them.
 pub struct Corrected<C> {
     camera: C,
+    /// Empty where lines are watched and not corrected.
     offset: Vec<f32>,
     gain: Vec<f32>,
     drift: Drift,
+    news: Option<Sender<(u64, Watched)>>,
 }
 
 impl<C: Camera> Corrected<C> {
@@ -23,11 +45,33 @@ impl<C: Camera> Corrected<C> {
             offset: dark.offset.clone(),
             gain: white.gain.clone(),
             drift,
+            news: None,
         }
+    }
+
+    /// Watches lines and leaves them as they are.
+    pub fn watched(camera: C, drift: Drift) -> Self {
+        Self {
+            camera,
+            offset: Vec::new(),
+            gain: Vec::new(),
+            drift,
+            news: None,
+        }
+    }
+
+    /// What the drift watch will say.
+    pub fn news(&mut self) -> DriftNews {
+        let (sender, told) = channel();
+        self.news = Some(sender);
+        DriftNews { told, next: None }
     }
 
     fn correct(&mut self, block: &mut Block) {
         let columns = self.gain.len();
+        if columns == 0 {
+            return;
+        }
         match &mut block.picture.samples {
             Samples::U8(samples) => {
                 for line in samples.chunks_exact_mut(columns) {
@@ -73,6 +117,10 @@ impl<C: Camera> Camera for Corrected<C> {
                 let look = self.drift.look(&into.picture);
                 if let Some(watched) = look.news {
                     tell(watched);
+                    if let Some(news) = &self.news {
+                        // Nobody listens any more where the run is over.
+                        let _ = news.send((into.first_line.0, watched));
+                    }
                 }
                 if look.is_beyond {
                     into.fault = Some(Reason::Light);

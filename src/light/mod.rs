@@ -9,17 +9,20 @@
 //! `corrected = (sample - dark offset) * gain`, column by column, where the gains make every column
 //! give what the brightest gives, so that what is saturated stays so. [`measure`](Measurement) collects
 //! lines, [`Dark`] and [`White`] judge them, [`Corrected`] corrects on the way from the camera.
+//! [`LightJudge`] says of every block whether its light is one that can be inspected.
 
 mod correct;
 mod drift;
 mod file;
 mod judge;
+mod limits;
 mod measure;
 
-pub use correct::Corrected;
+pub use correct::{Corrected, DriftNews};
 pub use drift::{Drift, Look, Watched};
 pub use file::{FlatFieldFile, Settings};
 pub use judge::{Columns, Dark, LEAST_LINES, Refusal, White};
+pub use limits::{BadLight, GOOD_LINES, LightJudge, LightLimits, Seen};
 pub use measure::Measurement;
 
 use std::path::PathBuf;

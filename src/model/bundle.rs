@@ -2,7 +2,7 @@
 
 use super::graph_check::{check_graph, check_weights, graph, resize};
 use super::seal::{HASH_KEY, content_hash, property, read_metadata};
-use super::{Check, METADATA_KEY, Metadata, ModelError, Problem};
+use super::{Check, LIGHT_KEY, METADATA_KEY, Metadata, ModelError, Problem};
 use crate::engine::kernels::Levels;
 use crate::engine::{Inspector, Plan, Prediction, TractInspector};
 use crate::geometry::TileSize;
@@ -106,6 +106,10 @@ impl Bundle {
         }
         passed(Check::Format);
         let json = property(&model, METADATA_KEY)?.to_owned();
+        let light = match keys().any(|key| key == LIGHT_KEY) {
+            true => Some(property(&model, LIGHT_KEY)?.to_owned()),
+            false => None,
+        };
         let sha256 = content_hash(&mut model);
         let stated = property(&model, HASH_KEY)?;
         if sha256 != stated {
@@ -115,7 +119,7 @@ impl Bundle {
             });
         }
         passed(Check::Hash);
-        let metadata = read_metadata(&json)?;
+        let metadata = read_metadata(&json, light.as_deref())?;
         passed(Check::Metadata);
         check_weights(graph(&model)?)?;
         passed(Check::Weights);
@@ -215,7 +219,8 @@ fn golden_parity(metadata: &Metadata, inspector: &mut TractInspector) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::reseal;
+    use crate::light::LightLimits;
+    use crate::model::{reseal, seal};
 
     /// The program's own bundle, changed and sealed again.
     fn changed(change: impl FnOnce(&mut ModelProto)) -> Result<Bundle, ModelError> {
@@ -260,6 +265,38 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert!(matches!(error.problem, Problem::TooLong { .. }), "{error}");
         assert!(error.to_string().contains("more than 1024 MiB"), "{error}");
+    }
+
+    #[test]
+    fn the_limits_of_the_light_are_a_property_that_other_programs_need_not_know() {
+        let read = |bytes: Vec<u8>| Bundle::from_bytes(bytes, "test", &mut |_| {});
+        let model = || ModelProto::decode(EMBEDDED).unwrap();
+        let old = read(EMBEDDED.to_vec()).unwrap().metadata().clone();
+        assert_eq!(old.light, None);
+        let limits = LightLimits {
+            least_level: 0.1,
+            greatest_level: 0.8,
+            least_contrast: 0.01,
+        };
+        let with = |light| Metadata {
+            light: Some(light),
+            ..old.clone()
+        };
+        let sealed = seal(model(), &with(limits)).unwrap();
+        assert_eq!(*read(sealed.clone()).unwrap().metadata(), with(limits));
+        let sealed = ModelProto::decode(sealed.as_slice()).unwrap();
+        let json = property(&sealed, METADATA_KEY).unwrap();
+        assert!(!json.contains("light"), "older programs know every field");
+        let without = read(seal(sealed, &old).unwrap()).unwrap();
+        assert_eq!(*without.metadata(), old);
+
+        let upside_down = LightLimits {
+            least_level: 0.9,
+            ..limits
+        };
+        let error = read(seal(model(), &with(upside_down)).unwrap()).unwrap_err();
+        let words = "the metadata's 'light' has least_level 0.9, which is not below";
+        assert!(error.to_string().contains(words), "{error}");
     }
 
     #[test]

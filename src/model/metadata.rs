@@ -4,11 +4,16 @@ use super::Problem;
 use crate::draem::score::Window;
 use crate::draem::{NetworkSpec, OFFICIAL_POOLINGS};
 use crate::geometry::TileSize;
+use crate::light::LightLimits;
 use crate::picture::ResizeFilter;
 use serde::{Deserialize, Serialize};
 
 /// Key in ONNX `metadata_props` that holds the JSON of [`Metadata`].
 pub const METADATA_KEY: &str = "blemish";
+
+/// Key in ONNX `metadata_props` that holds the JSON of [`Metadata::light`]: a property of its own, so that
+/// programs that do not know it read the bundle all the same.
+pub const LIGHT_KEY: &str = "blemish.light";
 
 /// Version of [`Metadata`] that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -115,6 +120,9 @@ pub struct Metadata {
     pub flat_field: bool,
     pub training: Training,
     pub golden: Golden,
+    /// What light the good pictures had; absent in bundles from before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub light: Option<LightLimits>,
 }
 
 /// Widest network and largest tile side that a bundle may ask for: above these the numbers are a
@@ -179,6 +187,13 @@ impl Metadata {
                     "has tolerance {}, which must lie in (0, 0.5)",
                     self.golden.tolerance
                 ),
+            ),
+            (
+                self.light.is_none_or(|limits| limits.check().is_ok()),
+                "light",
+                self.light
+                    .and_then(|limits| limits.check().err())
+                    .unwrap_or_default(),
             ),
         ];
         match rules.into_iter().find(|(holds, _, _)| !holds) {

@@ -21,7 +21,7 @@ pub use error::{Check, ModelError, Problem};
 pub use golden::planes;
 pub use graph_check::{INPUT, MAP, RECONSTRUCTION};
 pub use metadata::{
-    ColorOrder, Golden, METADATA_KEY, Metadata, Preparation, SCHEMA_VERSION, ScoreRule, Threshold,
-    Training,
+    ColorOrder, Golden, LIGHT_KEY, METADATA_KEY, Metadata, Preparation, SCHEMA_VERSION, ScoreRule,
+    Threshold, Training,
 };
 pub use seal::{HASH_KEY, reseal, seal};

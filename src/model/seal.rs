@@ -4,7 +4,7 @@
 //! the order of their numbers, defaults left out, unknown fields dropped. So it covers every value that
 //! the engine reads, and does not depend on how another writer would have laid the same model out.
 
-use super::{METADATA_KEY, Metadata, Problem};
+use super::{LIGHT_KEY, METADATA_KEY, Metadata, Problem};
 use prost::Message;
 use sha2::{Digest, Sha256};
 use tract_onnx::pb::{ModelProto, StringStringEntryProto};
@@ -17,14 +17,24 @@ pub const HASH_KEY: &str = "blemish_sha256";
 /// # Errors
 /// Where the metadata cannot be written as JSON.
 pub fn seal(mut model: ModelProto, metadata: &Metadata) -> Result<Vec<u8>, serde_json::Error> {
-    let json = serde_json::to_string(metadata)?;
-    model
-        .metadata_props
-        .retain(|property| property.key != METADATA_KEY);
-    model.metadata_props.push(StringStringEntryProto {
-        key: METADATA_KEY.to_owned(),
-        value: json,
-    });
+    let strict = Metadata {
+        light: None,
+        ..metadata.clone()
+    };
+    let light = metadata.light.map(|light| serde_json::to_string(&light));
+    let properties = [
+        (METADATA_KEY, Some(serde_json::to_string(&strict)?)),
+        (LIGHT_KEY, light.transpose()?),
+    ];
+    for (key, json) in properties {
+        model.metadata_props.retain(|property| property.key != key);
+        model
+            .metadata_props
+            .extend(json.map(|value| StringStringEntryProto {
+                key: key.to_owned(),
+                value,
+            }));
+    }
     Ok(reseal(model))
 }
 
@@ -67,7 +77,7 @@ pub(super) fn property<'a>(model: &'a ModelProto, key: &'static str) -> Result<&
 }
 
 /// Reads the metadata, the schema's number first: another version's fields would only confuse.
-pub(super) fn read_metadata(json: &str) -> Result<Metadata, Problem> {
+pub(super) fn read_metadata(json: &str, light: Option<&str>) -> Result<Metadata, Problem> {
     let unreadable = |error: serde_json::Error| Problem::Metadata(error.to_string());
     let value: serde_json::Value = serde_json::from_str(json).map_err(unreadable)?;
     match value.get("schema").and_then(serde_json::Value::as_u64) {
@@ -83,7 +93,10 @@ pub(super) fn read_metadata(json: &str) -> Result<Metadata, Problem> {
             });
         }
     }
-    let metadata: Metadata = serde_json::from_value(value).map_err(unreadable)?;
+    let mut metadata: Metadata = serde_json::from_value(value).map_err(unreadable)?;
+    if let Some(json) = light {
+        metadata.light = Some(serde_json::from_str(json).map_err(unreadable)?);
+    }
     metadata.check()?;
     Ok(metadata)
 }

@@ -11,7 +11,7 @@ pub struct WatchedOutputs<O> {
 }
 
 impl<O> WatchedOutputs<O> {
-    /// Outputs on `device`; edges are kept in memory if `write` says so.
+    /// Outputs on `device`; edges are kept in memory if `write` says so, for a run that ends.
     pub fn new(device: Option<O>, write: bool) -> Self {
         Self {
             device,

@@ -98,7 +98,7 @@ impl PinsConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LineConfig {
-    /// As `blemish check` lists it.
+    /// As `blemish board lines` lists it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
     /// `gpiochip0`, or the chip's label such as `pinctrl-bcm2711`.

@@ -3,8 +3,8 @@
 //! * **energised**: current flows. `reject` is energised while web is accepted, so that a dead
 //!   process, a cut wire or an unpowered board means reject;
 //! * **ready**: energised while the station is able to inspect;
-//! * **heartbeat**: changes its level with every verdict, never by a timer, so that a hung station has
-//!   no pulse;
+//! * **heartbeat**: changes its level with verdicts ok and defect, never by a timer, so that a hung or blind
+//!   station has no pulse;
 //! * **confirm**: the ejector, or a sensor behind it, says that a reject happened.
 
 mod both;
@@ -51,7 +51,7 @@ pub enum Output {
     Reject,
     /// Energised: the station inspects.
     Ready,
-    /// Changes with every verdict.
+    /// Changes with verdicts ok and defect.
     Heartbeat,
 }
 

@@ -12,7 +12,7 @@ pub struct Edge {
     pub at: Moment,
 }
 
-/// Remembers every edge. All outputs start without current, as hardware does.
+/// Remembers every edge, for a run that ends. All outputs start without current, as hardware does.
 #[derive(Debug, Default)]
 pub struct RecordedOutputs {
     edges: Vec<Edge>,

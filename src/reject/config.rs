@@ -60,7 +60,7 @@ pub struct RejectConfig {
     pub reverse_keep_counts: u32,
     /// Accept the web that lay between camera and ejector when the station started, uninspected.
     pub accept_startup_web: bool,
-    /// Ask for a line stop when a reject was missed, until it is acknowledged.
+    /// The station is not ready, and rejects, from a missed reject on until it is started again.
     pub line_stop_on_missed: bool,
     /// When a pulse must be confirmed, where `pins.confirm` is wired.
     pub confirm: ConfirmConfig,

@@ -2,17 +2,22 @@
 //!
 //! * **confirmation**: a switch at the ejector, or a sensor for what it has thrown out, has risen;
 //! * **missing**: a pulse whose confirmation did not come within the limits;
-//! * **unasked**: a confirmation without a pulse that waits for one.
+//! * **unasked**: a confirmation without a pulse that waits for one;
+//! * **chatter**: unasked ones while nothing was rejected within the limits, too many for an accident.
 //!
 //! Confirmations carry no name of their pulse, so the oldest waiting pulse gets the next one. Pulses and
 //! confirmations are numbers that add up: `fired = confirmed + missing + unwatched + waiting`.
 
+use super::pulses::PulseRate;
 use crate::geometry::Count;
 use heapless::Deque;
 use serde::{Deserialize, Serialize};
 
 /// Pulses that may wait for their confirmation; one more makes the oldest missing.
 const PLACES: usize = 64;
+
+/// Confirmations in a minute, while nothing is rejected, that a hand at the ejector may give.
+pub const MOST_STRAY_PER_MINUTE: u32 = 10;
 
 /// What a missing confirmation means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -90,6 +95,9 @@ pub struct Confirmations {
     config: ConfirmConfig,
     waiting: Deque<Pulse, PLACES>,
     sums: ConfirmSums,
+    /// When and where the output was at reject last.
+    rejected: Option<Pulse>,
+    strays: PulseRate,
 }
 
 impl Confirmations {
@@ -99,6 +107,8 @@ impl Confirmations {
             config,
             waiting: Deque::new(),
             sums: ConfirmSums::default(),
+            rejected: None,
+            strays: PulseRate::default(),
         }
     }
 
@@ -121,9 +131,15 @@ impl Confirmations {
         missing
     }
 
-    /// The confirmation rose `edges` times up to `ns`. What was overdue before must have been
-    /// [taken](Self::overdue).
-    pub fn rose(&mut self, ns: u64, edges: u64) {
+    /// The output is at reject.
+    pub fn rejecting(&mut self, ns: u64, count: Count) {
+        self.rejected = Some(Pulse { ns, count: count.0 });
+    }
+
+    /// The confirmation rose `edges` times up to `ns`; says whether it was asked for: by a pulse that waits,
+    /// or, after a missing one that stops the station, by the output that is held at reject for it. What was
+    /// overdue before must have been [taken](Self::overdue).
+    pub fn rose(&mut self, ns: u64, count: Count, edges: u64) -> bool {
         let mut left = edges;
         while left > 0 && self.waiting.front().is_some_and(|pulse| pulse.ns <= ns) {
             self.waiting.pop_front();
@@ -132,20 +148,38 @@ impl Confirmations {
         }
         // A damaged recording may name any number.
         self.sums.unasked = self.sums.unasked.saturating_add(left);
+        let chatters = self.chatters(ns);
+        let explained = (self.rejected).is_some_and(|last| !self.is_over(last, ns, count.0));
+        if chatters || !explained {
+            (0..left.min(u64::from(MOST_STRAY_PER_MINUTE) + 1)).for_each(|_| self.strays.add(ns));
+        }
+        let held = explained && !chatters && self.config.on_missing == OnMissing::Stop;
+        left < edges || (held && left > 0)
+    }
+
+    /// Whether the confirmation rises so often while nothing is rejected that it says nothing about a pulse.
+    pub fn chatters(&mut self, ns: u64) -> bool {
+        self.strays.advance(ns);
+        self.strays.per_minute() > MOST_STRAY_PER_MINUTE
     }
 
     /// The oldest pulse that is out of time or way; asked until there is none.
     pub fn overdue(&mut self, ns: u64, count: Count) -> Option<Unconfirmed> {
         let oldest = *self.waiting.front()?;
-        let within_ns = u64::from(self.config.within_ms) * 1_000_000;
-        let within_counts = i64::from(self.config.within_counts);
-        let too_late = within_ns > 0 && ns.saturating_sub(oldest.ns) > within_ns;
-        let too_far = within_counts > 0 && count.0.saturating_sub(oldest.count) > within_counts;
-        if !too_late && !too_far {
+        if !self.is_over(oldest, ns, count.0) {
             return None;
         }
         self.waiting.pop_front();
         Some(self.miss(oldest, ns, count.0))
+    }
+
+    /// Whether a confirmation of `since` is out of time or way.
+    fn is_over(&self, since: Pulse, ns: u64, count: i64) -> bool {
+        let within_ns = u64::from(self.config.within_ms) * 1_000_000;
+        let within_counts = i64::from(self.config.within_counts);
+        let too_late = within_ns > 0 && ns.saturating_sub(since.ns) > within_ns;
+        let too_far = within_counts > 0 && count.saturating_sub(since.count) > within_counts;
+        too_late || too_far
     }
 
     /// A pulse that nobody can see the effect of.
@@ -209,10 +243,52 @@ mod tests {
     fn a_level_that_was_there_before_the_pulse_confirms_nothing() {
         let mut watch = watch(100, 0);
         watch.fired(1000, Count(0));
-        watch.rose(999, 1);
+        assert!(!watch.rose(999, Count(0), 1));
         assert_eq!((watch.sums().confirmed, watch.sums().unasked), (0, 1));
-        watch.rose(1000, 1);
+        assert!(watch.rose(1000, Count(0), 1));
         assert_eq!(watch.sums().confirmed, 1);
+    }
+
+    #[test]
+    fn edges_while_nothing_is_rejected_are_chatter_when_they_are_many() {
+        let second = 1000 * MS;
+        let mut watch = watch(100, 0);
+        // Several pieces fall for one long pulse.
+        watch.fired(0, Count(0));
+        for ms in 0..50 {
+            watch.rejecting(ms * MS, Count(0));
+            assert!(watch.rose(ms * MS, Count(0), 1));
+        }
+        assert!(!watch.chatters(149 * MS));
+        for stray in 1..=u64::from(MOST_STRAY_PER_MINUTE) {
+            assert!(!watch.rose(stray * second, Count(0), 1));
+        }
+        assert!(!watch.chatters(11 * second));
+        watch.rose(11 * second, Count(0), 1);
+        assert!(watch.chatters(11 * second));
+        // It goes on while the output is held at reject for it, and answers nothing.
+        watch.rejecting(30 * second, Count(0));
+        assert!(!watch.rose(30 * second, Count(0), 20));
+        assert!(watch.chatters(80 * second));
+        assert!(!watch.chatters(91 * second));
+        assert_eq!(watch.sums().unasked, 49 + 11 + 20);
+    }
+
+    #[test]
+    fn a_missing_pulse_is_answered_late_only_where_the_output_waits_at_reject_for_it() {
+        for (on_missing, answers) in [(OnMissing::Stop, true), (OnMissing::Warn, false)] {
+            let mut watch = Confirmations::new(ConfirmConfig {
+                within_ms: 100,
+                within_counts: 0,
+                on_missing,
+            });
+            watch.fired(0, Count(0));
+            assert!(watch.overdue(101 * MS, Count(0)).is_some());
+            watch.rejecting(5000 * MS, Count(0));
+            assert_eq!(watch.rose(5000 * MS, Count(0), 1), answers);
+            watch.fired(6000 * MS, Count(0));
+            assert!(watch.rose(6001 * MS, Count(0), 1));
+        }
     }
 
     #[test]
@@ -244,7 +320,7 @@ mod tests {
                 if let Some(answer_ms) = answer_ms {
                     let at_ns = (now_ms + answer_ms) * MS;
                     prop_assert_eq!(watch.overdue(at_ns, Count(0)), None);
-                    watch.rose(at_ns, 1);
+                    watch.rose(at_ns, Count(0), 1);
                     answered += 1;
                 }
             }

@@ -22,11 +22,11 @@ const OVERSPEED: u32 = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alarms {
-    /// Web that was not ok passed untouched. Stays until acknowledged.
+    /// Web that was not ok has passed untouched in this run.
     pub missed: bool,
-    /// A verdict came too late. Stays until acknowledged.
+    /// A verdict has come too late in this run.
     pub late: bool,
-    /// The encoder jumped. Stays until acknowledged.
+    /// The encoder has jumped in this run.
     pub encoder_fault: bool,
     /// The present pulse is longer than `max_hold_ms`.
     pub continuous_reject: bool,
@@ -43,8 +43,6 @@ pub struct Alarms {
 pub struct Outputs {
     /// Reject what lies below the ejector. The pin is energised for the opposite: accept.
     pub reject: bool,
-    /// Ask the machine to stop the line.
-    pub line_stop: bool,
     pub alarms: Alarms,
     pub stationary: bool,
     /// Negative while the web runs backwards.
@@ -161,13 +159,6 @@ impl<const N: usize> Ledger<N> {
         self.memory.records.len()
     }
 
-    /// Silences the alarms that stay, and with them the line stop.
-    pub fn acknowledge(&mut self) {
-        self.alarms.missed = false;
-        self.alarms.late = false;
-        self.alarms.encoder_fault = false;
-    }
-
     /// Forces the output to reject until it is taken back, for a station that is not operational.
     pub fn hold(&mut self, asked: bool) {
         if asked == self.asked {
@@ -227,7 +218,6 @@ impl<const N: usize> Ledger<N> {
         self.forget();
         Outputs {
             reject: self.reject,
-            line_stop: self.config.line_stop_on_missed && self.alarms.missed,
             alarms: self.alarms,
             stationary: self.stationary,
             speed_millicounts_per_s: self.speed.millicounts_per_s(),

@@ -36,7 +36,9 @@ mod verdicts;
 
 pub use accounting::{Accounting, IdentityError, Tally};
 pub use config::{RejectConfig, RejectConfigError, ReversePolicy};
-pub use confirm::{ConfirmConfig, ConfirmSums, Confirmations, OnMissing, Unconfirmed};
+pub use confirm::{
+    ConfirmConfig, ConfirmSums, Confirmations, MOST_STRAY_PER_MINUTE, OnMissing, Unconfirmed,
+};
 pub use event::{HoldCause, RejectEvent};
 pub use exposure::{Exposure, Exposures};
 pub use ledger::{Alarms, Ledger, Outputs};

@@ -1,7 +1,7 @@
 //! From a configuration and a bundle to a run.
 
 use super::settings::{check_settings, line_counts, web_config};
-use super::{Pace, RealClock, Setup, Source, StationConfig, StationError};
+use super::{LightWatch, Pace, RealClock, Setup, Source, StationConfig, StationError};
 #[cfg(target_os = "linux")]
 use crate::board::Board;
 use crate::camera::{
@@ -13,7 +13,7 @@ use crate::camera::{V4l2Camera, Zero};
 use crate::engine::TractInspector;
 #[cfg(target_os = "linux")]
 use crate::health::{ThermalWatch, Zone};
-use crate::light::{Corrected, Drift, FlatFieldFile, LightError};
+use crate::light::{Corrected, Drift, DriftNews, FlatFieldFile, LightError, LightJudge};
 use crate::model::Bundle;
 use crate::pins::{
     BeltEncoder, CameraLineEncoder, ConfirmInput, ConfirmPin, Encoder, EncoderConfig, EncoderEvent,
@@ -92,7 +92,7 @@ pub fn assemble(
     if sources.replay.is_none() {
         check_settings(config, bundle.metadata())?;
     }
-    let mut camera = open_camera(config, sources, &clock)?;
+    let (mut camera, drift) = open_camera(config, sources, &clock)?;
     let encoder = match &sources.replay {
         Some(_) => Box::new(NoEncoder),
         None => open_encoder(config, &clock)?,
@@ -123,8 +123,14 @@ pub fn assemble(
         }
         workers => workers as usize,
     };
+    let (limits, _) = config.light.limits_with(bundle.metadata().light);
+    let width_px = camera.format().width_px;
     Ok(Setup {
         web: web_config(config, camera.format(), bundle.metadata())?,
+        light: LightWatch {
+            judge: limits.map(|limits| LightJudge::new(limits, config.web.columns, width_px)),
+            drift,
+        },
         reject: config.reject.clone(),
         pace: config.pace,
         camera,
@@ -150,25 +156,32 @@ fn open_camera(
     config: &StationConfig,
     sources: &Sources,
     clock: &RealClock,
-) -> Result<Box<dyn Camera>, StationError> {
+) -> Result<(Box<dyn Camera>, Option<DriftNews>), StationError> {
     match &sources.replay {
         // A recording holds corrected lines.
-        Some(folder) => Ok(Box::new(Replay::open(folder)?)),
+        Some(folder) => Ok((Box::new(Replay::open(folder)?), None)),
         None => corrected(open_source(config, clock)?, config),
     }
 }
 
-/// Puts the flat field behind a camera, where there is one.
+/// Puts the flat field behind a camera, where there is one, and the drift watch; without a flat field only a
+/// live camera is watched, from the run's start on.
 fn corrected(
     camera: Box<dyn Camera>,
     config: &StationConfig,
-) -> Result<Box<dyn Camera>, StationError> {
+) -> Result<(Box<dyn Camera>, Option<DriftNews>), StationError> {
     let light = &config.light;
     let Some(path) = &light.flat_field else {
         if light.reference_columns.is_some() {
             log::warn!("light.reference_columns are not looked at without light.flat_field");
         }
-        return Ok(camera);
+        if !config.source.is_live() {
+            return Ok((camera, None));
+        }
+        let drift = Drift::new(camera.format(), None, 0.0, light.max_drift_percent)?;
+        let mut watched = Corrected::watched(camera, drift);
+        let news = watched.news();
+        return Ok((Box::new(watched), Some(news)));
     };
     let file = FlatFieldFile::read(path)?;
     let format = camera.format();
@@ -183,7 +196,9 @@ fn corrected(
         light.max_drift_percent,
     )?
     .rejecting(light.reject_drift_percent);
-    Ok(Box::new(Corrected::new(camera, &file.dark, white, drift)))
+    let mut corrected = Corrected::new(camera, &file.dark, white, drift);
+    let news = corrected.news();
+    Ok((Box::new(corrected), Some(news)))
 }
 
 /// Opens the configured source, with its configured faults and as uneven as it is.

@@ -1,4 +1,4 @@
-//! The only place where a clock is read.
+//! The clock that a run goes by. Others are read only by drivers, and to measure how long work takes.
 
 use crate::evidence::{Wall, WallQuality};
 use std::path::Path;

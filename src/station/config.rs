@@ -6,17 +6,18 @@ use crate::camera::V4l2Spec;
 use crate::camera::{BeltSpec, FaultRates};
 use crate::evidence::JournalLimits;
 use crate::geometry::Columns;
-use crate::light::Settings;
+use crate::light::{LightLimits, Settings};
 use crate::pins::PinsConfig;
 use crate::reject::RejectConfig;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Everything that can be set. Every key has a default; unknown keys are refused.
+/// Everything that can be set. Keys may be left out, but those that name a source or a line; unknown ones are
+/// refused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StationConfig {
-    /// For the journal and the page.
+    /// For the journal and the report.
     pub name: String,
     pub model: ModelConfig,
     pub source: Source,
@@ -143,7 +144,7 @@ impl Default for Source {
 }
 
 /// Light and its calibration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LightConfig {
     /// What `blemish calibrate` wrote; lines are not corrected where there is none.
@@ -154,6 +155,52 @@ pub struct LightConfig {
     pub max_drift_percent: u32,
     /// A change of level beyond which lines are not inspected, for `light`; 0 for none.
     pub reject_drift_percent: u32,
+    /// Instead of the bundle's: what a block's light must be for its lines to be inspected.
+    pub limits: Option<LimitsSetting>,
+}
+
+/// Limits of the light, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "light.limits must be \"off\", or a table of least_level, greatest_level and least_contrast, each a share of full scale"
+)]
+pub enum LimitsSetting {
+    None(Off),
+    Limits(LightLimits),
+}
+
+/// The word `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Off {
+    Off,
+}
+
+/// Where the limits of the light come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitsOrigin {
+    /// `light.limits`.
+    Setting,
+    Bundle,
+    /// Neither says anything.
+    Floor,
+}
+
+impl LightConfig {
+    /// The limits that hold with a bundle that has `of_bundle`, and where they come from; `None` for no
+    /// limits.
+    pub fn limits_with(
+        &self,
+        of_bundle: Option<LightLimits>,
+    ) -> (Option<LightLimits>, LimitsOrigin) {
+        match (self.limits, of_bundle) {
+            (Some(LimitsSetting::None(Off::Off)), _) => (None, LimitsOrigin::Setting),
+            (Some(LimitsSetting::Limits(limits)), _) => (Some(limits), LimitsOrigin::Setting),
+            (None, Some(limits)) => (Some(limits), LimitsOrigin::Bundle),
+            (None, None) => (Some(LightLimits::FLOOR), LimitsOrigin::Floor),
+        }
+    }
 }
 
 impl Default for LightConfig {
@@ -163,6 +210,7 @@ impl Default for LightConfig {
             reference_columns: None,
             max_drift_percent: 15,
             reject_drift_percent: 0,
+            limits: None,
         }
     }
 }
@@ -403,11 +451,37 @@ mod tests {
         assert_eq!(shown.pins.validate(), Ok(()));
         assert_eq!(shown.pins.lines().len(), 6, "all of them are shown");
         assert_eq!(shown.belt.moves.len(), 3);
+        let limits = Some(LimitsSetting::Limits(LightLimits::FLOOR));
+        assert_eq!(shown.light.limits, limits);
+        let read: toml::Table = toml::from_str(text).unwrap();
+        let all = toml::Table::try_from(&shown).unwrap();
+        for key in keys(&all, "") {
+            // What one line of [pins] may have, another may have too.
+            let is_shown = match key
+                .strip_prefix("pins.")
+                .and_then(|pin| pin.rsplit('.').next())
+            {
+                Some(last) => keys(&read, "").iter().any(|shown| {
+                    shown.starts_with("pins.") && shown.rsplit('.').next() == Some(last)
+                }),
+                None => keys(&read, "").contains(&key),
+            };
+            assert!(is_shown, "docs/ref/config.md does not show {key}");
+        }
         // The other kind of source is shown behind comment signs.
         let other = text.lines().filter_map(|line| line.strip_prefix("# "));
-        let other: Vec<&str> = other.take_while(|line| !line.starts_with("and")).collect();
+        let other: Vec<&str> = other.collect();
         let source: Source = toml::from_str(&other.join("\n")).unwrap();
         assert_eq!(source, default.source);
+    }
+
+    /// Every key with its tables before it.
+    fn keys(table: &toml::Table, before: &str) -> Vec<String> {
+        let of = |(key, value): (&String, &toml::Value)| match value {
+            toml::Value::Table(table) => keys(table, &format!("{before}{key}.")),
+            _ => vec![format!("{before}{key}")],
+        };
+        table.iter().flat_map(of).collect()
     }
 
     #[cfg(target_os = "linux")]

@@ -38,6 +38,12 @@ pub enum LineCounts {
     Triggered,
 }
 
+/// Of lines that the drift watch refuses.
+const DRIFTED: &str = "lines are not inspected: their light is farther off than light.reject_drift_percent; look at lamp, lens and exposure, then run `blemish calibrate white`";
+
+/// Light that is within its limits for so long is well again: a lamp that flickers is one fault.
+const LIGHT_IS_BACK_NS: u64 = 1_000_000_000;
+
 /// What the core acts on.
 pub(super) struct Surroundings<'a> {
     pub outputs: &'a mut dyn Outputs,
@@ -65,8 +71,10 @@ pub(super) struct Core {
     confirmations: Option<Confirmations>,
     /// Why an output could not be driven, until it comes back as an input.
     undriven: Option<String>,
-    /// A verdict was given since the last sign of life.
+    /// A verdict ok or defect was given since the last sign of life.
     gave_verdict: bool,
+    /// New counts that had passed the ejector when one was given last.
+    inspected_at: u64,
     /// The way of the web while nobody looked, until it is accounted for.
     catching_up: Option<CatchingUp>,
     jitter: Jitter,
@@ -78,6 +86,8 @@ pub(super) struct Core {
     heard: Count,
     /// The encoder stands though lines come.
     is_unfollowed: bool,
+    /// When lines last came that were not inspected for their light.
+    bad_light_ns: u64,
     /// From the first line of the last block to its last.
     block_counts: i64,
     tiles: u64,
@@ -120,6 +130,7 @@ impl Core {
             confirmations: is_confirmed.then(|| Confirmations::new(reject_confirm)),
             undriven: None,
             gave_verdict: false,
+            inspected_at: 0,
             catching_up: None,
             jitter: Jitter::default(),
             looked: now,
@@ -127,6 +138,7 @@ impl Core {
             last_line: None,
             heard: now.count,
             is_unfollowed: false,
+            bad_light_ns: 0,
             block_counts: 0,
             tiles: 0,
             failed_tiles: 0,
@@ -273,6 +285,17 @@ impl Core {
             self.block_counts = last.count.0.saturating_sub(first).max(0);
         }
         match step.fault {
+            Some(Reason::Light) => {
+                self.end_fault(Part::Camera, out);
+                self.bad_light_ns = self.now.ns;
+                if !self.standing.has(Part::Light) {
+                    let message = match &step.bad_light {
+                        Some(bad) => bad.to_string(),
+                        None => DRIFTED.to_owned(),
+                    };
+                    self.begin_fault(Part::Light, Fault::Light { message }, out);
+                }
+            }
             Some(reason) => {
                 let span = Span {
                     first_line: step.first_line,
@@ -282,12 +305,15 @@ impl Core {
             }
             None => {
                 self.end_fault(Part::Camera, out);
+                if self.now.ns.saturating_sub(self.bad_light_ns) >= LIGHT_IS_BACK_NS {
+                    self.end_fault(Part::Light, out);
+                }
                 self.seen_lines = true;
             }
         }
     }
 
-    /// Hands to the ledger what the web has found out; gives the number of verdicts.
+    /// Hands to the ledger what the web has found out; gives the number of verdicts ok and defect.
     fn learn(&mut self, step: &Step, out: &mut Surroundings<'_>) -> u64 {
         let mut verdicts = 0;
         for found in &step.found {
@@ -298,7 +324,7 @@ impl Core {
                 }
                 Found::Verdict(verdict) => {
                     let used = self.ledger.verdict(*verdict);
-                    verdicts += 1;
+                    verdicts += u64::from(!matches!(verdict.verdict, Verdict::NotInspected(_)));
                     self.defect_spans += u64::from(verdict.verdict == Verdict::Defect);
                     out.witness.verdict(self.now, *verdict, used);
                 }
@@ -413,10 +439,12 @@ impl Core {
         out.witness.fault(self.now, &fault);
     }
 
-    /// The heartbeat lives on verdicts alone.
+    /// The heartbeat lives on verdicts ok and defect alone: what was not inspected is no sign of an inspection.
     fn beat(&mut self, verdicts: u64, out: &mut Surroundings<'_>) {
         if verdicts > 0 {
             self.gave_verdict = true;
+            self.inspected_at = self.ledger.accounting().counts_travelled;
+            self.end_fault(Part::Inspection, out);
             self.heartbeat = !self.heartbeat;
             self.drive(Output::Heartbeat, self.heartbeat, out);
         }
@@ -446,11 +474,22 @@ impl Core {
         };
         // Before the ledger, whose level and the state follow from it in the same moment.
         self.look_for_unconfirmed(self.now.ns, out);
-        let shown = self.ledger.advance(ns, count);
+        self.look_for_chatter(self.now.ns, out);
+        let mut shown = self.ledger.advance(ns, count);
+        if shown.alarms.missed && self.stop_line(out) {
+            // In the same moment as `ready`.
+            shown = self.ledger.advance(ns, count);
+        }
         self.drive(Output::Reject, !shown.reject, out);
+        if let Some(confirmations) = &mut self.confirmations
+            && shown.reject
+        {
+            confirmations.rejecting(self.now.ns, count);
+        }
         self.stationary = shown.stationary;
         self.drain(out);
         self.look_for_silence(out);
+        self.look_for_inspection(out);
         self.enter(self.present_state(), out);
         if std::mem::take(&mut self.gave_verdict) || self.owes_nothing() {
             out.witness.alive(self.now, self.is_held());
@@ -467,12 +506,14 @@ impl Core {
             || self.standing.has(Part::Encoder)
     }
 
-    /// Whether a fault keeps the station from accepting web.
+    /// Whether a fault keeps the station from accepting web. A line stop is none: a reset would acknowledge it
+    /// for people.
     fn is_held(&self) -> bool {
         self.standing.has(Part::Camera)
             || self.standing.has(Part::Encoder)
             || self.standing.has(Part::Pins)
             || self.standing.has(Part::Silence)
+            || self.standing.has(Part::Inspection)
             || self.is_stopped_by_ejector()
     }
 
@@ -503,7 +544,7 @@ impl Core {
         match self.state {
             State::Starting | State::Stopped => self.state,
             _ if self.ended => State::Stopping,
-            _ if self.is_held() => State::Held,
+            _ if self.is_held() || self.standing.has(Part::LineStop) => State::Held,
             _ if !self.seen_lines => State::Idle,
             _ if self.stationary => State::Suspended,
             _ => State::Execute,

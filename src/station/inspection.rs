@@ -3,10 +3,11 @@
 use super::capture::Captured;
 use super::input::Input;
 use super::supply::Supply;
-use super::{StationError, Witness};
+use super::{LightWatch, StationError, Witness};
 use crate::block::{Block, LineStamp, TimedLine};
 use crate::engine::EngineError;
 use crate::geometry::LineNumber;
+use crate::light::BadLight;
 use crate::pins::Moment;
 use crate::verdict::{Reason, SpanVerdict};
 use crate::web::{MapRow, Region, Sink, Web};
@@ -29,6 +30,8 @@ pub(super) struct Step {
     pub timed_line: Option<TimedLine>,
     /// Why none of the block's lines may count as inspected.
     pub fault: Option<Reason>,
+    /// What is wrong with the light, where the limits say so.
+    pub bad_light: Option<BadLight>,
     /// Why the block has no place on the web, the tile no result, or the camera no more lines.
     pub trouble: Option<String>,
     pub found: Vec<Found>,
@@ -42,6 +45,7 @@ impl Step {
     fn clear(&mut self) {
         self.stamps.clear();
         self.fault = None;
+        self.bad_light = None;
         self.trouble = None;
         self.found.clear();
     }
@@ -50,6 +54,7 @@ impl Step {
 /// Web, camera and engine joined.
 pub(super) struct Inspection<'q> {
     web: Web,
+    light: LightWatch,
     pub supply: Supply<'q>,
     tiles_in_flight: u64,
     /// Why the source ended before its end; told when its web has passed.
@@ -57,9 +62,10 @@ pub(super) struct Inspection<'q> {
 }
 
 impl<'q> Inspection<'q> {
-    pub fn new(web: Web, supply: Supply<'q>, tiles_in_flight: u32) -> Self {
+    pub fn new(web: Web, light: LightWatch, supply: Supply<'q>, tiles_in_flight: u32) -> Self {
         Self {
             web,
+            light,
             supply,
             tiles_in_flight: u64::from(tiles_in_flight),
             failed: None,
@@ -82,7 +88,8 @@ impl<'q> Inspection<'q> {
         };
         match *input {
             Input::Block { first_line, .. } => {
-                let block = self.block_from(first_line)?;
+                let mut block = self.block_from(first_line)?;
+                step.bad_light = self.light.look(&mut block, now, &mut *sink.witness);
                 sink.witness.block(now, &block);
                 let pushed = self.web.push(&block, &mut sink);
                 step.trouble = pushed.err().map(|error| error.to_string());

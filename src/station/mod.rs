@@ -27,6 +27,7 @@ mod error;
 mod input;
 mod inspection;
 mod journaling;
+mod light_watch;
 mod outbox;
 mod real_time;
 mod reel;
@@ -51,11 +52,12 @@ pub use crate::evidence::State;
 pub use assemble::{Sources, assemble, open_outputs, open_source};
 pub use clock::{Clock, RealClock, SimulatedClock};
 pub use config::{
-    EngineConfig, EvidenceConfig, LightConfig, ModelConfig, Pace, RealtimeConfig, SimulatedPace,
-    Source, StationConfig, SupervisionConfig, WebLimits,
+    EngineConfig, EvidenceConfig, LightConfig, LimitsOrigin, LimitsSetting, ModelConfig, Off, Pace,
+    RealtimeConfig, SimulatedPace, Source, StationConfig, SupervisionConfig, WebLimits,
 };
 pub use error::StationError;
 pub use journaling::Journaling;
+pub use light_watch::LightWatch;
 pub use reel::{Cutter, Piece};
 pub use run::{Setup, Summary, run};
 pub use settings::check_settings;

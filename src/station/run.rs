@@ -8,7 +8,7 @@ use super::real_time::RealTime;
 use super::simulation::Simulation;
 use super::supply::{Supply, Ticket};
 use super::wires::Wires;
-use super::{Clock, Pace, RealClock, RealtimeConfig, StationError, Witness};
+use super::{Clock, LightWatch, Pace, RealClock, RealtimeConfig, StationError, Witness};
 use crate::block::Block;
 use crate::camera::Camera;
 use crate::engine::{Crew, Inspector};
@@ -28,6 +28,7 @@ pub struct Setup<I> {
     pub camera: Box<dyn Camera>,
     /// Whether its lines come when they are exposed, and are never waited with.
     pub is_live: bool,
+    pub light: LightWatch,
     pub encoder: Box<dyn Encoder>,
     pub line_counts: LineCounts,
     /// Whether the ejector confirms its pulses, by `confirm` or by the inputs of a replay.
@@ -146,7 +147,7 @@ fn run_core<I: Inspector + 'static>(
         is_live: setup.is_live,
     };
     let supply = Supply::new(filled_out, emptied_in, &gone, crew);
-    let inspection = Inspection::new(web, supply, tiles_in_flight);
+    let inspection = Inspection::new(web, setup.light, supply, tiles_in_flight);
     let wires = Wires::new(setup.encoder, setup.confirm);
     std::thread::scope(|scope| {
         let _ends_with_this = SetOnDrop(&stop);

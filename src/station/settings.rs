@@ -1,10 +1,10 @@
 //! Whether settings fit together and can work, before anything is opened: what `blemish check` shows is what
 //! `blemish run` refuses.
 
-use super::{LightConfig, LineCounts, Pace, Source, StationConfig, StationError};
+use super::{LightConfig, LimitsSetting, LineCounts, Pace, Source, StationConfig, StationError};
 #[cfg(target_os = "linux")]
 use crate::camera::V4l2Spec;
-use crate::camera::{FaultRates, LineFormat};
+use crate::camera::{BeltSpec, FaultRates, LineFormat};
 use crate::model::{Metadata, Preparation};
 use crate::pins::EncoderConfig;
 use crate::reject::RejectConfig;
@@ -34,6 +34,12 @@ pub fn check_settings(config: &StationConfig, metadata: &Metadata) -> Result<(),
     if config.source.is_live() && config.pace != Pace::Real {
         return contradiction(
             "a live camera cannot run in simulated time; set pace kind = \"real\" or give --real-time"
+                .to_owned(),
+        );
+    }
+    if config.source.is_live() && config.belt != BeltSpec::default() {
+        return contradiction(
+            "[belt] says how a web runs that no camera sees, and this one is live; remove it, and set source.line_rate_hz and source.counts_per_line"
                 .to_owned(),
         );
     }
@@ -160,6 +166,13 @@ fn check_faults(faults: &FaultRates) -> Result<(), StationError> {
 }
 
 fn check_light(light: &LightConfig) -> Result<(), StationError> {
+    if let Some(LimitsSetting::Limits(limits)) = light.limits
+        && let Err(why) = limits.check()
+    {
+        return contradiction(format!(
+            "light.limits {why}; mend them, or leave them out for the bundle's"
+        ));
+    }
     if light.flat_field.is_none() {
         if light.reject_drift_percent > 0 {
             return contradiction(

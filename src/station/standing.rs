@@ -15,11 +15,19 @@ pub(super) enum Part {
     Ejector,
     /// The input by which the ejector says so.
     Confirm,
+    /// That input rises while nothing is rejected.
+    Chatter,
+    /// Lamp, lens or exposure.
+    Light,
+    /// A reject was missed, and the line shall stop for it.
+    LineStop,
+    /// Web passes, and nothing of it is found ok or defective.
+    Inspection,
 }
 
 /// The first fault of each part, until it is over.
 #[derive(Debug, Default)]
-pub(super) struct Standing([Option<Fault>; 6]);
+pub(super) struct Standing([Option<Fault>; 10]);
 
 impl Standing {
     pub fn has(&self, part: Part) -> bool {

@@ -68,6 +68,7 @@ pub fn write(path: &Path) {
             simulation: String::new(),
         },
         golden,
+        light: None,
     };
     std::fs::write(path, seal(model(), &metadata).unwrap()).unwrap();
 }

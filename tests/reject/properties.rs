@@ -61,7 +61,6 @@ enum Act {
     Hold(bool),
     Reset(i64),
     Jump(i64),
-    Acknowledge,
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {
@@ -91,7 +90,6 @@ fn act() -> impl Strategy<Value = Act> {
         1 => any::<bool>().prop_map(Act::Hold),
         1 => (-5000i64..5000).prop_map(Act::Reset),
         1 => prop_oneof![Just(1_000_000i64), Just(-1_000_000)].prop_map(Act::Jump),
-        1 => Just(Act::Acknowledge),
     ]
 }
 
@@ -202,7 +200,6 @@ fn happen<const N: usize>(world: &mut World<N>, act: &Act, benign: bool) {
             world.jump(count + by);
             world.jump(count);
         }
-        Act::Acknowledge => world.ledger.acknowledge(),
     }
 }
 

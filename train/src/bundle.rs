@@ -11,7 +11,7 @@ use crate::fit::prepare::Prepared;
 use crate::fit::validation;
 use crate::quantize::Grids;
 use crate::threshold::{self, Choice};
-use crate::{golden, inspectors, trained};
+use crate::{golden, inspectors, light, trained};
 use blemish::draem::score::{Window, image_score};
 use blemish::engine::{EngineError, Prediction};
 use blemish::geometry::TileSize;
@@ -86,6 +86,7 @@ pub fn finish(
     let choice = threshold::choose(&goods, &defects, MIN_AREA_PX);
     let metadata = Metadata {
         threshold: choice.threshold.clone(),
+        light: light::limits(&[&prepared.trained[..], &prepared.held_out].concat(), None)?,
         ..bundle.metadata().clone()
     };
     let mut model = ModelProto::decode(bytes.as_slice())?;
@@ -155,6 +156,7 @@ fn metadata(
             simulation: recipe.simulation.name().to_owned(),
         },
         golden: Golden::default(),
+        light: None,
     }
 }
 

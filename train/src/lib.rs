@@ -20,6 +20,7 @@ pub mod golden;
 pub mod grid;
 pub mod import;
 pub mod inspectors;
+pub mod light;
 pub mod loss;
 pub mod quantize;
 pub mod reference;

@@ -42,6 +42,10 @@ fn a_promise_is_kept_stored_and_explained() {
     assert!(threshold.basis.contains("of 40 good pictures in monday"));
     let before = Bundle::read(scene.path("run/model.onnx")).unwrap();
     assert_eq!(before.metadata().threshold.goods, 2, "the old file is kept");
+    let (old, new) = (before.metadata().light, bundle.metadata().light);
+    let (old, new) = (old.unwrap(), new.unwrap());
+    assert_eq!(new, new.widened(old));
+    assert!(words.contains(&format!("light       {new}; ")), "{words}");
 
     // `eval` of the same goods rejects as many as were allowed.
     for picture in 0..40 {

@@ -167,6 +167,9 @@ impl Witness for Live {
                 message,
             } => format!("tile at line {first_line}: {message}"),
             Fault::Encoder { message }
+            | Fault::Light { message }
+            | Fault::LineStop { message }
+            | Fault::Uninspected { message }
             | Fault::Pins { message }
             | Fault::Ejector { message }
             | Fault::Confirm { message }
@@ -181,6 +184,8 @@ impl Witness for Live {
     fn recovered(&mut self, now: Moment, fault: &Fault) {
         let what = match fault {
             Fault::Camera { .. } => "the camera is back",
+            Fault::Light { .. } => "the light is well again",
+            Fault::Uninspected { .. } => "web is inspected again",
             Fault::Encoder { .. } => "the encoder is back",
             Fault::Pins { .. } => "the outputs are back",
             Fault::Ejector { .. } => "the ejector confirms again",

@@ -35,7 +35,7 @@ pub struct Args {
     /// Lines of a block of strips
     #[arg(long, value_name = "LINES", requires = "strips", value_parser = clap::value_parser!(u32).range(1..=65536))]
     lines_per_block: Option<u32>,
-    /// Lines exposed per second
+    /// Lines exposed per second; of a triggered camera, the most
     #[arg(long, value_name = "HZ")]
     line_rate: Option<f64>,
     /// Record blocks, encoder and times, so that the run can be replayed
@@ -50,7 +50,7 @@ pub struct Args {
     /// Keep the journal and pictures of rejects here
     #[arg(long, value_name = "DIR")]
     evidence: Option<PathBuf>,
-    /// Write every edge of the outputs here, as JSON lines
+    /// Write every edge of the outputs here, as JSON lines, when the run has ended; not for a live camera
     #[arg(long, value_name = "FILE")]
     pulses: Option<PathBuf>,
     /// Write a report of the defects here, one HTML file
@@ -78,8 +78,12 @@ impl Args {
                 lines_per_block,
             };
         }
-        if let Some(line_rate_hz) = self.line_rate {
-            config.belt.line_rate_hz = line_rate_hz;
+        if let Some(hz) = self.line_rate {
+            match &mut config.source {
+                #[cfg(target_os = "linux")]
+                Source::V4l2(spec) => spec.line_rate_hz = hz,
+                _ => config.belt.line_rate_hz = hz,
+            }
         }
         if self.real_time {
             config.pace = Pace::Real;
@@ -105,6 +109,9 @@ impl Args {
 /// A configuration, source, bundle or output that cannot be used, or an account that does not add up.
 pub fn run(args: &Args) -> Outcome {
     let config = args.config()?;
+    if args.pulses.is_some() && args.replay.is_none() && config.source.is_live() {
+        return Err("--pulses keeps every edge in memory until the run ends, which a live camera's does not; leave it out, and keep the journal with --evidence, which has every pulse".into());
+    }
     let sources = Sources {
         replay: args.replay.clone(),
         record: args.record.clone(),

@@ -291,16 +291,31 @@ impl Session {
     }
 }
 
-/// SIGINT and SIGTERM end the run in order, a second one at once: the outputs then lose their current
-/// with the process.
+/// SIGINT, SIGTERM and SIGHUP, as of a terminal that was closed, end the run in order, a second one at once: the
+/// outputs then lose their current with the process.
 fn end_on_signals(interrupted: &Arc<AtomicBool>) -> std::io::Result<()> {
     use signal_hook::consts::{SIGINT, SIGTERM};
-    for signal in [SIGINT, SIGTERM] {
+    let mut signals = vec![SIGINT, SIGTERM];
+    #[cfg(target_os = "linux")]
+    if !is_ignored(libc::SIGHUP) {
+        signals.push(libc::SIGHUP);
+    }
+    for signal in signals {
         let code = 128 + signal;
         signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(interrupted))?;
         signal_hook::flag::register(signal, Arc::clone(interrupted))?;
     }
     Ok(())
+}
+
+/// Whether whoever started this process wants it not to hear the signal, as `nohup` does.
+#[cfg(target_os = "linux")]
+fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: all-zero is a valid sigaction, a struct of integers and an optional pointer.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: only reads the present action into a place for one.
+    let failed = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    failed == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 /// A station that cannot do its work does not begin it.

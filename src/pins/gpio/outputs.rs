@@ -8,6 +8,26 @@ use gpiocdev::Request;
 use gpiocdev::line::{self, Value};
 use std::time::{Duration, Instant};
 
+/// Looks in a row at which a wire may be at another level than it is driven to: one may come while it changes.
+const ASTRAY_LOOKS: u8 = 2;
+
+/// Whether a wire follows what drives it.
+#[derive(Debug, Default)]
+struct Follow {
+    astray: u8,
+}
+
+impl Follow {
+    /// Looks once; `false` where it does not follow.
+    fn look(&mut self, wanted: bool, found: bool) -> bool {
+        self.astray = match wanted == found {
+            true => 0,
+            false => self.astray.saturating_add(1),
+        };
+        self.astray < ASTRAY_LOOKS
+    }
+}
+
 /// A line that is held, or was.
 struct Line {
     output: Output,
@@ -15,6 +35,7 @@ struct Line {
     offset: u32,
     request: Option<Request>,
     energised: bool,
+    follow: Follow,
 }
 
 impl Line {
@@ -41,11 +62,36 @@ impl Line {
         self.offset = found.info.offset;
         self.request = Some(request);
         self.energised = false;
+        self.follow = Follow::default();
         Ok(())
     }
 
+    /// Takes a lost line back, unless something else drives its wire.
+    fn take_back(&mut self) -> Result<(), PinError> {
+        self.take()?;
+        (0..ASTRAY_LOOKS).try_for_each(|_| self.look())
+    }
+
+    /// Whether the line is still ours, and its wire where it is driven to. What a line that is only pulled one way
+    /// reads is up to what else is on the wire.
+    fn look(&mut self) -> Result<(), PinError> {
+        let Some(request) = &self.request else {
+            return Err(self.lost(&"not held at present"));
+        };
+        let value = match request.value(self.offset) {
+            Ok(value) => value,
+            Err(error) => return Err(self.lose(&error)),
+        };
+        let follows = self.config.drive != Drive::PushPull
+            || self.follow.look(self.energised, value == Value::Active);
+        match follows {
+            true => Ok(()),
+            false => Err(self.lose(&"the wire is at another level than it is driven to")),
+        }
+    }
+
     /// The line is no longer ours.
-    fn lose(&mut self, error: &gpiocdev::Error) -> PinError {
+    fn lose(&mut self, error: &dyn std::fmt::Display) -> PinError {
         self.request = None;
         self.lost(error)
     }
@@ -55,7 +101,8 @@ impl Line {
             role: self.output.word(),
             line: self.config.at().to_string(),
             reason: format!("lost: {reason}"),
-            remedy: "it is asked for again; check the chip's supply and driver".to_owned(),
+            remedy: "it is asked for again; check the chip's supply and driver, and what else is on the wire"
+                .to_owned(),
         }
     }
 }
@@ -83,6 +130,7 @@ impl GpioOutputs {
                 offset: 0,
                 request: None,
                 energised: false,
+                follow: Follow::default(),
             };
             line.take()?;
             lines.push(line);
@@ -130,13 +178,9 @@ impl Outputs for GpioOutputs {
         let mut first = None;
         let retry = now.ns >= self.retry_ns;
         for line in &mut self.lines {
-            let looked = match &line.request {
-                Some(request) => match request.value(line.offset) {
-                    Ok(_) => Ok(()),
-                    Err(error) => Err(line.lose(&error)),
-                },
-                None if retry => line.take(),
-                None => Err(line.lost(&"not held at present")),
+            let looked = match line.request.is_none() && retry {
+                true => line.take_back(),
+                false => line.look(),
             };
             if let Err(error) = looked {
                 first.get_or_insert(error);
@@ -168,5 +212,26 @@ pub(super) fn bias(bias: Bias) -> Option<line::Bias> {
         Bias::PullUp => Some(line::Bias::PullUp),
         Bias::PullDown => Some(line::Bias::PullDown),
         Bias::Disabled => Some(line::Bias::Disabled),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wire_that_stays_at_the_other_level_does_not_follow_and_one_that_changes_does() {
+        let mut follow = Follow::default();
+        assert!(
+            follow.look(true, true) && follow.look(false, true),
+            "it changes"
+        );
+        assert!(follow.look(false, false) && follow.look(true, false));
+        assert!(!follow.look(true, false), "it is shorted");
+        assert!(follow.look(false, false));
+        assert!(
+            follow.look(false, true) && !follow.look(false, true),
+            "it is held"
+        );
     }
 }

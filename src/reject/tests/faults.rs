@@ -45,10 +45,7 @@ fn a_gap_in_line_numbers_is_dropped_web() {
 
 #[test]
 fn a_delayed_call_is_a_missed_reject_and_is_told() {
-    let mut line = Line::new(RejectConfig {
-        line_stop_on_missed: true,
-        ..config()
-    });
+    let mut line = Line::new(config());
     line.travel(385, |span| {
         Some(if span == 30 {
             Verdict::Defect
@@ -62,7 +59,7 @@ fn a_delayed_call_is_a_missed_reject_and_is_told() {
     line.count += 49;
     line.tick(1);
     assert_eq!(line.sums().missed_counts, 10);
-    assert!(line.outputs.alarms.missed && line.outputs.line_stop);
+    assert!(line.outputs.alarms.missed);
     let missed = line.events.iter().find_map(|e| match e {
         RejectEvent::Missed {
             span,
@@ -73,9 +70,6 @@ fn a_delayed_call_is_a_missed_reject_and_is_told() {
         _ => None,
     });
     assert!(missed.is_some());
-    line.ledger.acknowledge();
-    line.tick(0);
-    assert!(!line.outputs.line_stop);
 }
 
 #[test]

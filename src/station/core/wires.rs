@@ -5,7 +5,7 @@ use super::{Core, Surroundings};
 use crate::evidence::Fault;
 use crate::geometry::Count;
 use crate::pins::Moment;
-use crate::reject::{OnMissing, Unconfirmed};
+use crate::reject::{MOST_STRAY_PER_MINUTE, OnMissing, Unconfirmed};
 use crate::verdict::Reason;
 
 /// A station that did not look at its wires for longer than this has lost its hold on the web.
@@ -117,10 +117,13 @@ impl Core {
     pub fn confirmed(&mut self, ns: u64, edges: u64, out: &mut Surroundings<'_>) {
         // By its own time: an edge may be read after a limit that it kept.
         self.look_for_unconfirmed(ns, out);
-        if let Some(confirmations) = &mut self.confirmations {
-            confirmations.rose(ns, edges);
+        let count = self.now.count;
+        let is_asked =
+            (self.confirmations.as_mut()).is_some_and(|watch| watch.rose(ns, count, edges));
+        if is_asked {
+            self.end_fault(Part::Ejector, out);
         }
-        self.end_fault(Part::Ejector, out);
+        self.look_for_chatter(ns, out);
         self.hold_if_blind();
         if self.catching_up.is_none() {
             self.refresh(ns.max(self.now.ns), self.now.count, out);
@@ -143,6 +146,27 @@ impl Core {
         self.end_fault(Part::Confirm, out);
         self.hold_if_blind();
         self.refresh(ns, self.now.count, out);
+    }
+
+    /// A confirmation that rises by itself would call a jammed ejector well.
+    pub(super) fn look_for_chatter(&mut self, ns: u64, out: &mut Surroundings<'_>) {
+        let Some(confirmations) = &mut self.confirmations else {
+            return;
+        };
+        let chatters = confirmations.chatters(ns);
+        if chatters == self.standing.has(Part::Chatter) {
+            return;
+        }
+        if chatters {
+            confirmations.forget();
+            let message = format!(
+                "the ejector's confirmation rose more than {MOST_STRAY_PER_MINUTE} times in a minute while nothing was rejected, so it says nothing about pulses; look at its switch and cable, or give pins.confirm.debounce_us"
+            );
+            self.begin_fault(Part::Chatter, Fault::Confirm { message }, out);
+        } else {
+            self.end_fault(Part::Chatter, out);
+        }
+        self.hold_if_blind();
     }
 
     pub(super) fn look_for_unconfirmed(&mut self, ns: u64, out: &mut Surroundings<'_>) {
@@ -174,19 +198,54 @@ impl Core {
         self.standing.has(Part::Pins)
     }
 
+    /// Whether the web goes by and nothing of it is inspected, which no other fault explains. By the way from
+    /// camera to ejector every verdict must be there.
+    pub(super) fn look_for_inspection(&mut self, out: &mut Surroundings<'_>) {
+        let travelled = self.ledger.accounting().counts_travelled;
+        if self.standing.has(Part::Inspection) {
+            return;
+        }
+        if self.ended || self.is_held() {
+            self.inspected_at = travelled;
+            return;
+        }
+        let counts = travelled.saturating_sub(self.inspected_at);
+        if counts > u64::from(self.reject.distance_counts) {
+            let message = format!(
+                "{counts} counts of web, more than reject.distance_counts, have passed without a verdict ok or defect; look at the faults before this one, at camera and light, and at engine.workers"
+            );
+            self.begin_fault(Part::Inspection, Fault::Uninspected { message }, out);
+        }
+    }
+
+    /// A reject was missed. Says whether the line is stopped for it from now on.
+    pub(super) fn stop_line(&mut self, out: &mut Surroundings<'_>) -> bool {
+        if !self.reject.line_stop_on_missed || self.standing.has(Part::LineStop) {
+            return false;
+        }
+        let message =
+            "line stop: a reject was missed; restart the station to acknowledge".to_owned();
+        self.begin_fault(Part::LineStop, Fault::LineStop { message }, out);
+        self.hold_if_blind();
+        true
+    }
+
     /// Neither a position that is not known, nor an output that is not held, nor an ejector that does not
-    /// answer may accept web.
+    /// answer, nor a line that shall stop may accept web.
     pub(super) fn hold_if_blind(&mut self) {
         self.ledger.hold(
             self.standing.has(Part::Encoder)
                 || self.standing.has(Part::Pins)
+                || self.standing.has(Part::LineStop)
                 || self.is_stopped_by_ejector(),
         );
     }
 
     pub(super) fn is_stopped_by_ejector(&self) -> bool {
         self.reject.confirm.on_missing == OnMissing::Stop
-            && (self.standing.has(Part::Ejector) || self.standing.has(Part::Confirm))
+            && [Part::Ejector, Part::Confirm, Part::Chatter]
+                .into_iter()
+                .any(|part| self.standing.has(part))
     }
 
     /// Told once, until it is over.
@@ -221,7 +280,9 @@ impl Core {
         count: Count,
         out: &mut Surroundings<'_>,
     ) {
-        let is_blind = self.standing.has(Part::Confirm) || self.pins_are_lost();
+        let is_blind = self.standing.has(Part::Confirm)
+            || self.standing.has(Part::Chatter)
+            || self.pins_are_lost();
         let Some(confirmations) = &mut self.confirmations else {
             return;
         };

@@ -176,3 +176,64 @@ fn a_warning_leaves_ready_as_it_is() {
         faults.missing.len() as u64
     );
 }
+
+/// A switch that rises by itself every 20 ms.
+struct Chattering {
+    next_ns: u64,
+}
+
+impl ConfirmInput for Chattering {
+    fn next_event(&mut self, until_ns: u64) -> Option<ConfirmEvent> {
+        (self.next_ns <= until_ns).then(|| {
+            let ns = self.next_ns;
+            self.next_ns += 20 * MS;
+            ConfirmEvent::Rose { ns, edges: 1 }
+        })
+    }
+}
+
+/// Faults of the confirmation itself.
+#[derive(Default)]
+struct Chatter(Vec<u64>);
+
+impl Witness for Chatter {
+    fn fault(&mut self, now: Moment, fault: &Fault) {
+        if let Fault::Confirm { message } = fault {
+            assert!(message.contains("while nothing was rejected"), "{message}");
+            self.0.push(now.ns);
+        }
+    }
+}
+
+#[test]
+fn a_switch_that_chatters_confirms_nothing_and_stops_the_station() {
+    for on_missing in [OnMissing::Stop, OnMissing::Warn] {
+        let mut world = World::calm(11);
+        world.reject.confirm = ConfirmConfig {
+            within_ms: 25,
+            within_counts: 0,
+            on_missing,
+        };
+        let setup = Setup {
+            is_confirmed: true,
+            confirm: Some(Box::new(Chattering { next_ns: 0 })),
+            ..world.setup(Box::new(world.camera()))
+        };
+        let (mut outputs, mut chatter) = (RecordedOutputs::default(), Chatter::default());
+        let summary = run(setup, &mut outputs, &mut chatter).unwrap();
+        let [told] = chatter.0[..] else {
+            panic!("told {} times", chatter.0.len())
+        };
+        let edges = outputs.edges();
+        let accepts = edges
+            .iter()
+            .any(|edge| edge.output == Output::Reject && edge.energised && edge.at.ns > told);
+        let stops = on_missing == OnMissing::Stop;
+        assert_eq!(accepts, !stops);
+        assert_eq!(ready_at(edges, told), !stops);
+        let sums = summary.confirmations.unwrap();
+        // The web is accepted from 1 s on.
+        assert!(told >= 1000 * MS + u64::from(crate::reject::MOST_STRAY_PER_MINUTE) * 20 * MS);
+        assert!(sums.unwatched > 0 || stops, "{sums:?}");
+    }
+}

@@ -5,14 +5,18 @@ mod capture;
 mod confirm;
 mod eject;
 mod keeping;
+mod light;
+mod line_stop;
 mod properties;
 mod replay;
 mod silence;
 mod triggered;
+mod uninspected;
 mod wires;
 
 use super::{
-    LineCounts, Pace, RealClock, RealtimeConfig, Setup, SimulatedPace, Summary, Witness, run,
+    LightWatch, LineCounts, Pace, RealClock, RealtimeConfig, Setup, SimulatedPace, Summary,
+    Witness, run,
 };
 use crate::block::Block;
 use crate::camera::{
@@ -127,6 +131,7 @@ impl World {
             pace: Pace::Simulated(self.pace),
             camera,
             is_live: false,
+            light: LightWatch::default(),
             encoder: Box::new(BeltEncoder::new(&self.belt).unwrap()),
             line_counts: LineCounts::Camera,
             is_confirmed: false,

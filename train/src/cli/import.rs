@@ -92,6 +92,7 @@ impl Args {
                 simulation: "unknown".to_owned(),
             },
             golden: Golden::default(),
+            light: None,
         }
     }
 }

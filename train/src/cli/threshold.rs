@@ -4,8 +4,9 @@ use super::{Done, output, tell};
 use crate::atomic_file::write_atomically;
 use crate::data::{Class, Content, contents, real_defects_in};
 use crate::threshold::promise::{Limit, limit};
-use crate::{inspectors, trained};
+use crate::{inspectors, light, trained};
 use blemish::geometry::Columns;
+use blemish::light::LightLimits;
 use blemish::model::{self, Bundle, Metadata, Threshold};
 use blemish::picture::Picture;
 use blemish::verdict::Verdict;
@@ -106,8 +107,17 @@ impl Args {
             };
             tell_missed(paths, &inspect(&bundle, paths, &rules)?);
         }
+        // A bundle from before limits were kept gets those of these goods alone.
+        let of_goods = light::limits(&class.goods, self.columns)?;
+        let light = (metadata.light.into_iter().chain(of_goods)).reduce(LightLimits::widened);
+        if let Some(limits) = light {
+            tell(format_args!(
+                "light       {limits}; lines outside are not inspected"
+            ));
+        }
         let metadata = Metadata {
             threshold,
+            light,
             ..metadata.clone()
         };
         let sealed = model::seal(model, &metadata)?;

@@ -56,6 +56,7 @@ pub fn metadata(network: NetworkSpec, tile: TileSize) -> Metadata {
             simulation: "none".to_owned(),
         },
         golden: Golden::default(),
+        light: None,
     }
 }
 
