@@ -180,7 +180,7 @@ pub fn real_defects_in(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
 }
 
 /// Path of `picture` relative to `folder` with `/` between its parts.
-pub(super) fn name_below(folder: &Path, picture: &Path) -> String {
+pub fn name_below(folder: &Path, picture: &Path) -> String {
     let relative = picture.strip_prefix(folder).unwrap_or(picture);
     let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
     parts.join("/")

@@ -19,7 +19,7 @@ mod tests_support;
 pub use content::{Content, contents, fingerprint_below};
 pub use error::DataError;
 pub use layout::{
-    Class, ClassFolders, TestPicture, class_folders, pictures_below, real_defects_in,
+    Class, ClassFolders, TestPicture, class_folders, name_below, pictures_below, real_defects_in,
 };
 pub use pictures::{Cut, Goods, MEMORY_LIMIT_BYTES, TileSource};
 pub use product::{Product, automatic_mask};

@@ -5,12 +5,12 @@ use crate::backend::Batch;
 use crate::checkpoint::Checkpoint;
 use crate::config::{FitConfig, Recipe};
 use crate::data::{
-    Class, DataError, Goods, Sampler, TileSource, contents, fingerprint_below, hold_out,
-    load_textures,
+    Class, Content, DataError, Goods, Sampler, TileSource, contents, fingerprint_below, hold_out,
+    load_textures, name_below,
 };
 use crate::simulate::{self, Simulator, Textures};
 use blemish::picture::Picture;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +21,8 @@ const JUDGED_TILES: usize = 512;
 /// How many times as many tiles a run learns from as it is judged by, so that judging costs it a few
 /// hundredths at most.
 const LEARNT_PER_JUDGED: u64 = 8;
+/// Held-out pictures that are named where they are training pictures.
+const NAMED: usize = 8;
 /// Held-out pictures that a validation looks at.
 const VALIDATION_PICTURES: usize = 128;
 
@@ -30,7 +32,7 @@ pub struct Prepared {
     pub name: String,
     /// Good pictures for training.
     pub trained: Vec<PathBuf>,
-    /// Good pictures that training never sees.
+    /// Good pictures that training never sees, neither they nor copies of them.
     pub held_out: Vec<PathBuf>,
     pub grey: bool,
     /// Mean of the training pictures by channel, 8 bit.
@@ -60,6 +62,8 @@ impl Prepared {
         let class = Class::find(&config.pictures)?;
         let (train, held_out) =
             hold_out(&class.folder, &class.goods, recipe.hold_out, recipe.seed)?;
+        let contents = contents(&class.goods)?;
+        let held_out = unseen(&class, &contents, &train, held_out)?;
         let goods = Goods::open(&train)?;
         let (grey, mean) = (goods.is_grey(), mean(goods.pictures()));
         let tiles = Arc::new(tiles_of(recipe, &goods, &class.folder, &train)?);
@@ -93,7 +97,6 @@ impl Prepared {
             validation.extend(sampler.validation(&tiles, rounds));
             both_kinds(&validation)?;
         }
-        let contents = contents(&class.goods)?;
         let trained: HashSet<&PathBuf> = train.iter().collect();
         let mut trained_contents: Vec<String> = (class.goods.iter().zip(&contents))
             .filter(|(path, _)| trained.contains(path))
@@ -174,6 +177,49 @@ pub fn same_textures(
         Some(before) => Ok(now == Some(before.as_str())),
         None => Ok(recipe.textures == checkpoint.recipe()?.textures),
     }
+}
+
+/// The held-out pictures whose contents are not among those of the training pictures, under another name: these say
+/// nothing about pictures that training never saw. They stay out of training, so that a seed keeps its split.
+fn unseen(
+    class: &Class,
+    contents: &[Content],
+    train: &[PathBuf],
+    held_out: Vec<PathBuf>,
+) -> Result<Vec<PathBuf>, DataError> {
+    let of: HashMap<&PathBuf, &Content> = class.goods.iter().zip(contents).collect();
+    let trained: HashMap<&Content, &PathBuf> = (train.iter())
+        .filter_map(|path| Some((*of.get(path)?, path)))
+        .collect();
+    let twin = |path: &PathBuf| trained.get(of.get(path)?).copied();
+    let repeated: Vec<String> = (held_out.iter())
+        .filter_map(|path| {
+            let names = [path, twin(path)?].map(|path| name_below(&class.folder, path));
+            Some(format!("'{}' is '{}'", names[0], names[1]))
+        })
+        .collect();
+    if repeated.is_empty() {
+        return Ok(held_out);
+    }
+    let mut names = repeated[..repeated.len().min(NAMED)].join(", ");
+    if repeated.len() > NAMED {
+        names.push_str(&format!(" and {} more", repeated.len() - NAMED));
+    }
+    let repeated = names;
+    let left: Vec<PathBuf> = (held_out.iter())
+        .filter(|path| twin(path).is_none())
+        .cloned()
+        .collect();
+    if left.is_empty() {
+        return Err(DataError::NothingHeldOut { repeated });
+    }
+    log::warn!(
+        "of {} held-out pictures {} are training pictures under other names and judge nothing: {repeated}; remove one \
+         of each",
+        held_out.len(),
+        held_out.len() - left.len()
+    );
+    Ok(left)
 }
 
 /// The held-out pictures that a validation looks at.
