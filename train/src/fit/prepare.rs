@@ -92,7 +92,7 @@ impl Prepared {
         let shown = shown(&held_out);
         let mut validation = Vec::new();
         if !shown.is_empty() {
-            let tiles = tiles_of(recipe, &Goods::open(shown)?, &class.folder, shown)?;
+            let tiles = tiles_of(recipe, &Goods::open(&shown)?, &class.folder, &shown)?;
             let rounds = VALIDATION_TILES.div_ceil(shown.len());
             validation.extend(sampler.validation(&tiles, rounds));
             both_kinds(&validation)?;
@@ -147,7 +147,7 @@ impl Prepared {
     /// None is held out, or one cannot be read any more.
     pub fn held_tiles(&self, recipe: &Recipe) -> Result<TileSource, DataError> {
         let shown = shown(&self.held_out);
-        tiles_of(recipe, &Goods::open(shown)?, &self.folder, shown)
+        tiles_of(recipe, &Goods::open(&shown)?, &self.folder, &shown)
     }
 
     /// What a finished run is judged by: the tiles of [`Prepared::validation`] first, then more of their kind,
@@ -222,9 +222,13 @@ fn unseen(
     Ok(left)
 }
 
-/// The held-out pictures that a validation looks at.
-fn shown(held_out: &[PathBuf]) -> &[PathBuf] {
-    &held_out[..held_out.len().min(VALIDATION_PICTURES)]
+/// The held-out pictures that a validation looks at, from first to last: of several days or lots, which follow each
+/// other by name, all are seen.
+fn shown(held_out: &[PathBuf]) -> Vec<PathBuf> {
+    let count = held_out.len().min(VALIDATION_PICTURES);
+    (0..count)
+        .map(|place| held_out[place * held_out.len() / count].clone())
+        .collect()
 }
 
 /// Tiles of `goods`, whose files are `paths` below `folder`.
@@ -320,6 +324,21 @@ mod tests {
         checkpoint.textures = None;
         assert_eq!(same(&moved, "abc", &checkpoint), Ok(false));
         assert_eq!(same(&recipe, "def", &checkpoint), Ok(true));
+    }
+
+    #[test]
+    fn a_validation_looks_at_pictures_from_first_to_last() {
+        let named = |count: usize| -> Vec<PathBuf> {
+            let name = |number| PathBuf::from(format!("{number:04}"));
+            (0..count).map(name).collect()
+        };
+        for few in [0, 1, 127, 128] {
+            assert_eq!(shown(&named(few)), named(few));
+        }
+        let shown = shown(&named(1000));
+        assert_eq!(shown.len(), 128);
+        let name = |place: usize| shown[place].to_string_lossy().into_owned();
+        assert_eq!([0, 1, 64, 127].map(name), ["0000", "0007", "0500", "0992"]);
     }
 
     #[test]
