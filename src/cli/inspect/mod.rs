@@ -168,6 +168,14 @@ pub fn run(args: &Args) -> Outcome {
     bar.finish_and_clear();
     let seconds = started.elapsed().as_secs_f64();
     let metrics = if args.truth.is_some() && tally.failed == 0 {
+        for kind in evaluation.unmarked() {
+            log::warn!(
+                "of the {} masks of '{}' {} mark nothing, so their pictures count as defective and their pixels as good",
+                kind.pictures,
+                kind.kind,
+                kind.unmarked
+            );
+        }
         evaluation.rows()?
     } else {
         Vec::new()
@@ -293,7 +301,7 @@ fn print_metrics(output: &Output, rows: &[Row], json: bool) -> Result<(), output
         }
         let _ = write!(text, "{:<20} {:>8}", row.kind, row.pictures);
         for value in row.values() {
-            let _ = write!(text, " {value:>11.4}");
+            let _ = write!(text, " {:>11}", output::figure(value));
         }
         output.say(&Line::metrics(row), &text)?;
     }

@@ -113,6 +113,11 @@ impl<'a> Line<'a> {
     }
 }
 
+/// A figure for people.
+pub fn figure(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
+}
+
 /// The word for a verdict.
 pub const fn word(verdict: Verdict) -> &'static str {
     match verdict {

@@ -126,6 +126,20 @@ impl Subject {
         }
     }
 
+    /// The mask at the size of a tile that whole pictures are resized to; that of a simulated defect has it.
+    fn mask_as_the_authors(
+        &self,
+        width_px: usize,
+        height_px: usize,
+    ) -> Result<Option<Mask>, PictureError> {
+        let Content::File { mask, .. } = &self.content else {
+            return Ok(self.open()?.1);
+        };
+        let resized =
+            |path: &PathBuf| Mask::as_the_authors(&Picture::open(path)?, path, width_px, height_px);
+        mask.as_ref().map(resized).transpose()
+    }
+
     fn open(&self) -> Result<(Picture, Option<Mask>), PictureError> {
         match &self.content {
             Content::File { picture, mask } => {
@@ -221,7 +235,7 @@ pub fn entries(
         let (picture, mask) = match rules.preparation {
             Preparation::Resize { filter } => (
                 picture.resized(width, height, filter),
-                mask.map(|mask| mask.as_the_authors(width, height)),
+                subject.mask_as_the_authors(width, height)?,
             ),
             Preparation::Native { .. } => (picture, mask),
         };
