@@ -1,15 +1,8 @@
 //! Which pictures are inspected, and what is known about them.
 
+use blemish::metrics::SUMMARIES;
+use blemish::picture::{is_hidden, is_picture};
 use std::path::{Path, PathBuf};
-
-/// Endings of files that are taken from folders.
-const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
-
-/// End of the names of our own annotated pictures; folders are read without them.
-pub const ANNOTATED: &str = ".inspected.png";
-
-/// End of the names of our own anomaly maps; folders are read without them too.
-pub const MAP: &str = ".map.png";
 
 /// Name of the folder of good test pictures.
 const GOOD: &str = "good";
@@ -61,6 +54,11 @@ pub enum FilesError {
         pictures: usize,
     },
     #[error(
+        "'{0}' is the folder of a kind of defect called as a line of the figures that sums up all kinds; rename it and \
+         its folder in 'ground_truth'"
+    )]
+    Summary(PathBuf),
+    #[error(
         "--truth compares good and defective pictures, but the {pictures} pictures in '{path}' are all \
          {what}; name the folder 'test' with all its kinds"
     )]
@@ -76,7 +74,8 @@ pub enum FilesError {
 /// Where `path` itself holds `test` and `truth` is given, only that folder is read.
 ///
 /// # Errors
-/// If there is no picture, or a defective one has no mask, or there is only one class.
+/// If there is no picture, or a defective one has no mask or is of a kind called as a summary of all kinds, or there is
+/// only one class.
 pub fn find(path: &Path, truth: Option<&Path>) -> Result<Vec<Input>, FilesError> {
     let test = path.join("test");
     let root = if truth.is_some() && test.is_dir() {
@@ -144,23 +143,14 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<(), FilesError> {
     entries.sort();
     for path in entries {
         if path.is_dir() {
-            collect(&path, paths)?;
+            if !is_hidden(&path) {
+                collect(&path, paths)?;
+            }
         } else if is_picture(&path) {
             paths.push(path);
         }
     }
     Ok(())
-}
-
-fn is_picture(path: &Path) -> bool {
-    let ours = path.file_name().is_some_and(|name| {
-        let name = name.to_string_lossy();
-        name.ends_with(ANNOTATED) || name.ends_with(MAP)
-    });
-    let known = path.extension().is_some_and(|ending| {
-        ENDINGS.contains(&ending.to_string_lossy().to_ascii_lowercase().as_str())
-    });
-    known && !ours
 }
 
 fn pair(inputs: &mut [Input], truth: &Path, path: &Path) -> Result<(), FilesError> {
@@ -178,6 +168,10 @@ fn pair(inputs: &mut [Input], truth: &Path, path: &Path) -> Result<(), FilesErro
             .and_then(Path::file_name)
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
+        if SUMMARIES.contains(&kind.as_str()) {
+            let folder = input.path.parent().unwrap_or(&input.path);
+            return Err(FilesError::Summary(folder.to_owned()));
+        }
         let stem = whole.file_stem().unwrap_or_default().to_string_lossy();
         let mask = (kind != GOOD).then(|| marked.join(&kind).join(format!("{stem}_mask.png")));
         if let Some(mask) = &mask

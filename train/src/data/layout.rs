@@ -3,6 +3,7 @@
 use super::DataError;
 use super::content::{Content, contents};
 use crate::checkpoint::hex;
+use blemish::picture::{is_hidden, is_picture};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -318,8 +319,9 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            found.push(entry.path());
+        let path = entry.path();
+        if !is_hidden(&path) {
+            found.push(path);
         }
     }
     found.sort();
@@ -370,12 +372,6 @@ impl Walk {
     }
 }
 
-fn is_picture(path: &Path) -> bool {
-    const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
-    path.extension()
-        .is_some_and(|end| ENDINGS.iter().any(|known| end.eq_ignore_ascii_case(known)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests_support::Scratch;
@@ -387,6 +383,9 @@ mod tests {
         scratch.grey("bare/b.png", 4, 4, 1);
         scratch.grey("bare/sub/a.PNG", 4, 4, 1);
         scratch.text("bare/notes.txt", "no picture");
+        for ours in ["b.inspected.png", "b.map.png", "._b.png"] {
+            scratch.grey(&format!("bare/{ours}"), 4, 4, 1);
+        }
         let bare = Class::find(&scratch.path("bare")).unwrap();
         assert_eq!(bare.name, "bare");
         assert_eq!((bare.goods.len(), bare.tests.len()), (2, 0));
