@@ -5,7 +5,7 @@ use crate::simulate::{Crops, Draws, Rgb8};
 use blemish::geometry::TileSize;
 use blemish::model::ColorOrder;
 use blemish::picture::{
-    Mask, Picture, PictureError, ResizeFilter, Samples, fill_resized, fill_tile,
+    Mask, Picture, PictureError, ResizeFilter, Samples, fill_resized, fill_tile, to_u8,
 };
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -98,10 +98,7 @@ impl Goods {
 fn narrow(picture: Picture) -> Picture {
     let samples = match picture.samples {
         Samples::U8(samples) => samples,
-        Samples::U16(samples) => {
-            let narrow = |level: u16| ((u32::from(level) + 128) / 257) as u8;
-            samples.into_iter().map(narrow).collect()
-        }
+        Samples::U16(samples) => samples.into_iter().map(to_u8).collect(),
     };
     Picture {
         samples: Samples::U8(samples),
