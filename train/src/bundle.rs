@@ -128,7 +128,6 @@ fn metadata(
     window: Window,
 ) -> Metadata {
     let recipe = &config.recipe;
-    let most_overlap = tile.width_px.min(tile.height_px) / 2;
     Metadata {
         schema: SCHEMA_VERSION,
         name: config.name.clone(),
@@ -139,7 +138,7 @@ fn metadata(
         preparation: match recipe.whole_pictures() {
             Some(filter) => Preparation::Resize { filter },
             None => Preparation::Native {
-                overlap_px: config.overlap_px.min(most_overlap),
+                overlap_px: config.overlap_px.min(tile.most_overlap_px()),
             },
         },
         score: ScoreRule { window_px: window },

@@ -187,7 +187,6 @@ impl FitConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         let recipe = &self.recipe;
         let tile = recipe.tile;
-        let smaller_side = tile.width_px.min(tile.height_px);
         let rule = |holds: bool, key, value: String, rule| match holds {
             true => Ok(()),
             false => Err(ConfigError::Value { key, value, rule }),
@@ -258,7 +257,7 @@ impl FitConfig {
             "0 to 0.9",
         )?;
         rule(
-            self.overlap_px <= smaller_side / 2,
+            self.overlap_px <= tile.most_overlap_px(),
             "overlap",
             self.overlap_px.to_string(),
             "at most half of the tile's smaller side",
@@ -316,16 +315,14 @@ impl Recipe {
     /// The rule that they break.
     pub fn check_tile(&self) -> Result<(), ConfigError> {
         let tile = self.tile;
-        let rule = match tile.is_valid() {
-            false => "sides must be multiples of 32, such as 128",
-            true if tile.width_px.max(tile.height_px) > 1024 => "sides of at most 1024",
-            true => return Ok(()),
-        };
-        Err(ConfigError::Value {
-            key: "tile",
-            value: format!("{}x{}", tile.width_px, tile.height_px),
-            rule,
-        })
+        match tile.is_valid() {
+            true => Ok(()),
+            false => Err(ConfigError::Value {
+                key: "tile",
+                value: format!("{}x{}", tile.width_px, tile.height_px),
+                rule: "sides must be multiples of 32, such as 128, of at most 1024",
+            }),
+        }
     }
 
     /// Keys whose values differ, with both values, for people; empty where the recipes are equal. Of textures not
