@@ -193,6 +193,18 @@ impl TileSource {
         self.pictures.len()
     }
 
+    /// Width and height of a tile that picture `number` fills; the rest is mirrored.
+    ///
+    /// # Panics
+    /// If there is no such picture.
+    pub fn filled(&self, number: usize) -> [usize; 2] {
+        let (picture, tile) = (&self.pictures[number], self.tile);
+        [
+            picture.width_px.min(tile.width_px as usize),
+            picture.height_px.min(tile.height_px as usize),
+        ]
+    }
+
     /// A tile from a random place of picture `number`; mirrored where the picture is smaller.
     ///
     /// # Panics
