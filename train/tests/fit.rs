@@ -168,7 +168,8 @@ fn the_window_of_the_score_is_chosen_or_given() {
     let wide = scene.run(&["export", "unjudged", "--tile=2048x32", "-o", "wide.onnx"]);
     assert_eq!(wide.status.code(), Some(2), "{}", told(&wide));
     assert!(
-        told(&wide).contains("tile = 2048x32: sides of at most 1024"),
+        told(&wide)
+            .contains("'2048x32' for '--tile <TILE>': sides must be multiples of 32 up to 1024"),
         "{}",
         told(&wide)
     );
