@@ -34,6 +34,8 @@ pub struct Prepared {
     pub trained: Vec<PathBuf>,
     /// Good pictures that training never sees, neither they nor copies of them.
     pub held_out: Vec<PathBuf>,
+    /// Pictures that were held out but are training pictures under other names.
+    pub copies: Vec<PathBuf>,
     pub grey: bool,
     /// Mean of the training pictures by channel, 8 bit.
     pub mean: [u8; 3],
@@ -62,8 +64,6 @@ impl Prepared {
         let class = Class::find(&config.pictures)?;
         let (train, held_out) =
             hold_out(&class.folder, &class.goods, recipe.hold_out, recipe.seed)?;
-        let contents = contents(&class.goods)?;
-        let held_out = unseen(&class, &contents, &train, held_out)?;
         let goods = Goods::open(&train)?;
         let (grey, mean) = (goods.is_grey(), mean(goods.pictures()));
         let tiles = Arc::new(tiles_of(recipe, &goods, &class.folder, &train)?);
@@ -89,6 +89,8 @@ impl Prepared {
         };
         // One thread: simulation runs beside the step, whose engine has the threads.
         let sampler = Sampler::new(tiles, simulator, recipe.seed, recipe.batch, 1)?;
+        let contents = contents(&class.goods)?;
+        let (held_out, copies) = unseen(&class, &contents, &train, held_out)?;
         let shown = shown(&held_out);
         let mut validation = Vec::new();
         if !shown.is_empty() {
@@ -107,6 +109,7 @@ impl Prepared {
             name: class.name.clone(),
             trained: train,
             held_out,
+            copies,
             grey,
             mean,
             fingerprint: class.fingerprint_of(&contents),
@@ -180,13 +183,14 @@ pub fn same_textures(
 }
 
 /// The held-out pictures whose contents are not among those of the training pictures, under another name: these say
-/// nothing about pictures that training never saw. They stay out of training, so that a seed keeps its split.
+/// nothing about pictures that training never saw; these come second. They stay out of training, so that a seed keeps
+/// its split.
 fn unseen(
     class: &Class,
     contents: &[Content],
     train: &[PathBuf],
     held_out: Vec<PathBuf>,
-) -> Result<Vec<PathBuf>, DataError> {
+) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
     let of: HashMap<&PathBuf, &Content> = class.goods.iter().zip(contents).collect();
     let trained: HashMap<&Content, &PathBuf> = (train.iter())
         .filter_map(|path| Some((*of.get(path)?, path)))
@@ -199,27 +203,26 @@ fn unseen(
         })
         .collect();
     if repeated.is_empty() {
-        return Ok(held_out);
+        return Ok((held_out, Vec::new()));
     }
     let mut names = repeated[..repeated.len().min(NAMED)].join(", ");
     if repeated.len() > NAMED {
         names.push_str(&format!(" and {} more", repeated.len() - NAMED));
     }
     let repeated = names;
-    let left: Vec<PathBuf> = (held_out.iter())
-        .filter(|path| twin(path).is_none())
-        .cloned()
-        .collect();
+    let all = held_out.len();
+    let (left, copies): (Vec<_>, Vec<_>) =
+        (held_out.into_iter()).partition(|path| twin(path).is_none());
     if left.is_empty() {
         return Err(DataError::NothingHeldOut { repeated });
     }
     log::warn!(
         "of {} held-out pictures {} are training pictures under other names and judge nothing: {repeated}; remove one \
          of each",
-        held_out.len(),
-        held_out.len() - left.len()
+        all,
+        copies.len()
     );
-    Ok(left)
+    Ok((left, copies))
 }
 
 /// The held-out pictures that a validation looks at, from first to last: of several days or lots, which follow each
