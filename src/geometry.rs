@@ -77,6 +77,9 @@ impl std::str::FromStr for Columns {
     }
 }
 
+/// Greatest side of a tile in pixels: the stitch's sums of 64 bits hold no more.
+pub const GREATEST_TILE_PX: u32 = 1024;
+
 /// Sides of the network's input in pixels, both multiples of 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,16 +104,27 @@ impl TileSize {
         self.width_px as usize * self.height_px as usize
     }
 
-    /// Whether both sides are positive multiples of 32, as five poolings need (DRAEM, section 3).
+    /// Whether both sides are positive multiples of 32, as five poolings need (DRAEM, section 3), of at most
+    /// [`GREATEST_TILE_PX`].
     pub const fn is_valid(&self) -> bool {
         self.width_px > 0
             && self.height_px > 0
             && self.width_px.is_multiple_of(32)
             && self.height_px.is_multiple_of(32)
+            && self.width_px <= GREATEST_TILE_PX
+            && self.height_px <= GREATEST_TILE_PX
+    }
+
+    /// The most that neighbouring tiles may share: half of the smaller side.
+    pub const fn most_overlap_px(&self) -> u32 {
+        match self.width_px < self.height_px {
+            true => self.width_px / 2,
+            false => self.height_px / 2,
+        }
     }
 }
 
-/// `128` for a square tile, or `256x64`: width and height, sides of at most 4096 px.
+/// `128` for a square tile, or `256x64`: width and height, sides of at most [`GREATEST_TILE_PX`].
 impl FromStr for TileSize {
     type Err = String;
 
@@ -123,11 +137,11 @@ impl FromStr for TileSize {
             width_px: side(width)?,
             height_px: side(height)?,
         };
-        match tile.is_valid() && tile.width_px.max(tile.height_px) <= 4096 {
+        match tile.is_valid() {
             true => Ok(tile),
-            false => {
-                Err("sides must be multiples of 32 up to 4096, such as 128 or 256x128".to_owned())
-            }
+            false => Err(format!(
+                "sides must be multiples of 32 up to {GREATEST_TILE_PX}, such as 128 or 256x128"
+            )),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Belt, BeltSpec, BlockEvent, Camera, CameraError, LineFormat, begin, push_stamp};
 use crate::block::Block;
 use crate::geometry::LineNumber;
-use crate::picture::{LineSamples, Picture, Samples, natural_order};
+use crate::picture::{LineSamples, Picture, Samples, is_picture, natural_order};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -75,15 +75,6 @@ impl Strips {
         self.next_row = 0;
         Ok(true)
     }
-}
-
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| {
-        ["png", "jpg", "jpeg", "tif", "tiff", "bmp"]
-            .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known))
-    })
 }
 
 fn describe(strip: &Picture) -> String {
@@ -158,6 +149,10 @@ mod tests {
             &[("a10.png", grey(3, 4, 10)), ("a9.png", grey(3, 10, 0))],
         );
         std::fs::write(folder.join("notes.txt"), "not a picture").unwrap();
+        // What `inspect` wrote beside them is no web.
+        for ours in ["a.inspected.png", "a.map.png", "._a.png"] {
+            grey(9, 9, 7).save_png(&folder.join(ours)).unwrap();
+        }
         let mut camera = Strips::open(&folder, 6, &BeltSpec::default()).unwrap();
         let mut block = camera.format().empty_block();
         let (mut lines, mut sizes) = (Vec::new(), Vec::new());

@@ -7,13 +7,13 @@
 //! * **AUPRO**: mean overlap of the ground truth's regions over the false positive rate up to 0.3,
 //!   divided by 0.3 (Bergmann et al., IJCV 2021).
 //!
-//! All are exact over every distinct score; nothing is binned. A good pixel costs 4 bytes, a pixel of
-//! a defect 8.
+//! All are exact over every distinct score that they are given; none is binned here. Where maps are stitched from
+//! overlapping tiles, scores are multiples of 2^-40 before. A good pixel costs 4 bytes, a pixel of a defect 8.
 
 mod evaluation;
 mod regions;
 
-pub use evaluation::{Evaluation, Row};
+pub use evaluation::{Evaluation, Row, SUMMARIES, Unmarked};
 
 use crate::picture::Mask;
 

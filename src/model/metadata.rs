@@ -3,7 +3,7 @@
 use super::Problem;
 use crate::draem::score::Window;
 use crate::draem::{NetworkSpec, OFFICIAL_POOLINGS};
-use crate::geometry::TileSize;
+use crate::geometry::{GREATEST_TILE_PX, TileSize};
 use crate::light::LightLimits;
 use crate::picture::ResizeFilter;
 use serde::{Deserialize, Serialize};
@@ -125,10 +125,8 @@ pub struct Metadata {
     pub light: Option<LightLimits>,
 }
 
-/// Widest network and largest tile side that a bundle may ask for: above these the numbers are a
-/// mistake, not a model.
+/// Widest network that a bundle may ask for: above this the number is a mistake, not a model.
 const MAX_WIDTH: usize = 1024;
-const MAX_TILE_PX: u32 = 4096;
 
 impl Metadata {
     /// Whether every value is one the station can work with.
@@ -145,10 +143,10 @@ impl Metadata {
                 format!("is {} and must be {SCHEMA_VERSION}", self.schema),
             ),
             (
-                tile.is_valid() && tile.width_px.max(tile.height_px) <= MAX_TILE_PX,
+                tile.is_valid(),
                 "tile",
                 format!(
-                    "is {}x{} and needs sides that are multiples of 32 up to {MAX_TILE_PX}",
+                    "is {}x{} and needs sides that are multiples of 32 up to {GREATEST_TILE_PX}",
                     tile.width_px, tile.height_px
                 ),
             ),
@@ -167,18 +165,19 @@ impl Metadata {
             ),
             (
                 match self.preparation {
-                    Preparation::Native { overlap_px } => {
-                        overlap_px < tile.width_px.min(tile.height_px)
-                    }
+                    Preparation::Native { overlap_px } => overlap_px <= tile.most_overlap_px(),
                     Preparation::Resize { .. } => true,
                 },
                 "preparation",
-                "has an overlap that is not below the tile's sides".to_owned(),
+                format!(
+                    "has an overlap of more than half a tile, which is {} px",
+                    tile.most_overlap_px()
+                ),
             ),
             (
-                (0.0..=1.0).contains(&threshold.score),
+                threshold.score > 0.0 && threshold.score <= 1.0,
                 "threshold",
-                format!("has score {}, which must lie in [0, 1]", threshold.score),
+                format!("has score {}, which must lie in (0, 1]", threshold.score),
             ),
             (
                 self.golden.tolerance > 0.0 && self.golden.tolerance < 0.5,

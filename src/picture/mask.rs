@@ -64,23 +64,33 @@ impl Mask {
         })
     }
 
-    /// The authors' ground truth at the network's size: resized bilinearly as 8 bit, divided by 255
-    /// and floored, so a pixel counts only where all that it covers is marked.
-    pub fn as_the_authors(&self, width_px: usize, height_px: usize) -> Self {
-        let levels: Vec<u8> = self.defect.iter().map(|&d| 255 * u8::from(d)).collect();
-        let resized = resize_bilinear_u8(
-            &levels,
-            1,
-            self.width_px,
-            self.height_px,
-            width_px,
-            height_px,
-        );
-        Self {
+    /// The authors' ground truth at the network's size, of the mask that `drawn` shows: its levels resized
+    /// bilinearly as 8 bit, divided by 255 and floored, so a pixel counts only where all that it covers is white.
+    ///
+    /// # Errors
+    /// As [`Mask::from_picture`].
+    pub fn as_the_authors(
+        drawn: &Picture,
+        path: &Path,
+        width_px: usize,
+        height_px: usize,
+    ) -> Result<Self, PictureError> {
+        // Refuses what marks nothing at its own resolution.
+        Self::from_picture(drawn, path)?;
+        let rgb = drawn.to_rgb8();
+        // OpenCV's grey.
+        let grey = |[r, g, b]: &[u8; 3]| {
+            let [r, g, b] = [r, g, b].map(|&level| u32::from(level));
+            ((4899 * r + 9617 * g + 1868 * b + 8192) >> 14) as u8
+        };
+        let levels: Vec<u8> = rgb.as_chunks::<3>().0.iter().map(grey).collect();
+        let (from_width, from_height) = (drawn.width_px, drawn.height_px);
+        let resized = resize_bilinear_u8(&levels, 1, from_width, from_height, width_px, height_px);
+        Ok(Self {
             width_px,
             height_px,
             defect: resized.iter().map(|&level| level == 255).collect(),
-        }
+        })
     }
 
     /// Number of marked pixels.
@@ -103,13 +113,8 @@ mod tests {
         let resized = resize_bilinear_u8(&native, 1, 97, 97, 32, 32);
         assert_eq!(resized, golden.u8("gt_resized_u8"));
         let picture = Picture::from_grey8(97, 97, native).unwrap();
-        let mask = Mask::from_picture(&picture, Path::new("golden")).unwrap();
-        let levels: Vec<u8> = mask
-            .as_the_authors(32, 32)
-            .defect
-            .iter()
-            .map(|&d| d.into())
-            .collect();
+        let mask = Mask::as_the_authors(&picture, Path::new("golden"), 32, 32).unwrap();
+        let levels: Vec<u8> = mask.defect.iter().map(|&d| d.into()).collect();
         assert_eq!(levels, golden.u8("gt_final"));
     }
 
@@ -125,11 +130,18 @@ mod tests {
 
     #[test]
     fn only_pixels_fully_inside_survive_the_authors_path() {
-        let mut mask = Mask::good(4, 4);
-        for line in 0..4 {
-            mask.defect[line * 4..line * 4 + 3].fill(true);
-        }
-        assert_eq!(mask.as_the_authors(2, 2).defect, [true, false, true, false]);
+        let levels = (0..16).map(|i| if i % 4 < 3 { 255 } else { 0 }).collect();
+        let drawn = Picture::from_grey8(4, 4, levels).unwrap();
+        let resized = |drawn: &Picture| Mask::as_the_authors(drawn, Path::new("m.png"), 2, 2);
+        assert_eq!(resized(&drawn).unwrap().defect, [true, false, true, false]);
+        let mask = Mask::from_picture(&drawn, Path::new("m.png")).unwrap();
         assert_eq!(mask.area_px(), 12);
+        // In colour it is the same; and what is not quite white counts at its own resolution only.
+        let rgb = Picture::from_rgb8(4, 4, drawn.to_rgb8()).unwrap();
+        assert_eq!(resized(&rgb).unwrap().defect, [true, false, true, false]);
+        let soft = Picture::from_grey8(4, 4, vec![200; 16]).unwrap();
+        assert_eq!(resized(&soft).unwrap().area_px(), 0);
+        let soft = Mask::from_picture(&soft, Path::new("m.png")).unwrap();
+        assert_eq!(soft.area_px(), 16);
     }
 }

@@ -7,6 +7,7 @@
 mod file;
 mod look;
 mod mask;
+mod name;
 mod names;
 mod resize;
 mod tiff;
@@ -14,6 +15,7 @@ mod tile;
 
 pub use look::DepthWatch;
 pub use mask::Mask;
+pub use name::{ANNOTATED, MAP, is_hidden, is_picture};
 pub use names::natural_order;
 pub use resize::{ResizeFilter, resize_bilinear, resize_bilinear_u8};
 pub use tile::{Line, LineSamples, fill_resized, fill_tile, fill_tile_line};
@@ -41,6 +43,11 @@ impl Samples {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// A sample of 16 bits as one of 8, rounded.
+pub const fn to_u8(level: u16) -> u8 {
+    ((level as u32 + 128) / 257) as u8
 }
 
 /// A picture as it was delivered.
@@ -200,7 +207,7 @@ impl Picture {
                 let mut narrow = [0u8; 3];
                 for pixel in samples.chunks_exact(self.channels) {
                     for (to, &from) in narrow.iter_mut().zip(pixel) {
-                        *to = ((u32::from(from) + 128) / 257) as u8;
+                        *to = to_u8(from);
                     }
                     push(&narrow[..pixel.len()]);
                 }
@@ -276,6 +283,12 @@ mod tests {
         let picture = Picture::from_grey16(3, 1, vec![0, 65535, 257 * 7 + 128]);
         let rgb = picture.map(|p| p.to_rgb8()).unwrap_or_default();
         assert_eq!(rgb, [0, 0, 0, 255, 255, 255, 7, 7, 7]);
+        for level in 0..=255u8 {
+            let wide = u16::from(level) * 257;
+            assert_eq!(to_u8(wide), level);
+            assert_eq!(to_u8(wide.saturating_add(128)), level);
+            assert_eq!(to_u8(wide.saturating_sub(128)), level);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::block::Block;
 use crate::camera::LineFormat;
 use crate::geometry::LineNumber;
 use crate::model::ColorOrder;
-use crate::picture::{LineSamples, Picture, Samples};
+use crate::picture::{LineSamples, Picture, Samples, to_u8};
 use crate::pins::Moment;
 use crate::reject::VerdictUse;
 use crate::verdict::{Span, SpanVerdict, Verdict};
@@ -102,7 +102,7 @@ impl Reel {
                 LineSamples::U8(from) if from.len() == samples => to.copy_from_slice(from),
                 LineSamples::U16(from) if from.len() == samples => {
                     for (to, &from) in to.iter_mut().zip(from) {
-                        *to = (from >> 8) as u8;
+                        *to = to_u8(from);
                     }
                 }
                 _ => to.fill(0),

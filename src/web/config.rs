@@ -4,9 +4,6 @@ use crate::draem::score::Window;
 use crate::geometry::{Columns, TileSize};
 use crate::model::ColorOrder;
 
-/// Greatest side of a tile: the stitch's sums of 64 bits hold no more.
-const GREATEST_TILE_PX: u32 = 1024;
-
 /// Fewest lines that are worth inspecting on a line; see [`WebConfig::min_segment_lines`].
 pub const MIN_SEGMENT_LINES: u32 = 32;
 
@@ -113,13 +110,13 @@ impl WebConfig {
             width_px,
             height_px,
         } = self.tile;
-        if !self.tile.is_valid() || width_px.max(height_px) > GREATEST_TILE_PX {
+        if !self.tile.is_valid() {
             return Err(ConfigError::Tile {
                 width_px,
                 height_px,
             });
         }
-        let most_px = width_px.min(height_px) / 2;
+        let most_px = self.tile.most_overlap_px();
         if self.overlap_px > most_px {
             return Err(ConfigError::Overlap {
                 overlap_px: self.overlap_px,

@@ -1,7 +1,9 @@
 //! Joining the tiles' maps into one.
 //!
-//! A pixel is the weighted mean of all tiles over it. Weights are a pyramid: greatest in a tile's
-//! middle, 1 at its rim. Sums are whole numbers, so the map's bits do not depend on the order in which
+//! A pixel is the weighted mean of the tiles over it. Weights are a pyramid: greatest in a tile's
+//! middle, 1 at its rim. All tiles over it count, but for the last row of a stretch of lines, which is moved
+//! back so as to end on the last line: it counts from where the next regular row would have started, since the
+//! lines above are settled before anyone knows that the stretch ends. Sums are whole numbers, so the map's bits do not depend on the order in which
 //! tiles are finished, and where tiles agree the mean is exactly what they say. Values are kept to
 //! 2^-40; see [`crate::draem::score::WindowRows`].
 

@@ -49,6 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         seen: clean.clone(),
         clean,
         mask: vec![0.0; pixels],
+        scored: Vec::new(),
     };
     let mut seconds = Vec::new();
     let mut used = 0.0;

@@ -1,6 +1,7 @@
 //! What the fitting loop asks of whatever computes: the CPU engine or burn on a GPU.
 
 use crate::weights::Weights;
+use std::borrow::Cow;
 
 /// One batch, every picture `3 x height x width`, values in [0, 1]; the mask `1 x height x width`
 /// holds 0 or 1.
@@ -15,9 +16,28 @@ pub struct Batch {
     pub seen: Vec<f32>,
     /// Where a defect was painted (`N x 1 x H x W`).
     pub mask: Vec<f32>,
+    /// Width and height, from the top left, that a station would score of each tile: the rest of a tile that is
+    /// larger than its picture is mirrored. Empty where all tiles are scored whole.
+    pub scored: Vec<[usize; 2]>,
 }
 
 impl Batch {
+    /// Width and height that are scored of tile `number`.
+    pub fn scored(&self, number: usize) -> [usize; 2] {
+        let whole = [self.width_px, self.height_px];
+        self.scored.get(number).copied().unwrap_or(whole)
+    }
+
+    /// The part that is scored of a plane of tile `number`, such as its map.
+    pub fn crop<'a>(&self, plane: &'a [f32], number: usize) -> Cow<'a, [f32]> {
+        let [width, height] = self.scored(number);
+        if [width, height] == [self.width_px, self.height_px] {
+            return Cow::Borrowed(plane);
+        }
+        let rows = plane.chunks_exact(self.width_px).take(height);
+        Cow::Owned(rows.flat_map(|row| &row[..width]).copied().collect())
+    }
+
     /// Whether the arrays hold as many values as the sides say, and the sides suit the networks.
     ///
     /// # Errors

@@ -63,6 +63,7 @@ pub fn batch_for_timing(
         seen: clean.clone(),
         clean,
         mask: vec![0.0; pixels],
+        scored: Vec::new(),
     };
     (batch, pictures as f64 / timed as f64)
 }

@@ -129,7 +129,6 @@ fn metadata(
     window: Window,
 ) -> Metadata {
     let recipe = &config.recipe;
-    let most_overlap = tile.width_px.min(tile.height_px) / 2;
     Metadata {
         schema: SCHEMA_VERSION,
         name: config.name.clone(),
@@ -140,7 +139,7 @@ fn metadata(
         preparation: match recipe.whole_pictures() {
             Some(filter) => Preparation::Resize { filter },
             None => Preparation::Native {
-                overlap_px: config.overlap_px.min(most_overlap),
+                overlap_px: config.overlap_px.min(tile.most_overlap_px()),
             },
         },
         score: ScoreRule { window_px: window },
@@ -179,19 +178,21 @@ pub fn good_scores(bundle: &Bundle, pictures: &[PathBuf]) -> Result<Vec<f32>, Bu
 
 /// Scores of the tiles that carry a simulated defect.
 fn defect_scores(bundle: &Bundle, batches: &[Batch]) -> Result<Vec<f32>, EngineError> {
-    let tiles: Vec<(&[f32], usize, usize)> = (batches.iter())
+    let tiles: Vec<(&Batch, usize, &[f32])> = (batches.iter())
         .flat_map(|batch| {
             let area = batch.width_px * batch.height_px;
             let tiles = batch.seen.chunks_exact(3 * area);
-            (tiles.zip(batch.mask.chunks_exact(area)))
-                .filter(|(_, mask)| mask.contains(&1.0))
-                .map(|(tile, _)| (tile, batch.width_px, batch.height_px))
+            (tiles.zip(batch.mask.chunks_exact(area)).enumerate())
+                .filter(move |(number, (_, mask))| batch.crop(mask, *number).contains(&1.0))
+                .map(move |(number, (tile, _))| (batch, number, tile))
         })
         .collect();
     let window = bundle.metadata().score.window_px;
-    inspectors::each(bundle, &tiles, |&(tile, width, height), inspector| {
+    inspectors::each(bundle, &tiles, |&(batch, number, tile), inspector| {
         let mut prediction = Prediction::default();
         inspector.inspect(tile, &mut prediction)?;
-        Ok(image_score(&prediction.anomaly_map, width, height, window))
+        let [width, height] = batch.scored(number);
+        let map = batch.crop(&prediction.anomaly_map, number);
+        Ok(image_score(&map, width, height, window))
     })
 }

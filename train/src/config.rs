@@ -11,6 +11,9 @@ use blemish::picture::ResizeFilter;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
+/// Poolings of the discriminative network: how often tiles are halved where both networks are deepest.
+const DEEPEST_POOLINGS: usize = 5;
+
 /// Version of `config.toml` that this program reads and writes.
 pub const CONFIG_SCHEMA: u32 = 1;
 
@@ -211,7 +214,6 @@ impl FitConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         let recipe = &self.recipe;
         let tile = recipe.tile;
-        let smaller_side = tile.width_px.min(tile.height_px);
         let rule = |holds: bool, key, value: String, rule| match holds {
             true => Ok(()),
             false => Err(ConfigError::Value { key, value, rule }),
@@ -251,6 +253,19 @@ impl FitConfig {
             recipe.batch.to_string(),
             "1 to 1024",
         )?;
+        let cards = match self.device.split_once(':') {
+            Some((_, numbers)) => numbers.split(',').count(),
+            None => 1,
+        };
+        // Batch norm takes mean and variance over these; of a single value the variance is nothing.
+        let deepest_values = recipe.batch / cards * (tile.area() >> (2 * DEEPEST_POOLINGS));
+        rule(
+            deepest_values >= 2,
+            "batch",
+            recipe.batch.to_string(),
+            "a tile of 32x32 px is a single value where the networks are deepest, and their norms need two: at least 2 \
+             tiles for every card, or larger tiles",
+        )?;
         rule(
             recipe.steps > 0,
             "steps",
@@ -270,7 +285,7 @@ impl FitConfig {
             "0 to 0.9",
         )?;
         rule(
-            self.overlap_px <= smaller_side / 2,
+            self.overlap_px <= tile.most_overlap_px(),
             "overlap",
             self.overlap_px.to_string(),
             "at most half of the tile's smaller side",
@@ -328,16 +343,14 @@ impl Recipe {
     /// The rule that they break.
     pub fn check_tile(&self) -> Result<(), ConfigError> {
         let tile = self.tile;
-        let rule = match tile.is_valid() {
-            false => "sides must be multiples of 32, such as 128",
-            true if tile.width_px.max(tile.height_px) > 1024 => "sides of at most 1024",
-            true => return Ok(()),
-        };
-        Err(ConfigError::Value {
-            key: "tile",
-            value: format!("{}x{}", tile.width_px, tile.height_px),
-            rule,
-        })
+        match tile.is_valid() {
+            true => Ok(()),
+            false => Err(ConfigError::Value {
+                key: "tile",
+                value: format!("{}x{}", tile.width_px, tile.height_px),
+                rule: "sides must be multiples of 32, such as 128, of at most 1024",
+            }),
+        }
     }
 
     /// Keys whose values differ, with both values, for people; empty where the recipes are equal. Of textures not
@@ -430,7 +443,15 @@ mod tests {
     #[test]
     fn values_out_of_range_are_named() {
         type Edit = fn(&mut FitConfig);
-        let edits: [(&str, Edit); 5] = [
+        let edits: [(&str, Edit); 8] = [
+            ("tile", |c| c.recipe.tile = TileSize::square(2048)),
+            ("batch", |c| {
+                (c.recipe.tile, c.overlap_px, c.recipe.batch) = (TileSize::square(32), 8, 1);
+            }),
+            ("batch", |c| {
+                (c.recipe.tile, c.overlap_px, c.recipe.batch) = (TileSize::square(32), 8, 2);
+                c.device = "cuda:0,1".to_owned();
+            }),
             ("tile", |c| c.recipe.tile = TileSize::square(100)),
             ("hold-out", |c| c.recipe.hold_out = f64::NAN),
             ("steps", |c| c.recipe.steps = 0),
@@ -443,6 +464,13 @@ mod tests {
             let error = config.check().expect_err(key).to_string();
             assert!(error.starts_with(key), "{error}");
         }
+        let mut least = FitConfig::default();
+        (least.overlap_px, least.recipe.batch) = (8, 1);
+        least.recipe.tile = TileSize {
+            width_px: 64,
+            height_px: 32,
+        };
+        assert_eq!(least.check(), Ok(()));
     }
 
     #[test]

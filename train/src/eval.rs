@@ -7,13 +7,14 @@
 use crate::data::{Class, DataError, TestPicture, test_folders};
 use crate::inspectors;
 use blemish::engine::Inspector;
-use blemish::metrics::{Evaluation, MetricError, Row};
-use blemish::model::{Bundle, Threshold};
+use blemish::metrics::{Evaluation, MetricError, Row, SUMMARIES};
+use blemish::model::{Bundle, Metadata, Preparation, Threshold};
 use blemish::picture::{Mask, Picture, PictureError};
 use blemish::verdict::Verdict;
 use blemish::web::{InspectError, PictureResult, PictureRules, inspect_picture};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,9 +41,62 @@ pub enum EvalError {
     #[error("'{}': {source}", path.display())]
     Inspect { path: PathBuf, source: InspectError },
     #[error("'{}': {source}", path.display())]
-    Mask { path: PathBuf, source: MetricError },
+    Map { path: PathBuf, source: MetricError },
+    #[error(
+        "the mask '{}' is {found} px, its picture '{}' {wanted} px: draw the mask on the picture itself",
+        mask.display(), picture.display()
+    )]
+    MaskSize {
+        mask: PathBuf,
+        found: String,
+        picture: PathBuf,
+        wanted: String,
+    },
+    #[error(
+        "class '{class}' has a kind of defect called '{kind}', as the line that sums up all kinds is called: rename its \
+         folders in test and ground_truth"
+    )]
+    Summary { class: String, kind: String },
     #[error("class '{class}': {source}")]
     Class { class: String, source: MetricError },
+}
+
+/// Where figures by pixel compare the map with the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "at", rename_all = "snake_case")]
+pub enum Pixels {
+    /// At the pictures' own resolution, with masks as they are.
+    Native,
+    /// At the tile's size, to which whole pictures are resized, with masks brought there as the authors do.
+    Tile { width_px: u32, height_px: u32 },
+}
+
+impl Pixels {
+    fn of(metadata: &Metadata) -> Self {
+        match metadata.preparation {
+            Preparation::Native { .. } => Pixels::Native,
+            Preparation::Resize { .. } => Pixels::Tile {
+                width_px: metadata.tile.width_px,
+                height_px: metadata.tile.height_px,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Pixels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pixels::Native => f.write_str("at the pictures' own resolution, masks as they are"),
+            Pixels::Tile {
+                width_px,
+                height_px,
+            } => write!(
+                f,
+                "at {width_px}x{height_px} px, as the authors: masks are resized, and a pixel counts where all that it \
+                 covers is marked"
+            ),
+        }
+    }
 }
 
 /// How many pictures of one kind the bundle rejects.
@@ -62,6 +116,7 @@ pub struct ClassReport {
     /// The bundle that was scored.
     pub bundle_sha256: String,
     pub threshold: Threshold,
+    pub pixels: Pixels,
     /// Every kind of defect against all good pictures, their mean, and all together.
     pub rows: Vec<Row>,
     /// The good pictures first, then every kind of defect.
@@ -96,7 +151,7 @@ pub fn evaluate(
 /// The class folder `path`, or the class folders in it.
 ///
 /// # Errors
-/// There is none with test pictures.
+/// There is none with test pictures, or a kind of defect is called as a summary of them.
 pub fn classes(path: &Path) -> Result<Vec<Class>, EvalError> {
     let inside = test_folders(path)?;
     for left_out in &inside.left_out {
@@ -109,6 +164,13 @@ pub fn classes(path: &Path) -> Result<Vec<Class>, EvalError> {
     let mut classes = Vec::new();
     for folder in folders {
         let class = Class::find_tests(&folder)?;
+        let mut kinds = class.tests.iter().filter_map(|test| test.defect.as_ref());
+        if let Some(kind) = kinds.find(|kind| SUMMARIES.contains(&kind.as_str())) {
+            return Err(EvalError::Summary {
+                class: class.name.clone(),
+                kind: kind.clone(),
+            });
+        }
         match class.tests.is_empty() {
             true if folder != path => {
                 log::warn!("left out: class '{}' has no test pictures", class.name);
@@ -141,14 +203,28 @@ fn evaluate_class(
             let kind = test.defect.as_deref();
             evaluation
                 .add(kind, result.score, &result.anomaly_map, &mask)
-                .map_err(|source| EvalError::Mask {
-                    path: test.mask.clone().unwrap_or_else(|| test.path.clone()),
+                .map_err(|source| EvalError::Map {
+                    path: test.path.clone(),
                     source,
                 })?;
             let [pictures, rejected] = verdicts.entry(kind).or_default();
             *pictures += 1;
             *rejected += u32::from(result.verdict == Verdict::Defect);
         }
+    }
+    for kind in evaluation.unmarked() {
+        let absent = match kind.unmarked == kind.pictures {
+            true => ", so this kind has no figures by pixel",
+            false => "",
+        };
+        log::warn!(
+            "class '{}', kind '{}': {} of {} masks mark nothing {}{absent}",
+            class.name,
+            kind.kind,
+            kind.unmarked,
+            kind.pictures,
+            Pixels::of(bundle.metadata())
+        );
     }
     let rows = evaluation.rows().map_err(|source| EvalError::Class {
         class: class.name.clone(),
@@ -165,6 +241,7 @@ fn evaluate_class(
         class: class.name.clone(),
         bundle_sha256: bundle.sha256().to_owned(),
         threshold: bundle.metadata().threshold.clone(),
+        pixels: Pixels::of(bundle.metadata()),
         rows,
         verdicts: verdicts.collect(),
     })
@@ -176,21 +253,37 @@ fn inspect(
     rules: &PictureRules,
 ) -> Result<(PictureResult, Mask), EvalError> {
     let picture = Picture::open(&test.path)?;
+    let truth = match &test.mask {
+        Some(path) => Some((path, mask_of(&picture, test, path)?)),
+        None => None,
+    };
     let result =
         inspect_picture(&picture, inspector, rules).map_err(|source| EvalError::Inspect {
             path: test.path.clone(),
             source,
         })?;
-    let mask = match &test.mask {
-        Some(path) => Mask::open(path)?,
-        None => Mask::good(picture.width_px, picture.height_px),
-    };
-    let same_size = (mask.width_px, mask.height_px) == (picture.width_px, picture.height_px);
-    let resized = (result.width_px, result.height_px) != (picture.width_px, picture.height_px);
-    let mask = match same_size && resized {
-        true => mask.as_the_authors(result.width_px, result.height_px),
-        // A mask of another size than its picture is refused where the scores are counted.
-        false => mask,
+    let (width_px, height_px) = (result.width_px, result.height_px);
+    let mask = match (truth, rules.preparation) {
+        (None, _) => Mask::good(width_px, height_px),
+        (Some((path, drawn)), Preparation::Native { .. }) => Mask::from_picture(&drawn, path)?,
+        (Some((path, drawn)), Preparation::Resize { .. }) => {
+            Mask::as_the_authors(&drawn, path, width_px, height_px)?
+        }
     };
     Ok((result, mask))
+}
+
+/// The mask in `path`, which must be drawn on `picture` itself: one of another size says nothing about its pixels.
+fn mask_of(picture: &Picture, test: &TestPicture, path: &Path) -> Result<Picture, EvalError> {
+    let mask = Picture::open(path)?;
+    let sides = |picture: &Picture| (picture.width_px, picture.height_px);
+    match sides(&mask) == sides(picture) {
+        true => Ok(mask),
+        false => Err(EvalError::MaskSize {
+            mask: path.to_owned(),
+            found: format!("{}x{}", mask.width_px, mask.height_px),
+            picture: test.path.clone(),
+            wanted: format!("{}x{}", picture.width_px, picture.height_px),
+        }),
+    }
 }

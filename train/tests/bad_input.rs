@@ -29,7 +29,8 @@ fn wrong_pictures() {
     scene.weave("one/0.png", 40, 40, 0);
     scene.weave("mixed/0.png", 40, 40, 0);
     scene.weave("mixed/2.png", 40, 40, 2);
-    let colour = Picture::from_rgb8(40, 40, vec![90; 3 * 40 * 40]).unwrap();
+    let colour = [90, 60, 30].repeat(40 * 40);
+    let colour = Picture::from_rgb8(40, 40, colour).unwrap();
     scene.save("mixed/1.png", &colour);
     scene.save("mixed/3.png", &colour);
     let cases: [(&str, &[&str]); 7] = [
@@ -102,7 +103,7 @@ fn names_that_the_configuration_cannot_hold_are_refused_first() {
 #[test]
 fn wrong_options() {
     let scene = Scene::new();
-    let cases: [(&[&str], &[&str]); 12] = [
+    let cases: [(&[&str], &[&str]); 13] = [
         (
             &["--tile=64", "--resize-filter=antialiased"],
             &["give --resize SIDE as well"],
@@ -113,7 +114,8 @@ fn wrong_options() {
             &["must be antialiased or bilinear"],
         ),
         (&["--tile=100"], &["multiples of 32"]),
-        (&["--tile=2048"], &["tile = 2048x2048", "at most 1024"]),
+        (&["--tile=2048"], &["'2048' for '--tile", "up to 1024"]),
+        (&["--tile=32", "--batch=1"], &["batch = 1", "at least 2"]),
         (&["--resize=64", "--tile=64"], &["cannot be used with"]),
         (&["--batch=0"], &["batch = 0"]),
         (&["--learning-rate=-1"], &["learning-rate = -1"]),
@@ -270,7 +272,7 @@ fn wrong_test_sets_and_bundles() {
     );
     refused(
         &eval("run", "set"),
-        &["7_mask.png", "does not fit a mask of 9x9"],
+        &["7_mask.png' is 9x9 px", "7.png' 40x40 px"],
     );
     refused(
         &scene.run(&["export", "run", "-o", "goods/00.png/x.onnx"]),

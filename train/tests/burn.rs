@@ -44,6 +44,7 @@ fn batch(pictures: usize, side: usize, seed: u64) -> Batch {
         clean: Vec::new(),
         seen: Vec::new(),
         mask: Vec::new(),
+        scored: Vec::new(),
     };
     for picture in 0..pictures {
         let defect = |at: usize| {
@@ -380,6 +381,7 @@ fn six_steps_follow_the_authors() {
         clean: array("I"),
         seen: array("X"),
         mask: array("M"),
+        scored: Vec::new(),
     };
     let outputs = [
         array("step0/recon"),

@@ -6,6 +6,7 @@ use blemish::model::{Bundle, seal};
 use blemish::picture::Picture;
 use program::{SMALL, Scene, newest, told};
 use prost::Message;
+use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -167,7 +168,8 @@ fn the_window_of_the_score_is_chosen_or_given() {
     let wide = scene.run(&["export", "unjudged", "--tile=2048x32", "-o", "wide.onnx"]);
     assert_eq!(wide.status.code(), Some(2), "{}", told(&wide));
     assert!(
-        told(&wide).contains("tile = 2048x32: sides of at most 1024"),
+        told(&wide)
+            .contains("'2048x32' for '--tile <TILE>': sides must be multiples of 32 up to 1024"),
         "{}",
         told(&wide)
     );
@@ -432,4 +434,61 @@ fn a_full_disk_loses_no_checkpoint() {
     assert!(text.contains("error: cannot write"), "{text}");
     assert_eq!(newest(&scene.path("run")).unwrap(), before);
     assert_eq!(std::fs::read(&before).unwrap(), content);
+}
+
+#[test]
+fn held_out_copies_of_training_pictures_judge_nothing() {
+    let scene = Scene::new();
+    let held = |text: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("pictures"))
+            .unwrap();
+        line.to_owned()
+    };
+    let first = told(&scene.fit(&["--steps=1", "--out=first"]));
+    assert!(
+        held(&first).contains("10 good for training, 2 held out"),
+        "{first}"
+    );
+    // Which two are held out is the seed's and the names' business; copies of a training picture take their places.
+    let is_held = |name: &str| {
+        let bundle = std::fs::read(scene.path("first/model.onnx")).unwrap();
+        let content = Sha256::digest(std::fs::read(scene.path(name)).unwrap());
+        let short: String = content[..8]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        !bundle.windows(16).any(|window| window == short.as_bytes())
+    };
+    let names: Vec<String> = (0..12)
+        .map(|number| format!("goods/{number:02}.png"))
+        .collect();
+    let (judges, trained): (Vec<_>, Vec<_>) = names.iter().partition(|name| is_held(name));
+    assert_eq!((judges.len(), trained.len()), (2, 10));
+    std::fs::copy(scene.path(trained[3]), scene.path(judges[0])).unwrap();
+    let second = told(&scene.fit(&["--steps=1", "--out=second"]));
+    assert!(
+        held(&second).contains("10 good for training, 1 held out"),
+        "{second}"
+    );
+    for name in [judges[0], trained[3]] {
+        let name = name.trim_start_matches("goods/");
+        assert!(second.contains(&format!("'{name}'")), "{name} in {second}");
+    }
+    assert!(
+        second.contains("training pictures under other names"),
+        "{second}"
+    );
+    let bundle = Bundle::read(scene.path("second/model.onnx")).unwrap();
+    assert_eq!(bundle.metadata().threshold.goods, 1);
+    std::fs::copy(scene.path(trained[4]), scene.path(judges[1])).unwrap();
+    let third = scene.fit(&["--steps=1", "--out=third"]);
+    assert_eq!(third.status.code(), Some(2));
+    let third = told(&third);
+    assert!(
+        third.contains("every held-out picture is a training picture"),
+        "{third}"
+    );
+    assert!(!scene.path("third").exists());
 }

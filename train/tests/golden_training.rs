@@ -114,6 +114,7 @@ fn six_steps_follow_the_authors() {
         clean: trace.f32("I").iter().copied().collect(),
         seen: trace.f32("X").iter().copied().collect(),
         mask: trace.f32("M").iter().copied().collect(),
+        scored: Vec::new(),
     };
     let spec = NetworkSpec::official(4, 4);
     let initial = weights(&mut trace, "init/");

@@ -43,6 +43,7 @@ fn integers_say_what_onnx_defines() {
                     height_px: tile.height_px as usize,
                     clean: seen.clone(),
                     mask: vec![0.0; tile.area()],
+                    scored: Vec::new(),
                     seen,
                 }
             })
@@ -122,6 +123,7 @@ fn an_integer_network_learns_to_say_what_the_float_one_says() {
         height_px: 64,
         clean: planes(&picture(tile, seed), order),
         mask: vec![0.0; tile.area()],
+        scored: Vec::new(),
         seen: planes(&picture(tile, seed), order),
     };
     let batches: Vec<Batch> = (1..5).map(batch).collect();

@@ -51,6 +51,18 @@ impl Figures {
         }
     }
 
+    /// Warns of kinds with masks that mark nothing.
+    pub fn warn_of_unmarked(&self) {
+        for kind in self.evaluation.unmarked() {
+            log::warn!(
+                "of the {} masks of '{}' {} mark nothing, so their pictures count as defective and their pixels as good",
+                kind.pictures,
+                kind.kind,
+                kind.unmarked
+            );
+        }
+    }
+
     /// One row for each kind, their mean, and all together.
     ///
     /// # Errors

@@ -1,17 +1,9 @@
 //! Which pictures are inspected, and what is known about them.
 
-use blemish::picture::natural_order;
+use blemish::metrics::SUMMARIES;
+use blemish::picture::{is_hidden, is_picture, natural_order};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-
-/// Endings of files that are taken from folders.
-const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
-
-/// End of the names of our own annotated pictures; folders are read without them.
-pub const ANNOTATED: &str = ".inspected.png";
-
-/// End of the names of our own anomaly maps; folders are read without them too.
-pub const MAP: &str = ".map.png";
 
 /// Name of the folder of good test pictures.
 const GOOD: &str = "good";
@@ -65,6 +57,11 @@ pub enum FilesError {
         pictures: usize,
     },
     #[error(
+        "'{0}' is the folder of a kind of defect called as a line of the figures that sums up all kinds; rename it and \
+         its folder in 'ground_truth'"
+    )]
+    Summary(PathBuf),
+    #[error(
         "--truth compares good and defective pictures, but the {pictures} pictures in '{path}' are all \
          {what}; name the folder 'test' with all its kinds"
     )]
@@ -80,7 +77,8 @@ pub enum FilesError {
 /// Where `path` itself holds `test` and `truth` is given, only that folder is read.
 ///
 /// # Errors
-/// If there is no picture, or a defective one has no mask, or there is only one class.
+/// If there is no picture, or a defective one has no mask or is of a kind called as a summary of all kinds, or there is
+/// only one class.
 pub fn find(path: &Path, truth: Option<&Path>) -> Result<Vec<Input>, FilesError> {
     let test = path.join("test");
     let root = if truth.is_some() && test.is_dir() {
@@ -163,23 +161,14 @@ fn collect(
     entries.sort();
     for path in entries {
         if path.is_dir() {
-            collect(&path, paths, walked)?;
+            if !is_hidden(&path) {
+                collect(&path, paths, walked)?;
+            }
         } else if is_picture(&path) {
             paths.push(path);
         }
     }
     Ok(())
-}
-
-fn is_picture(path: &Path) -> bool {
-    let ours = path.file_name().is_some_and(|name| {
-        let name = name.to_string_lossy();
-        name.ends_with(ANNOTATED) || name.ends_with(MAP)
-    });
-    let known = path.extension().is_some_and(|ending| {
-        ENDINGS.contains(&ending.to_string_lossy().to_ascii_lowercase().as_str())
-    });
-    known && !ours
 }
 
 fn pair(inputs: &mut [Input], truth: &Path, path: &Path) -> Result<(), FilesError> {
@@ -193,6 +182,10 @@ fn pair(inputs: &mut [Input], truth: &Path, path: &Path) -> Result<(), FilesErro
         // The path may be relative to the very folder that names the kind.
         let whole = std::path::absolute(&input.path).unwrap_or_else(|_| input.path.clone());
         let kind = whole.parent().and_then(Path::file_name).unwrap_or_default();
+        if SUMMARIES.iter().any(|summary| kind == *summary) {
+            let folder = input.path.parent().unwrap_or(&input.path);
+            return Err(FilesError::Summary(folder.to_owned()));
+        }
         let mut name = whole.file_stem().unwrap_or_default().to_owned();
         name.push("_mask.png");
         let mask = (kind != GOOD).then(|| marked.join(kind).join(name));

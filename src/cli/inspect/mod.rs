@@ -184,6 +184,9 @@ pub fn run(args: &Args) -> Outcome {
     }
     bar.finish_and_clear();
     looks.warn();
+    if tally.failed == 0 {
+        figures.warn_of_unmarked();
+    }
     let facts = Facts {
         bundle: &bundle,
         path: args.path.display().to_string(),
@@ -344,7 +347,7 @@ fn print_metrics(output: &Output, rows: &[Row], json: bool) -> Result<(), Output
         }
         let _ = write!(text, "{:<20} {:>8}", row.kind, row.pictures);
         for value in row.values() {
-            let _ = write!(text, " {value:>11.4}");
+            let _ = write!(text, " {:>11}", output::figure(value));
         }
         output.say(&Line::metrics(row), &text)?;
     }

@@ -1,10 +1,11 @@
 //! What `blemish inspect` writes: lines on stdout, annotated pictures, one report.
 
 use super::conveyor::Inspected;
-use super::files::{ANNOTATED, Input, MAP};
+use super::files::Input;
 use super::pages::Facts;
 use blemish::metrics::Row;
 use blemish::page::annotate;
+use blemish::picture::{ANNOTATED, MAP};
 use blemish::picture::{Picture, Samples};
 use blemish::verdict::Verdict;
 use blemish::web::Region;
@@ -128,6 +129,11 @@ impl<'a> Line<'a> {
             row,
         }
     }
+}
+
+/// A figure for people.
+pub fn figure(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
 }
 
 /// The word for a verdict.

@@ -2,7 +2,7 @@
 
 use super::conveyor::{Inspected, LeastArea};
 use super::files::Input;
-use super::output::{OutputError, word};
+use super::output::{OutputError, figure, word};
 use blemish::metrics::Row;
 use blemish::model::Bundle;
 use blemish::page::{Cell, PictureEntry, Report, ScoreGroup, Table, Tone, Truth, score_chart};
@@ -174,13 +174,15 @@ impl Pages {
             );
         }
         if let Some(all) = metrics.iter().find(|row| row.kind == "all") {
+            let pixel_ap = all.pixel_ap.map(|value| format!("{value:.3}"));
+            let pixel_ap = pixel_ap.unwrap_or_else(|| "-".to_owned());
             report
                 .figure(
                     "image AUROC",
                     format!("{:.3}", all.image_auroc),
                     Tone::Plain,
                 )
-                .figure("pixel AP", format!("{:.3}", all.pixel_ap), Tone::Plain);
+                .figure("pixel AP", pixel_ap, Tone::Plain);
         }
         self.facts(&mut report, facts);
         if !metrics.is_empty() {
@@ -327,10 +329,7 @@ fn metrics_table(rows: &[Row]) -> Table {
     ]);
     for row in rows {
         let mut cells = vec![Cell::text(&row.kind), Cell::number(row.pictures)];
-        cells.extend(
-            row.values()
-                .map(|value| Cell::number(format!("{value:.4}"))),
-        );
+        cells.extend(row.values().map(|value| Cell::number(figure(value))));
         table.rows.push(cells);
     }
     table

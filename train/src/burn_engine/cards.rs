@@ -140,6 +140,7 @@ fn shares(batch: &Batch, count: usize) -> Result<Vec<Batch>, String> {
         clean: part(&batch.clean, number),
         seen: part(&batch.seen, number),
         mask: part(&batch.mask, number),
+        scored: Vec::new(),
     };
     Ok((0..count).map(share).collect())
 }

@@ -111,6 +111,7 @@ pub(super) fn batch() -> Batch {
         clean: Vec::with_capacity(3 * PICTURES * area),
         seen: Vec::with_capacity(3 * PICTURES * area),
         mask: vec![0.0; PICTURES * area],
+        scored: Vec::new(),
     };
     for picture in 0..PICTURES {
         for channel in 0..3 {

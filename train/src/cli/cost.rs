@@ -61,9 +61,9 @@ impl Args {
             width_px,
             height_px,
         } = self.tile;
-        let smaller = width_px.min(height_px);
-        let overlap = self.overlap.unwrap_or(32.min(smaller / 4));
-        if overlap > smaller / 2 {
+        let most = self.tile.most_overlap_px();
+        let overlap = self.overlap.unwrap_or(32.min(most / 2));
+        if overlap > most {
             return Err(
                 format!("overlap = {overlap}: at most half of the tile's smaller side").into(),
             );

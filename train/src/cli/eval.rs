@@ -1,6 +1,6 @@
 //! `eval`: bundles' scores on test sets in MVTec's or DAGM's layout.
 
-use super::Done;
+use super::{Done, figure};
 use crate::agreement::{Agreement, agreement};
 use crate::data::Class;
 use crate::eval::{ClassReport, EvalError, Report, classes, evaluate};
@@ -117,6 +117,7 @@ fn with_bundles(model: &Path, classes: Vec<Class>) -> Result<Vec<ClassAndBundle>
 }
 
 fn table(out: &mut dyn Write, class: &ClassReport) -> io::Result<()> {
+    writeln!(out, "pixel figures {}", class.pixels)?;
     writeln!(
         out,
         "{:<20} {:>11}  image AUROC     AP  pixel AUROC     AP  AUPRO",
@@ -144,9 +145,8 @@ fn table(out: &mut dyn Write, class: &ClassReport) -> io::Result<()> {
 }
 
 fn row(name: &str, share: &str, figures: &Row) -> String {
-    let [image_auroc, image_ap, pixel_auroc, pixel_ap, aupro] = figures.values();
+    let [image_auroc, image_ap, pixel_auroc, pixel_ap, aupro] = figures.values().map(figure);
     format!(
-        "{name:<20} {share:>11} {image_auroc:>12.3} {image_ap:>6.3} {pixel_auroc:>12.3} \
-         {pixel_ap:>6.3} {aupro:>6.3}"
+        "{name:<20} {share:>11} {image_auroc:>12} {image_ap:>6} {pixel_auroc:>12} {pixel_ap:>6} {aupro:>6}"
     )
 }

@@ -191,6 +191,21 @@ pub fn finish(
             set.upper_95_rejects_per_1000,
             threshold::goods_needed(CLAIM)
         ));
+        let chosen = [
+            (config.score_window_px.is_none(), "the score's window"),
+            (recipe.patience > 0, "the checkpoint"),
+            (grids.is_some(), "the ranges of its integers"),
+        ];
+        let chosen: Vec<&str> = (chosen.iter())
+            .filter_map(|&(is_chosen, what)| is_chosen.then_some(what))
+            .collect();
+        if !chosen.is_empty() {
+            tell(format_args!(
+                "            so much holds for goods that had no part in choosing anything, and these chose {} as well: \
+                 give\n            'blemish-train threshold' goods of another day for a promise to rely on",
+                chosen.join(" and ")
+            ));
+        }
     }
     if choice.simulated_defects > 0 {
         tell(format_args!(

@@ -38,12 +38,8 @@ pub struct Args {
 impl Args {
     pub fn run(self) -> Done {
         output::probe(&self.out)?;
-        let (network, mut weights) = read_networks(&self.reconstructive, &self.discriminative)?;
+        let (network, weights) = read_networks(&self.reconstructive, &self.discriminative)?;
         let cost = Cost::of(network, self.tile);
-        // PyTorch counts its steps in the state_dict; Adam's own state is not there.
-        weights
-            .0
-            .retain(|name, _| !name.ends_with("num_batches_tracked"));
         let mut backend = device::open("cpu", network, 0)?;
         backend.restore(&weights, &crate::backend::AdamState::default())?;
         let golden = golden::liveliest(&mut *backend, self.tile, [128; 3])?;

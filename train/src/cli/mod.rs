@@ -86,6 +86,11 @@ fn tell(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stdout(), "{line}");
 }
 
+/// A figure in [0, 1] where there is one.
+fn figure(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3}"))
+}
+
 /// `1,529,333`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -81,6 +81,7 @@ impl Args {
         let warnings = warnings(&Goods {
             train: &train,
             held_out: &held_out,
+            copies: &Look::at_all(&prepared.copies)?,
             other: &other,
         });
 

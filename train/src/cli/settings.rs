@@ -41,7 +41,7 @@ pub struct Settings {
     /// [default: bilinear].
     #[arg(long, value_name = "FILTER", value_parser = parse_resize_filter)]
     resize_filter: Option<ResizeFilter>,
-    /// Pixels that neighbouring tiles share at the station [default: 32].
+    /// Pixels that neighbouring tiles share at the station [default: 32, at most a quarter tile].
     #[arg(long, value_name = "PX")]
     overlap: Option<u32>,
     /// Pictures per step [default: 8].
@@ -51,7 +51,8 @@ pub struct Settings {
     /// [default: 5000].
     #[arg(long)]
     steps: Option<u64>,
-    /// Adam's learning rate before it falls [default: 0.0128 divided by the reconstructive width].
+    /// Adam's learning rate before it falls [default: 0.0128 divided by the reconstructive width, but from
+    /// 2.5e-5 to 1.6e-3].
     #[arg(long)]
     learning_rate: Option<f64>,
     /// Seed of first weights, hold-out and simulation [default: 0].

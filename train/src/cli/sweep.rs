@@ -2,7 +2,7 @@
 
 use super::fit::{Ended, RunFigures, Trainer};
 use super::settings::{Settings, absolute};
-use super::{Done, board, grouped, tell};
+use super::{Done, board, figure, grouped, tell};
 use crate::atomic_file::write_atomically;
 use crate::data::Class;
 use crate::eval::{classes, evaluate};
@@ -224,8 +224,10 @@ impl Args {
             );
             if let Some(real) = &row.real {
                 line.push_str(&format!(
-                    " {:>12.3} {:>9.3} {:>6.3}",
-                    real.image_auroc, real.pixel_ap, real.aupro
+                    " {:>12.3} {:>9} {:>6}",
+                    real.image_auroc,
+                    figure(real.pixel_ap),
+                    figure(real.aupro)
                 ));
             }
             if let Some(predicted) = &row.predicted {

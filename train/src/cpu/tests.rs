@@ -237,6 +237,7 @@ fn imitation_falls_along_its_gradient() {
         height_px: side,
         clean: numbers(pictures * 3 * side * side, 1),
         mask: vec![0.0; pictures * side * side],
+        scored: Vec::new(),
         seen: numbers(pictures * 3 * side * side, 1),
     };
     let engine = |seed: u64| {

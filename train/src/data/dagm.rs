@@ -2,7 +2,8 @@
 
 use super::DataError;
 use super::layout::TestPicture;
-use super::walk::{entries, is_picture, pictures_below};
+use super::walk::{entries, pictures_below};
+use blemish::picture::is_picture;
 use std::path::{Path, PathBuf};
 
 /// What the name of a label has behind that of its picture.

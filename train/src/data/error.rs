@@ -93,6 +93,11 @@ pub enum DataError {
     )]
     TooFew { pictures: usize },
     #[error(
+        "every held-out picture is a training picture under another name ({repeated}), so nothing is left to judge the \
+         run by: remove the copies, take another --seed, or hold nothing out (--hold-out 0)"
+    )]
+    NothingHeldOut { repeated: String },
+    #[error(
         "of {tiles} held-out tiles {defective} have a simulated defect, and a run is judged by both kinds: {remedy}, or \
          hold nothing out (--hold-out 0)"
     )]

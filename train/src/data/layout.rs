@@ -3,8 +3,9 @@
 use super::DataError;
 use super::content::{Content, contents};
 use super::dagm::{dagm_pictures, has_labels};
-use super::walk::{Walk, entries, is_picture, pictures_below};
+use super::walk::{Walk, entries, pictures_below};
 use crate::checkpoint::hex;
+use blemish::picture::is_picture;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -220,7 +221,7 @@ pub fn real_defects_in(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
 }
 
 /// Path of `picture` relative to `folder` with `/` between its parts.
-pub(super) fn name_below(folder: &Path, picture: &Path) -> String {
+pub fn name_below(folder: &Path, picture: &Path) -> String {
     let relative = picture.strip_prefix(folder).unwrap_or(picture);
     let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
     parts.join("/")
@@ -336,6 +337,9 @@ mod tests {
         scratch.grey("bare/b.png", 4, 4, 1);
         scratch.grey("bare/sub/a.PNG", 4, 4, 1);
         scratch.text("bare/notes.txt", "no picture");
+        for ours in ["b.inspected.png", "b.map.png", "._b.png"] {
+            scratch.grey(&format!("bare/{ours}"), 4, 4, 1);
+        }
         let bare = Class::find(&scratch.path("bare")).unwrap();
         assert_eq!(bare.name, "bare");
         assert_eq!((bare.goods.len(), bare.tests.len()), (2, 0));

@@ -4,7 +4,9 @@ use super::{DataError, Product};
 use crate::simulate::{Crops, Draws, Rgb8};
 use blemish::geometry::TileSize;
 use blemish::model::ColorOrder;
-use blemish::picture::{Mask, Picture, ResizeFilter, Samples, fill_resized, fill_tile};
+use blemish::picture::{
+    Mask, Picture, PictureError, ResizeFilter, Samples, fill_resized, fill_tile, to_u8,
+};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,52 +21,69 @@ pub struct Goods {
 }
 
 impl Goods {
-    /// Decodes `paths`.
+    /// Decodes `paths`. What they show decides whether they are grey, not how they were saved: pictures with three
+    /// equal channels are grey as well, unless others of them are in colour.
     ///
     /// # Errors
-    /// Where a picture cannot be read, some are grey and some in colour, or all together exceed
+    /// Where a picture cannot be read, some were saved grey and some are in colour, or all together exceed
     /// [`MEMORY_LIMIT_BYTES`].
     pub fn open(paths: &[PathBuf]) -> Result<Self, DataError> {
         let mut pictures: Vec<Picture> = Vec::with_capacity(paths.len());
         let mut bytes = 0;
+        let mut count = |samples: usize, path: &PathBuf| {
+            bytes += samples;
+            match bytes > MEMORY_LIMIT_BYTES {
+                false => Ok(()),
+                true => Err(DataError::Memory {
+                    path: path.clone(),
+                    limit_mib: MEMORY_LIMIT_BYTES >> 20,
+                }),
+            }
+        };
+        // The first of either kind: one saved in colour may be grey.
+        let (mut saved_grey, mut colour) = (None, None);
         // Decoded in groups, so that the limit holds while decoding.
         for group in paths.chunks(64) {
             let decoded: Result<Vec<_>, _> = group
                 .par_iter()
-                .map(|path| Picture::open(path).map(narrow))
+                .map(|path| {
+                    let picture = narrow(Picture::open(path)?);
+                    Ok::<_, PictureError>((picture.channels, without_copies(picture)))
+                })
                 .collect();
-            for (picture, path) in decoded?.into_iter().zip(group) {
-                if let Some(first) = pictures.first()
-                    && first.channels != picture.channels
-                {
-                    let (grey, colour) = if picture.channels == 1 {
-                        (path, &paths[0])
-                    } else {
-                        (&paths[0], path)
-                    };
+            for ((saved, picture), path) in decoded?.into_iter().zip(group) {
+                if saved == 1 {
+                    saved_grey.get_or_insert(path);
+                } else if picture.channels == 3 {
+                    colour.get_or_insert(path);
+                }
+                if let (Some(grey), Some(colour)) = (saved_grey, colour) {
                     return Err(DataError::Mixed {
                         grey: grey.clone(),
                         colour: colour.clone(),
                     });
                 }
-                bytes += picture.samples.len();
-                if bytes > MEMORY_LIMIT_BYTES {
-                    return Err(DataError::Memory {
-                        path: path.clone(),
-                        limit_mib: MEMORY_LIMIT_BYTES >> 20,
-                    });
-                }
+                count(picture.samples.len(), path)?;
                 pictures.push(picture);
             }
         }
-        let grey = pictures.first().is_none_or(|picture| picture.channels == 1);
+        let grey = colour.is_none();
+        if !grey {
+            for (picture, path) in pictures.iter_mut().zip(paths) {
+                if picture.channels == 1 {
+                    count(2 * picture.samples.len(), path)?;
+                    picture.samples = Samples::U8(picture.to_rgb8());
+                    picture.channels = 3;
+                }
+            }
+        }
         Ok(Goods {
             pictures: Arc::new(pictures),
             grey,
         })
     }
 
-    /// Whether the pictures have one channel.
+    /// Whether no picture shows a colour; all have one channel then, and three otherwise.
     pub fn is_grey(&self) -> bool {
         self.grey
     }
@@ -79,14 +98,29 @@ impl Goods {
 fn narrow(picture: Picture) -> Picture {
     let samples = match picture.samples {
         Samples::U8(samples) => samples,
-        Samples::U16(samples) => {
-            let narrow = |level: u16| ((u32::from(level) + 128) / 257) as u8;
-            samples.into_iter().map(narrow).collect()
-        }
+        Samples::U16(samples) => samples.into_iter().map(to_u8).collect(),
     };
     Picture {
         samples: Samples::U8(samples),
         ..picture
+    }
+}
+
+/// The picture with one channel where its three are equal in every pixel.
+fn without_copies(picture: Picture) -> Picture {
+    match &picture.samples {
+        Samples::U8(samples) if picture.channels == 3 => {
+            let pixels = samples.as_chunks::<3>().0;
+            match pixels.iter().all(|[r, g, b]| r == g && g == b) {
+                false => picture,
+                true => Picture {
+                    channels: 1,
+                    samples: Samples::U8(pixels.iter().map(|pixel| pixel[0]).collect()),
+                    ..picture
+                },
+            }
+        }
+        _ => picture,
     }
 }
 
@@ -157,6 +191,18 @@ impl TileSource {
     /// Number of pictures.
     pub fn pictures(&self) -> usize {
         self.pictures.len()
+    }
+
+    /// Width and height of a tile that picture `number` fills; the rest is mirrored.
+    ///
+    /// # Panics
+    /// If there is no such picture.
+    pub fn filled(&self, number: usize) -> [usize; 2] {
+        let (picture, tile) = (&self.pictures[number], self.tile);
+        [
+            picture.width_px.min(tile.width_px as usize),
+            picture.height_px.min(tile.height_px as usize),
+        ]
     }
 
     /// A tile from a random place of picture `number`; mirrored where the picture is smaller. Places that
@@ -273,6 +319,35 @@ mod tests {
         let error = Goods::open(&paths).err().map(|error| error.to_string());
         let message = error.unwrap_or_default();
         assert!(message.contains("g.png' is grey") && message.contains("c.png' is in colour"));
+    }
+
+    /// Three equal channels of levels that depend on `seed`.
+    fn grey_in_colour(scratch: &Scratch, name: &str, seed: usize) {
+        let level = |i: usize| (i / 3 * 7 + seed) as u8;
+        let samples = (0..3 * 64).map(level).collect();
+        scratch.picture(name, &Picture::from_rgb8(8, 8, samples).unwrap());
+    }
+
+    #[test]
+    fn grey_is_what_shows_no_colour_however_it_was_saved() {
+        let scratch = Scratch::new();
+        scratch.grey("g.png", 8, 8, 0);
+        scratch.colour("c.png", 8, 8, 0);
+        grey_in_colour(&scratch, "a.png", 1);
+        grey_in_colour(&scratch, "b.png", 2);
+        let open = |names: &[&str]| {
+            let paths: Vec<_> = names.iter().map(|name| scratch.path(name)).collect();
+            let goods = Goods::open(&paths).unwrap();
+            let channels = goods.pictures().iter().map(|p| p.channels).collect();
+            (goods.is_grey(), channels)
+        };
+        assert_eq!(open(&["a.png", "b.png"]), (true, vec![1, 1]));
+        assert_eq!(open(&["a.png", "g.png"]), (true, vec![1, 1]));
+        // A colour product may have a picture without colour.
+        assert_eq!(open(&["a.png", "c.png", "b.png"]), (false, vec![3; 3]));
+        let paths = ["a.png", "c.png", "g.png"].map(|name| scratch.path(name));
+        let mixed = Goods::open(&paths).err().map(|error| error.to_string());
+        assert!(mixed.is_some_and(|words| words.contains("g.png' is grey")));
     }
 
     #[test]

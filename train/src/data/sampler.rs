@@ -73,8 +73,14 @@ impl Sampler {
         let total = held_out.pictures() * rounds;
         (0..total).step_by(self.batch.max(1)).map(move |first| {
             let count = self.batch.min(total - first);
-            let number = |place: usize, _: &mut Draws| (first + place) % held_out.pictures();
-            self.make(held_out, count, number, VALIDATION + first as u64)
+            let number = |place: usize| (first + place) % held_out.pictures();
+            let drawn = |place: usize, _: &mut Draws| number(place);
+            let mut batch = self.make(held_out, count, drawn, VALIDATION + first as u64);
+            // Goods are scored as the station scores them, without what is mirrored beyond them.
+            batch.scored = (0..count)
+                .map(|place| held_out.filled(number(place)))
+                .collect();
+            batch
         })
     }
 
@@ -94,6 +100,7 @@ impl Sampler {
             clean: vec![0.0; pictures * 3 * area],
             seen: vec![0.0; pictures * 3 * area],
             mask: vec![0.0; pictures * area],
+            scored: Vec::new(),
         };
         let places = batch
             .clean
@@ -272,6 +279,22 @@ mod tests {
         let longer: Vec<Batch> = sampler.validation(&tiles, 5).take(1).collect();
         assert_eq!(batches[..1], longer);
         assert_ne!(batches[0].seen, sampler.batch(0).seen);
+        assert_eq!(batches[0].scored(4), [64, 64]);
+    }
+
+    #[test]
+    fn of_small_pictures_only_what_they_fill_is_scored() {
+        let scratch = Scratch::new();
+        let (sampler, _) = sampler(&scratch, 1, true);
+        scratch.grey("small.png", 40, 90, 1);
+        let goods = Goods::open(&[scratch.path("small.png")]).unwrap();
+        let small = TileSource::new(&goods, TileSize::square(64), None);
+        let batch = sampler.validation(&small, 1).next().unwrap();
+        assert_eq!(batch.scored(0), [40, 64]);
+        let plane: Vec<f32> = (0..4096).map(|i| (i % 64) as f32).collect();
+        let part = batch.crop(&plane, 0);
+        assert_eq!(part.len(), 40 * 64);
+        assert!(part.iter().all(|&column| column < 40.0));
     }
 
     #[test]

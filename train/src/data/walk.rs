@@ -1,6 +1,7 @@
 //! Walking through folders of pictures.
 
 use super::DataError;
+use blemish::picture::{is_hidden, is_picture};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -12,9 +13,9 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
     };
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
-            found.push(entry.path());
+        let path = entry.map_err(failed)?.path();
+        if !is_hidden(&path) {
+            found.push(path);
         }
     }
     found.sort();
@@ -63,12 +64,6 @@ impl Walk {
         }
         Ok(())
     }
-}
-
-pub(super) fn is_picture(path: &Path) -> bool {
-    const ENDINGS: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "bmp"];
-    path.extension()
-        .is_some_and(|end| ENDINGS.iter().any(|known| end.eq_ignore_ascii_case(known)))
 }
 
 #[cfg(test)]

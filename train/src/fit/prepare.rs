@@ -5,12 +5,12 @@ use crate::backend::Batch;
 use crate::checkpoint::Checkpoint;
 use crate::config::{FitConfig, Recipe};
 use crate::data::{
-    Class, DataError, Goods, Sampler, TileSource, contents, fingerprint_below, hold_out,
-    load_textures,
+    Class, Content, DataError, Goods, Sampler, TileSource, contents, fingerprint_below, hold_out,
+    load_textures, name_below,
 };
 use crate::simulate::{self, Simulator, Textures};
 use blemish::picture::Picture;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ const JUDGED_TILES: usize = 512;
 const LEARNT_PER_JUDGED: u64 = 8;
 /// Held-out pictures in memory at a time while they are tried.
 const TRIED_PICTURES: usize = 16;
+/// Held-out pictures that are named where they are training pictures.
+const NAMED: usize = 8;
 /// Held-out pictures that a validation looks at.
 const VALIDATION_PICTURES: usize = 128;
 
@@ -32,8 +34,10 @@ pub struct Prepared {
     pub name: String,
     /// Good pictures for training.
     pub trained: Vec<PathBuf>,
-    /// Good pictures that training never sees.
+    /// Good pictures that training never sees, neither they nor copies of them.
     pub held_out: Vec<PathBuf>,
+    /// Pictures that were held out but are training pictures under other names.
+    pub copies: Vec<PathBuf>,
     pub grey: bool,
     /// Mean of the training pictures by channel, 8 bit.
     pub mean: [u8; 3],
@@ -88,15 +92,16 @@ impl Prepared {
         };
         // One thread: simulation runs beside the step, whose engine has the threads.
         let sampler = Sampler::new(tiles, simulator, recipe.seed, recipe.batch, 1)?;
+        let contents = contents(&class.goods)?;
+        let (held_out, copies) = unseen(&class, &contents, &train, held_out)?;
         let shown = shown(&held_out);
         let mut validation = Vec::new();
         if !shown.is_empty() {
-            let tiles = tiles_of(recipe, &Goods::open(shown)?, &class.folder, shown)?;
+            let tiles = tiles_of(recipe, &Goods::open(&shown)?, &class.folder, &shown)?;
             let rounds = VALIDATION_TILES.div_ceil(shown.len());
             validation.extend(sampler.validation(&tiles, rounds));
             both_kinds(&validation)?;
         }
-        let contents = contents(&class.goods)?;
         let trained: HashSet<&PathBuf> = train.iter().collect();
         let mut trained_contents: Vec<String> = (class.goods.iter().zip(&contents))
             .filter(|(path, _)| trained.contains(path))
@@ -107,6 +112,7 @@ impl Prepared {
             name: class.name.clone(),
             trained: train,
             held_out,
+            copies,
             grey,
             mean,
             fingerprint: class.fingerprint_of(&contents),
@@ -147,7 +153,7 @@ impl Prepared {
     /// None is held out, or one cannot be read any more.
     pub fn held_tiles(&self, recipe: &Recipe) -> Result<TileSource, DataError> {
         let shown = shown(&self.held_out);
-        tiles_of(recipe, &Goods::open(shown)?, &self.folder, shown)
+        tiles_of(recipe, &Goods::open(&shown)?, &self.folder, &shown)
     }
 
     /// What a finished run is judged by: the tiles of [`Prepared::validation`] first, then more of their kind,
@@ -179,9 +185,56 @@ pub fn same_textures(
     }
 }
 
-/// The held-out pictures that a validation looks at.
-fn shown(held_out: &[PathBuf]) -> &[PathBuf] {
-    &held_out[..held_out.len().min(VALIDATION_PICTURES)]
+/// The held-out pictures whose contents are not among those of the training pictures, under another name: these say
+/// nothing about pictures that training never saw; these come second. They stay out of training, so that a seed keeps
+/// its split.
+fn unseen(
+    class: &Class,
+    contents: &[Content],
+    train: &[PathBuf],
+    held_out: Vec<PathBuf>,
+) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
+    let of: HashMap<&PathBuf, &Content> = class.goods.iter().zip(contents).collect();
+    let trained: HashMap<&Content, &PathBuf> = (train.iter())
+        .filter_map(|path| Some((*of.get(path)?, path)))
+        .collect();
+    let twin = |path: &PathBuf| trained.get(of.get(path)?).copied();
+    let repeated: Vec<String> = (held_out.iter())
+        .filter_map(|path| {
+            let names = [path, twin(path)?].map(|path| name_below(&class.folder, path));
+            Some(format!("'{}' is '{}'", names[0], names[1]))
+        })
+        .collect();
+    if repeated.is_empty() {
+        return Ok((held_out, Vec::new()));
+    }
+    let mut names = repeated[..repeated.len().min(NAMED)].join(", ");
+    if repeated.len() > NAMED {
+        names.push_str(&format!(" and {} more", repeated.len() - NAMED));
+    }
+    let repeated = names;
+    let all = held_out.len();
+    let (left, copies): (Vec<_>, Vec<_>) =
+        (held_out.into_iter()).partition(|path| twin(path).is_none());
+    if left.is_empty() {
+        return Err(DataError::NothingHeldOut { repeated });
+    }
+    log::warn!(
+        "of {} held-out pictures {} are training pictures under other names and judge nothing: {repeated}; remove one \
+         of each",
+        all,
+        copies.len()
+    );
+    Ok((left, copies))
+}
+
+/// The held-out pictures that a validation looks at, from first to last: of several days or lots, which follow each
+/// other by name, all are seen.
+fn shown(held_out: &[PathBuf]) -> Vec<PathBuf> {
+    let count = held_out.len().min(VALIDATION_PICTURES);
+    (0..count)
+        .map(|place| held_out[place * held_out.len() / count].clone())
+        .collect()
 }
 
 /// Tiles of `goods`, whose files are `paths` below `folder`.
@@ -246,8 +299,10 @@ fn try_held_out(held_out: &[PathBuf], grey: bool, train: &[PathBuf]) -> Result<(
 fn both_kinds(validation: &[Batch]) -> Result<(), DataError> {
     let (mut tiles, mut defective) = (0, 0);
     for batch in validation {
-        for mask in batch.mask.chunks_exact(batch.width_px * batch.height_px) {
+        let masks = batch.mask.chunks_exact(batch.width_px * batch.height_px);
+        for (number, mask) in masks.enumerate() {
             tiles += 1;
+            let mask = batch.crop(mask, number);
             defective += usize::from(mask.iter().any(|&value| value > 0.5));
         }
     }
@@ -307,6 +362,21 @@ mod tests {
         checkpoint.textures = None;
         assert_eq!(same(&moved, "abc", &checkpoint), Ok(false));
         assert_eq!(same(&recipe, "def", &checkpoint), Ok(true));
+    }
+
+    #[test]
+    fn a_validation_looks_at_pictures_from_first_to_last() {
+        let named = |count: usize| -> Vec<PathBuf> {
+            let name = |number| PathBuf::from(format!("{number:04}"));
+            (0..count).map(name).collect()
+        };
+        for few in [0, 1, 127, 128] {
+            assert_eq!(shown(&named(few)), named(few));
+        }
+        let shown = shown(&named(1000));
+        assert_eq!(shown.len(), 128);
+        let name = |place: usize| shown[place].to_string_lossy().into_owned();
+        assert_eq!([0, 1, 64, 127].map(name), ["0000", "0007", "0500", "0992"]);
     }
 
     #[test]

@@ -94,6 +94,7 @@ impl Source for Numbers {
             clean: vec![0.0],
             seen: vec![(number as f32 * 0.7).sin()],
             mask: vec![0.0],
+            scored: Vec::new(),
         })
     }
 }

@@ -11,7 +11,8 @@ mod state_dict;
 pub use state_dict::read_state_dict;
 
 use crate::weights::Weights;
-use blemish::draem::{Network, NetworkSpec};
+use blemish::draem::{Graph, Network, NetworkSpec};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Widest network that a bundle may hold.
@@ -41,10 +42,24 @@ pub enum ImportError {
         name: &'static str,
         width: usize,
     },
+    #[error(
+        "{}: {surplus} of its arrays have no place in the {network} network of DRAEM, the first is '{name}': it was made \
+         for another architecture, whose outputs the others would not give; import the authors' networks only",
+        path.display()
+    )]
+    Surplus {
+        path: PathBuf,
+        surplus: usize,
+        name: String,
+        network: &'static str,
+    },
 }
 
+/// What PyTorch counts in a `state_dict` and no network needs.
+const COUNTER: &str = "num_batches_tracked";
+
 /// Reads both networks; their widths are those of their first layers. The authors upsample with
-/// aligned corners.
+/// aligned corners. PyTorch's counters of batches are left out.
 ///
 /// # Errors
 /// Names the file and what is wrong with it.
@@ -73,10 +88,21 @@ pub fn read_networks(
             });
         }
         let prefix = network.prefix();
-        let arrays = arrays.0.into_iter();
-        weights
-            .0
-            .extend(arrays.map(|(key, array)| (format!("{prefix}.{key}"), array)));
+        let arrays: Vec<_> = (arrays.0.into_iter())
+            .filter(|(key, _)| !key.ends_with(COUNTER))
+            .map(|(key, array)| (format!("{prefix}.{key}"), array))
+            .collect();
+        let known = parameter_names();
+        let mut surplus = arrays.iter().filter(|(key, _)| !known.contains(key));
+        if let Some((first, _)) = surplus.next() {
+            return Err(ImportError::Surplus {
+                path: path.to_owned(),
+                name: first[prefix.len() + 1..].to_owned(),
+                surplus: 1 + surplus.count(),
+                network: words,
+            });
+        }
+        weights.0.extend(arrays);
         Ok(width)
     };
     let reconstructive_width = width_of(
@@ -93,4 +119,19 @@ pub fn read_networks(
     )?;
     let spec = NetworkSpec::official(reconstructive_width, discriminative_width);
     Ok((spec, weights))
+}
+
+/// Names of all that the two networks learn and count; they are the same at every width.
+fn parameter_names() -> HashSet<String> {
+    let graph = Graph::new(NetworkSpec::official(1, 1));
+    let mut names = HashSet::new();
+    for (_, key, _) in graph.convolutions() {
+        let convolution = ["weight", "bias"];
+        names.extend(convolution.map(|part| format!("{}.{part}", key.conv)));
+        if let Some(norm) = &key.norm {
+            let parts = ["weight", "bias", "running_mean", "running_var"];
+            names.extend(parts.map(|part| format!("{norm}.{part}")));
+        }
+    }
+    names
 }

@@ -19,6 +19,8 @@ pub enum Value {
     None,
     Bool(bool),
     Int(i64),
+    /// What stands beside arrays, such as a loss; its value is of no use here.
+    Float(f64),
     Text(Rc<str>),
     /// Tuples, lists and sets.
     Items(Rc<Nest<Value>>),
@@ -136,7 +138,7 @@ impl Value {
         match self {
             Value::None => "None",
             Value::Bool(_) => "a truth value",
-            Value::Int(_) => "a number",
+            Value::Int(_) | Value::Float(_) => "a number",
             Value::Text(_) => "a text",
             Value::Items(_) => "a tuple or list",
             Value::Pairs(_) => "a dictionary",
@@ -201,6 +203,10 @@ impl Machine<'_> {
                     self.int(i64::from(u16::from_le_bytes(bytes)));
                 }
                 0x8a => self.long()?,
+                b'G' => {
+                    let value = f64::from_be_bytes(self.array()?);
+                    self.stack.push(Value::Float(value));
+                }
                 b'X' => {
                     let length = u32::from_le_bytes(self.array()?) as usize;
                     self.push_text(length)?;
@@ -492,6 +498,13 @@ mod tests {
         ] {
             assert!(matches!(read(bytes), Ok(Value::Int(found)) if found == value));
         }
+    }
+
+    #[test]
+    fn a_float_is_a_plain_value() {
+        let half = b"\x80\x02G\x3f\xe0\0\0\0\0\0\0.";
+        assert!(matches!(read(half), Ok(Value::Float(0.5))));
+        assert!(refusal(b"\x80\x02G\x3f\xe0.").contains("ends early"));
     }
 
     proptest! {

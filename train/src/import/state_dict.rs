@@ -112,6 +112,12 @@ fn decoder(kind: &str) -> Option<Decode> {
                 .map(|&element| f64::from_le_bytes(element) as f32)
                 .collect()
         }),
+        "torch.HalfStorage" => Some(|bytes| {
+            let elements = bytes.as_chunks::<2>().0.iter();
+            elements
+                .map(|&element| half(u16::from_le_bytes(element)))
+                .collect()
+        }),
         // The upper half of a float.
         "torch.BFloat16Storage" => Some(|bytes| {
             let elements = bytes.as_chunks::<2>().0.iter();
@@ -121,6 +127,18 @@ fn decoder(kind: &str) -> Option<Decode> {
                 .collect()
         }),
         _ => None,
+    }
+}
+
+/// A float of 16 bits, IEEE 754's binary16.
+fn half(bits: u16) -> f32 {
+    let sign = u32::from(bits & 0x8000) << 16;
+    let (exponent, fraction) = (u32::from(bits >> 10 & 0x1f), u32::from(bits & 0x3ff));
+    match exponent {
+        // Below the least normal number steps are 2^-24.
+        0 => f32::from_bits(sign | (fraction as f32 * (1.0 / (1 << 24) as f32)).to_bits()),
+        31 => f32::from_bits(sign | 0x7f80_0000 | fraction << 13),
+        _ => f32::from_bits(sign | (exponent + 127 - 15) << 23 | fraction << 13),
     }
 }
 
@@ -188,6 +206,23 @@ mod tests {
     fn half_width_floats_are_widened() {
         let decode = decoder("torch.BFloat16Storage").unwrap();
         assert_eq!(decode(&[0x80, 0x3f, 0x20, 0xc1]), [1.0, -10.0]);
+        let decode = decoder("torch.HalfStorage").unwrap();
+        let bytes = [
+            0x3c00u16, 0xc900, 0x7bff, 0x0001, 0x8400, 0x3555, 0xfc00, 0x8000,
+        ];
+        let bytes: Vec<u8> = bytes.iter().flat_map(|half| half.to_le_bytes()).collect();
+        let expected = [
+            1.0,
+            -10.0,
+            65504.0,
+            2f32.powi(-24),
+            -2f32.powi(-14),
+            0.333_251_95,
+            f32::NEG_INFINITY,
+            0.0,
+        ];
+        assert_eq!(decode(&bytes), expected);
+        assert!(decode(&[0x01, 0x7c])[0].is_nan());
         assert!(decoder("torch.LongStorage").is_none());
     }
 }

@@ -88,11 +88,13 @@ impl Subject {
     pub fn simulated(batches: &[Batch]) -> Vec<Self> {
         let mut found = Vec::new();
         for batch in batches {
-            let (width_px, height_px) = (batch.width_px, batch.height_px);
-            let area = width_px * height_px;
+            let area = batch.width_px * batch.height_px;
             let tiles = batch.seen.chunks_exact(3 * area);
-            for (tile, mask) in tiles.zip(batch.mask.chunks_exact(area)) {
-                let defect: Vec<bool> = mask.iter().map(|&value| value > 0.5).collect();
+            let tiles = tiles.zip(batch.mask.chunks_exact(area)).enumerate();
+            for (number, (tile, mask)) in tiles {
+                let [width_px, height_px] = batch.scored(number);
+                let crop = |plane: &[f32]| batch.crop(plane, number).into_owned();
+                let defect: Vec<bool> = crop(mask).iter().map(|&value| value > 0.5).collect();
                 if !defect.contains(&true) {
                     continue;
                 }
@@ -103,7 +105,10 @@ impl Subject {
                             width_px,
                             height_px,
                             channels: 3,
-                            samples: Samples::U8(interleaved(tile, ColorOrder::Rgb)),
+                            samples: Samples::U8(interleaved(
+                                &tile.chunks_exact(area).flat_map(crop).collect::<Vec<f32>>(),
+                                ColorOrder::Rgb,
+                            )),
                         },
                         mask: Mask {
                             width_px,
@@ -124,6 +129,20 @@ impl Subject {
             Content::File { picture, .. } => picture.display().to_string(),
             Content::Simulated { .. } => self.name.clone(),
         }
+    }
+
+    /// The mask at the size of a tile that whole pictures are resized to; that of a simulated defect has it.
+    fn mask_as_the_authors(
+        &self,
+        width_px: usize,
+        height_px: usize,
+    ) -> Result<Option<Mask>, PictureError> {
+        let Content::File { mask, .. } = &self.content else {
+            return Ok(self.open()?.1);
+        };
+        let resized =
+            |path: &PathBuf| Mask::as_the_authors(&Picture::open(path)?, path, width_px, height_px);
+        mask.as_ref().map(resized).transpose()
     }
 
     fn open(&self) -> Result<(Picture, Option<Mask>), PictureError> {
@@ -221,7 +240,7 @@ pub fn entries(
         let (picture, mask) = match rules.preparation {
             Preparation::Resize { filter } => (
                 picture.resized(width, height, filter),
-                mask.map(|mask| mask.as_the_authors(width, height)),
+                subject.mask_as_the_authors(width, height)?,
             ),
             Preparation::Native { .. } => (picture, mask),
         };

@@ -33,6 +33,8 @@ const NAMED: usize = 5;
 pub struct Goods<'a> {
     pub train: &'a [Look],
     pub held_out: &'a [Look],
+    /// Held-out pictures that are training pictures under other names and judge nothing.
+    pub copies: &'a [Look],
     /// Goods of another imaging run.
     pub other: &'a [Look],
 }
@@ -42,7 +44,8 @@ pub fn warnings(goods: &Goods<'_>) -> Vec<String> {
     let mut found = Vec::new();
     found.extend(few(goods));
     found.extend(leaks(goods));
-    let own: Vec<&Look> = goods.train.iter().chain(goods.held_out).collect();
+    let held_out = goods.held_out.iter().chain(goods.copies);
+    let own: Vec<&Look> = goods.train.iter().chain(held_out).collect();
     found.extend(duplicates(&own));
     found.extend(saturated(&own, "training's own run"));
     if !goods.other.is_empty() {
@@ -300,6 +303,7 @@ mod tests {
         warnings(&Goods {
             train,
             held_out,
+            copies: &[],
             other,
         })
     }

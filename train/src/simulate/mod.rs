@@ -16,6 +16,7 @@ mod recipe;
 mod rotate;
 mod structural;
 mod texture;
+mod visible;
 
 #[cfg(test)]
 mod golden;
@@ -139,7 +140,7 @@ impl Simulator {
         }
         let attempts = if product.is_some() { ATTEMPTS } else { 1 };
         for _ in 0..attempts {
-            self.defect(&clean, draws, out.seen, out.mask);
+            self.defect(&clean, draws, out.clean, out.seen, out.mask);
             let Some(product) = &product else { return };
             let pixels = product.samples.iter().step_by(3);
             for (pixel, _) in pixels.enumerate().filter(|(_, level)| **level < 128) {
@@ -157,14 +158,32 @@ impl Simulator {
     }
 
     /// Paints one defect onto `seen`, which holds the clean picture, and into the empty `mask`.
-    fn defect(&self, clean: &Rgb8, draws: &mut Draws, seen: &mut [f32], mask: &mut [f32]) {
+    fn defect(
+        &self,
+        tile: &Rgb8,
+        draws: &mut Draws,
+        clean: &[f32],
+        seen: &mut [f32],
+        mask: &mut [f32],
+    ) {
         let recipe = &self.recipe;
-        let area = mask.len();
         if recipe.structure_share > 0.0 && draws.chance(recipe.structure_share) {
             let structure = recipe.structures[draws.below(recipe.structures.len())];
-            structure.paint(clean, recipe.grey_structures, draws, seen, mask);
+            structure.paint(tile, recipe.grey_structures, draws, seen, mask);
+            visible::keep_visible(tile.width_px, clean, seen, mask);
             return;
         }
+        self.textured(tile, draws, seen, mask);
+        // The authors mark what their textures cover, visible or not.
+        if matches!(self.textures, Textures::Own { .. }) {
+            visible::keep_visible(tile.width_px, clean, seen, mask);
+        }
+    }
+
+    /// Paints a texture behind a Perlin mask.
+    fn textured(&self, clean: &Rgb8, draws: &mut Draws, seen: &mut [f32], mask: &mut [f32]) {
+        let recipe = &self.recipe;
+        let area = mask.len();
         let [low, high] = recipe.mask_threshold;
         let threshold = draws.between(low, high);
         let drawn = perlin::draw_mask(clean.width_px, clean.height_px, threshold, draws);

@@ -13,6 +13,8 @@ use std::f64::consts::{PI, TAU};
 
 /// Levels of contrast that are always seen.
 const LEAST_LEVELS: f64 = 9.0;
+/// What is left of a contrast of [`LEAST_LEVELS`] after rounding, as a share of full scale.
+const LEAST_CONTRAST: f32 = 0.5 * LEAST_LEVELS as f32 / 255.0;
 /// A tile's spread is taken within these levels.
 const SPREAD_LEVELS: [f64; 2] = [4.0, 30.0];
 
@@ -43,7 +45,8 @@ impl Structure {
     ];
 
     /// Paints one defect onto `seen`, which holds the clean tile as three planes in [0, 1], and marks
-    /// in `mask` what it covers by half or more. `tile` is the same clean tile.
+    /// in `mask` what it covers by half or more. `tile` is the same clean tile. What black or white would
+    /// swallow, darker than black or brighter than white, is painted the other way.
     pub(super) fn paint(
         self,
         tile: &Rgb8,
@@ -79,7 +82,13 @@ impl Structure {
             }
             Structure::Patch => coverage.rectangle(draws),
         }
-        let change = Change::draw(self, tile, grey, draws);
+        let mut change = Change::draw(self, tile, grey, draws);
+        if change.is_lost(tile, &coverage) {
+            let other = change.turned();
+            if !other.is_lost(tile, &coverage) {
+                change = other;
+            }
+        }
         change.apply(tile, &coverage, seen, mask);
     }
 }
@@ -235,27 +244,58 @@ impl Change {
         }
     }
 
-    fn apply(&self, tile: &Rgb8, coverage: &Coverage, seen: &mut [f32], mask: &mut [f32]) {
+    /// Brighter where it was darker, and the reverse.
+    fn turned(&self) -> Self {
+        Change {
+            offset: self.offset.map(|offset| -offset),
+            ..*self
+        }
+    }
+
+    /// What would lie on a pixel, before it is cut to what a picture can hold.
+    fn unlimited(&self, tile: &Rgb8, place: usize, channel: usize) -> f32 {
         let (width, height) = (tile.width_px, tile.height_px);
-        let area = width * height;
+        let (row, column) = (place / width, place % width);
+        // A piece that lies there is turned by half a turn as well: some products repeat.
+        let from = match self.moved {
+            (0, 0) => place,
+            (x, y) => {
+                (height - 1 - (row + y) % height) * width + (width - 1 - (column + x) % width)
+            }
+        };
+        let lying = f32::from(tile.samples[3 * from + channel]) / 255.0;
+        let veiled = lying + self.veil * (self.mean[channel] - lying);
+        veiled + self.offset[channel]
+    }
+
+    /// Whether black or white swallows the contrast on most of what is covered.
+    fn is_lost(&self, tile: &Rgb8, coverage: &Coverage) -> bool {
+        let covered = coverage.share.iter().enumerate();
+        let (mut marked, mut lost) = (0usize, 0usize);
+        for (place, _) in covered.filter(|(_, share)| **share >= 0.5) {
+            let (mut meant, mut left) = (0f32, 0f32);
+            for channel in 0..3 {
+                let clean = f32::from(tile.samples[3 * place + channel]) / 255.0;
+                let defect = self.unlimited(tile, place, channel);
+                meant = meant.max((defect - clean).abs());
+                left = left.max((defect.clamp(0.0, 1.0) - clean).abs());
+            }
+            marked += 1;
+            lost += usize::from(meant >= LEAST_CONTRAST && left < LEAST_CONTRAST);
+        }
+        2 * lost > marked
+    }
+
+    fn apply(&self, tile: &Rgb8, coverage: &Coverage, seen: &mut [f32], mask: &mut [f32]) {
+        let area = tile.width_px * tile.height_px;
         for (place, &share) in coverage
             .share
             .iter()
             .enumerate()
             .filter(|(_, share)| **share > 0.0)
         {
-            let (row, column) = (place / width, place % width);
-            // A piece that lies there is turned by half a turn as well: some products repeat.
-            let from = match self.moved {
-                (0, 0) => place,
-                (x, y) => {
-                    (height - 1 - (row + y) % height) * width + (width - 1 - (column + x) % width)
-                }
-            };
             for channel in 0..3 {
-                let lying = f32::from(tile.samples[3 * from + channel]) / 255.0;
-                let veiled = lying + self.veil * (self.mean[channel] - lying);
-                let defect = (veiled + self.offset[channel]).clamp(0.0, 1.0);
+                let defect = self.unlimited(tile, place, channel).clamp(0.0, 1.0);
                 let value = &mut seen[channel * area + place];
                 *value += share * (defect - *value);
             }
