@@ -57,27 +57,24 @@ impl Core {
             self.now.ns,
             most_per_s,
         );
-        match proven {
-            None => {}
-            Some(way) if way.is_followed() => {
-                if std::mem::take(&mut self.is_unfollowed) {
-                    self.end_fault(Part::Encoder, out);
-                    self.ledger
-                        .reset(Reason::Stale, self.now.ns, self.now.count);
-                    self.hold_if_blind();
-                }
+        let Some(way) = proven else {
+            return;
+        };
+        if way.is_followed() {
+            if std::mem::take(&mut self.is_unfollowed) {
+                self.end_fault(Part::Encoder, out);
+                self.ledger
+                    .reset(Reason::Stale, self.now.ns, self.now.count);
+                self.hold_if_blind();
             }
-            Some(way) => {
-                if !self.standing.has(Part::Encoder) {
-                    let message = format!(
-                        "lines have come for {} counts of web, and the encoder has moved by {} only; everything is rejected until it moves with them; check both of its channels and its supply, or set source.timeout_ms where the camera is not triggered by the belt",
-                        way.by_lines_counts, way.by_encoder_counts
-                    );
-                    self.begin_fault(Part::Encoder, Fault::Encoder { message }, out);
-                    self.is_unfollowed = true;
-                    self.hold_if_blind();
-                }
-            }
+        } else if !self.standing.has(Part::Encoder) {
+            let message = format!(
+                "lines have come for {} counts of web, and the encoder has moved by {} only; everything is rejected until it moves with them; check both of its channels and its supply, or set source.timeout_ms where the camera is not triggered by the belt",
+                way.by_lines_counts, way.by_encoder_counts
+            );
+            self.begin_fault(Part::Encoder, Fault::Encoder { message }, out);
+            self.is_unfollowed = true;
+            self.hold_if_blind();
         }
     }
 
