@@ -7,10 +7,11 @@ use blemish::engine::{Inspector, Prediction};
 use blemish::model::{Bundle, ColorOrder, Preparation};
 use blemish::picture::ResizeFilter;
 use program::{Scene, told};
-use std::io::Write;
+use std::io::{Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use support::Npz;
 use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
@@ -141,5 +142,42 @@ fn hostile_checkpoints_take_neither_the_stack_nor_all_memory() {
             &archive(&scene, "wide.pckl", &wide),
             &format!("has {width} channels"),
         );
+    }
+}
+
+/// A checkpoint with `before` in its names replaced by `after`, which is as long.
+fn renamed(name: &str, before: &str, after: &str) -> Vec<u8> {
+    assert_eq!(before.len(), after.len());
+    let mut archive = ZipArchive::new(std::fs::File::open(fixture(name)).unwrap()).unwrap();
+    let mut written = ZipWriter::new(Cursor::new(Vec::new()));
+    for number in 0..archive.len() {
+        let mut file = archive.by_index(number).unwrap();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).unwrap();
+        let places: Vec<usize> = (bytes.windows(before.len()).enumerate())
+            .filter(|(_, window)| *window == before.as_bytes())
+            .map(|(place, _)| place)
+            .collect();
+        for place in places {
+            bytes[place..place + after.len()].copy_from_slice(after.as_bytes());
+        }
+        let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        written.start_file(file.name(), stored).unwrap();
+        written.write_all(&bytes).unwrap();
+    }
+    written.finish().unwrap().into_inner()
+}
+
+#[test]
+fn arrays_of_another_architecture_are_refused() {
+    let scene = Scene::new();
+    let seg = fixture("authors_seg.pckl");
+    let rec = renamed("authors.pckl", "encoder.block5.3.", "encoder.sspcab.3.");
+    scene.write("rec.pckl", &rec);
+    let refused = import(&scene, [&scene.path("rec.pckl"), &seg]);
+    let told = told(&refused);
+    assert_eq!(refused.status.code(), Some(2), "{told}");
+    for part in ["2 of its arrays", "reconstructive", "'encoder.sspcab.3."] {
+        assert!(told.contains(part), "'{part}' is missing from: {told}");
     }
 }
