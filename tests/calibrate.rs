@@ -207,6 +207,36 @@ fn a_black_web_is_not_inspected_and_the_journal_says_why_once() {
 }
 
 #[test]
+fn a_recording_is_judged_by_the_limits_that_it_was_made_with() {
+    let folder = Folder::new("light replay");
+    folder.mask("web/0.png", 128, 300, 0);
+    folder.picture("web/1.png", 128, 300);
+    let args = ["run", "--strips", "web", "--record", "tape", "--quiet"];
+    let first = blemish(&folder, &args);
+    assert_eq!(first.code, Some(0), "{}", first.stderr);
+    let lines = |stdout: &str| {
+        let line = stdout.lines().find(|line| line.starts_with("lines "));
+        line.unwrap_or_default().to_owned()
+    };
+    // The fifth block of 64 lines has 44 dark ones.
+    assert!(first.stdout.contains("(light 320)"), "{}", first.stdout);
+    let replay = || blemish(&folder, &["run", "--replay", "tape", "--quiet"]);
+    assert_eq!(lines(&replay().stdout), lines(&first.stdout));
+
+    let config = String::from_utf8(folder.read("tape/station.toml")).unwrap();
+    let stricter = config.replace("least_level = 0.02", "least_level = 0.9");
+    assert_ne!(stricter, config);
+    folder.write("tape/station.toml", stricter.as_bytes());
+    let other = replay();
+    assert_eq!(other.code, Some(2), "{}", other.stdout);
+    assert!(
+        other.stderr.contains("names tile 0, which was not cut"),
+        "{}",
+        other.stderr
+    );
+}
+
+#[test]
 fn limits_of_the_light_that_are_none_are_refused_in_words() {
     let folder = Folder::new("light limits");
     for (text, words) in [

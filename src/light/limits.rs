@@ -18,8 +18,9 @@ const RUN_PX: usize = 64;
 /// Such runs in a line; lines that are no wider than all of them are looked at whole.
 const RUNS: usize = 16;
 
-/// Good pictures are looked at in parts of so many lines: a block of a line camera is no whole picture.
-pub const GOOD_LINES: usize = 16;
+/// Pictures are looked at in parts of so many lines: a lamp may fail in the middle of a block, and a good picture
+/// is as dark as its darkest part.
+const PART_LINES: usize = 16;
 
 /// What was seen of the light.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,9 +30,21 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Looks at each part of a picture; a rest of fewer lines goes with the part before it.
+    pub fn parts(picture: &Picture, columns: Range<usize>) -> impl Iterator<Item = Self> {
+        let parts = (picture.height_px / PART_LINES).max(1);
+        (0..parts).filter_map(move |part| {
+            let end = match part + 1 == parts {
+                true => picture.height_px,
+                false => (part + 1) * PART_LINES,
+            };
+            Self::of(picture, part * PART_LINES..end, columns.clone())
+        })
+    }
+
     /// Looks at some lines of a picture, over the columns of `columns` that it has. `None` where there is
     /// nothing to see.
-    pub fn of(picture: &Picture, lines: Range<usize>, columns: Range<usize>) -> Option<Self> {
+    fn of(picture: &Picture, lines: Range<usize>, columns: Range<usize>) -> Option<Self> {
         let lines = lines.start..lines.end.min(picture.height_px);
         let columns = columns.start..columns.end.min(picture.width_px);
         if lines.is_empty() || columns.is_empty() {
@@ -123,7 +136,7 @@ impl LightLimits {
         least_contrast: 0.0,
     };
 
-    /// Limits from good pictures, by their darkest, brightest and flattest part of [`GOOD_LINES`] lines:
+    /// Limits from good pictures, by their darkest, brightest and flattest [parts](Seen::parts):
     /// half of the least level, halfway from the greatest to full scale, a quarter of the least contrast.
     /// `None` without pictures.
     pub fn of_goods(seen: impl IntoIterator<Item = Seen>) -> Option<Self> {
@@ -223,13 +236,15 @@ impl LightJudge {
         }
     }
 
-    /// Says what is wrong with the light of these lines, if anything is.
+    /// Says what is wrong with the light of the first part of these lines that is not well.
     pub fn judge(&self, picture: &Picture) -> Option<BadLight> {
-        let seen = Seen::of(picture, 0..picture.height_px, self.columns.clone())?;
         let limits = self.limits;
-        let is_good = (limits.least_level..=limits.greatest_level).contains(&seen.level)
-            && seen.contrast >= limits.least_contrast;
-        (!is_good).then_some(BadLight { seen, limits })
+        let is_bad = |seen: &Seen| {
+            !(limits.least_level..=limits.greatest_level).contains(&seen.level)
+                || seen.contrast < limits.least_contrast
+        };
+        let seen = Seen::parts(picture, self.columns.clone()).find(is_bad)?;
+        Some(BadLight { seen, limits })
     }
 }
 
@@ -269,6 +284,19 @@ mod tests {
         assert!(line(0..64) > 0.04 && line(8128..8192) > 0.04);
         let half = line(0..4096);
         assert!((half - 100.0 / 255.0).abs() < 0.03, "{half}");
+    }
+
+    #[test]
+    fn a_lamp_that_fails_within_a_block_is_seen_in_its_last_lines_too() {
+        let judge = LightJudge::new(LightLimits::FLOOR, None, 8);
+        let dark_from = |line: usize| {
+            let samples = (0..8 * 40).map(|at| 100 * u8::from(at / 8 < line));
+            judge.judge(&Picture::from_grey8(8, 40, samples.collect()).unwrap())
+        };
+        assert_eq!(dark_from(40), None);
+        assert_eq!(dark_from(16).unwrap().seen.level, 0.0);
+        let parts = Seen::parts(&Picture::from_grey8(8, 40, vec![0; 320]).unwrap(), 0..8).count();
+        assert_eq!(parts, 2, "the rest is part of the second");
     }
 
     #[test]

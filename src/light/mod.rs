@@ -22,7 +22,7 @@ pub use correct::{Corrected, DriftNews};
 pub use drift::{Drift, Look, Watched};
 pub use file::{FlatFieldFile, Settings};
 pub use judge::{Columns, Dark, LEAST_LINES, Refusal, White};
-pub use limits::{BadLight, GOOD_LINES, LightJudge, LightLimits, Seen};
+pub use limits::{BadLight, LightJudge, LightLimits, Seen};
 pub use measure::Measurement;
 
 use std::path::PathBuf;

@@ -1,7 +1,9 @@
 //! From a configuration and a bundle to a run.
 
 use super::settings::{check_settings, line_counts, web_config};
-use super::{LightWatch, Pace, RealClock, Setup, Source, StationConfig, StationError};
+use super::{
+    LightWatch, LimitsSetting, Off, Pace, RealClock, Setup, Source, StationConfig, StationError,
+};
 #[cfg(target_os = "linux")]
 use crate::board::Board;
 use crate::camera::{
@@ -102,6 +104,12 @@ pub fn assemble(
         _ => None,
     };
     let line_counts = line_counts(config);
+    let limits = match (&sources.replay, config.light.limits) {
+        (None, _) => config.light.limits_with(bundle.metadata().light).0,
+        // The run's own; a recording from before limits were kept has none.
+        (Some(_), Some(LimitsSetting::Limits(limits))) => Some(limits),
+        (Some(_), _) => None,
+    };
     if let Some(folder) = &sources.record {
         camera = Box::new(Recorder::new(camera, folder)?);
         let path = folder.join(CONFIG_FILE);
@@ -109,6 +117,11 @@ pub fn assemble(
             path: path.clone(),
             reason,
         };
+        let mut config = config.clone();
+        config.light.limits = Some(match limits {
+            Some(limits) => LimitsSetting::Limits(limits),
+            None => LimitsSetting::None(Off::Off),
+        });
         let text = config
             .to_toml()
             .map_err(|error| unusable(error.to_string()))?;
@@ -123,7 +136,6 @@ pub fn assemble(
         }
         workers => workers as usize,
     };
-    let (limits, _) = config.light.limits_with(bundle.metadata().light);
     let width_px = camera.format().width_px;
     Ok(Setup {
         web: web_config(config, camera.format(), bundle.metadata())?,

@@ -42,6 +42,11 @@ pub enum StationError {
         "the recording ends before line {first_line}, which its order of inputs names; record the run again"
     )]
     BlockMissing { first_line: u64 },
+    /// A recording whose lines or settings were changed.
+    #[error(
+        "the recording's order of inputs names tile {number}, which was not cut: its lines, light.limits or bundle are not those that it was made with; set them back, or record the run again"
+    )]
+    TileMissing { number: u64 },
     /// The hardware watchdog.
     #[error("the watchdog '{path}' of supervision.watchdog {reason}")]
     Watchdog { path: PathBuf, reason: String },

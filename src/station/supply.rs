@@ -122,6 +122,9 @@ impl<'q> Supply<'q> {
 
     /// Takes a tile back; waits until it is finished.
     pub fn take_back(&mut self, number: u64) -> Result<Finished, StationError> {
+        if number >= self.handed_out {
+            return Err(StationError::TileMissing { number });
+        }
         loop {
             let place = self
                 .finished

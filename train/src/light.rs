@@ -1,7 +1,7 @@
 //! What light good pictures have, and the limits that follow for the station.
 
 use blemish::geometry::Columns;
-use blemish::light::{GOOD_LINES, LightLimits, Seen};
+use blemish::light::{LightLimits, Seen};
 use blemish::picture::{Picture, PictureError};
 use std::path::PathBuf;
 use std::thread;
@@ -52,40 +52,12 @@ fn limits_of(
     Ok(all)
 }
 
-/// What is seen of each part of a picture; a rest of fewer lines goes with the part before it.
-fn parts(picture: &Picture, columns: Option<Columns>) -> Vec<Seen> {
+/// What is seen of each part of a picture.
+fn parts(picture: &Picture, columns: Option<Columns>) -> impl Iterator<Item = Seen> {
     let width_px = u32::try_from(picture.width_px).unwrap_or(u32::MAX);
     let inspected = columns.and_then(|columns| columns.of_lines(width_px));
     let columns = inspected.map_or(0..picture.width_px, |columns| {
         columns.start as usize..columns.end as usize
     });
-    let parts = (picture.height_px / GOOD_LINES).max(1);
-    (0..parts)
-        .filter_map(|part| {
-            let end = match part + 1 == parts {
-                true => picture.height_px,
-                false => (part + 1) * GOOD_LINES,
-            };
-            Seen::of(picture, part * GOOD_LINES..end, columns.clone())
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_darkest_part_of_a_picture_counts_and_its_last_lines_too() {
-        let mut samples = vec![200u8; 8 * 40];
-        samples[8 * 39..].fill(0);
-        let picture = Picture::from_grey8(8, 40, samples).unwrap();
-        let seen = parts(&picture, None);
-        assert_eq!(seen.len(), 2);
-        assert!(seen[1].level < seen[0].level);
-        let low = Picture::from_grey8(8, 3, vec![51; 24]).unwrap();
-        let seen = parts(&low, Some(Columns { first: 2, end: 4 }));
-        assert_eq!(seen.len(), 1);
-        assert!((seen[0].level - 0.2).abs() < 1e-9);
-    }
+    Seen::parts(picture, columns)
 }
