@@ -566,7 +566,20 @@ fn a_signal_ends_the_run_in_order() {
     folder.write("station.toml", slow.as_bytes());
     let is_heard = |signal: &&str| *signal != "HUP" || cfg!(target_os = "linux");
     for signal in ["INT", "TERM", "HUP"].into_iter().filter(is_heard) {
-        let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_blemish"))
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_blemish"));
+        // Under nohup, whose children ignore it as well, the program lets it pass.
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::unix::process::CommandExt;
+            let heard = || {
+                // SAFETY: signal(2) may be called between fork and exec, and nothing else is.
+                unsafe { libc::signal(libc::SIGHUP, libc::SIG_DFL) };
+                Ok(())
+            };
+            // SAFETY: as said, the closure does what may be done between fork and exec.
+            unsafe { program.pre_exec(heard) };
+        }
+        let mut run = program
             .args(["run", "--config", "station.toml", "--real-time"])
             .args(["--evidence", signal, "--pulses"])
             .arg(format!("{signal}.jsonl"))

@@ -28,7 +28,7 @@ pub use gpio::{GpioConfirm, GpioEncoder, GpioOutputs, SeenLine, find_line, seen_
 pub use jitter::Jitter;
 pub use line_encoder::CameraLineEncoder;
 pub use recorded::{Edge, RecordedOutputs};
-pub use triggered_lines::{ProvenWay, TriggeredLines};
+pub use triggered_lines::{Placing, ProvenWay, TriggeredLines};
 
 use crate::block::LineStamp;
 use crate::geometry::Count;

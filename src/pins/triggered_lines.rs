@@ -7,7 +7,7 @@
 //!
 //! The offset is kept while it is measured the same to within a tolerance, so that late time stamps move no
 //! line. Where it differs by more, lines were triggered that the numbers do not tell of, or none where they
-//! do: the caller places such a frame by its times, and the next ones by the new offset. A frame whose first
+//! do: where such a frame lies is not known, and the next ones are placed by the new offset. A frame whose first
 //! line is the timed one shows it with the next frame only. The tolerance is less than half a frame, so that a
 //! frame that the numbers do not tell of shows.
 //!
@@ -27,6 +27,18 @@ const TREMBLE_COUNTS: i64 = 4;
 
 /// Times the greatest speed that a web is believed, as by the ledger.
 const OVERSPEED: i128 = 2;
+
+/// How the lines of a block were placed on the encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placing {
+    /// By their numbers.
+    ByNumber,
+    /// Not at all: nothing has measured the offset yet. The counts are as they were.
+    Unmeasured,
+    /// Not at all: numbers and encoder disagree, so lines were triggered that the numbers do not tell of, or web was
+    /// exposed twice. The counts are as they were, and times are no better where the belt paused in between.
+    Lost,
+}
 
 /// The offset between a camera's counts and the encoder's.
 #[derive(Debug, Clone)]
@@ -109,16 +121,14 @@ impl TriggeredLines {
 
     /// Turns the numbered counts of a block's lines into the encoder's, whose positions `track` knows to the
     /// end of the block. `timed_line` is the line whose time is sure, where there is one.
-    ///
-    /// `false` where they cannot be placed so; the counts are then as they were.
     pub fn place(
         &mut self,
         stamps: &mut [LineStamp],
         timed_line: Option<TimedLine>,
         track: &Track,
-    ) -> bool {
+    ) -> Placing {
         let (Some(first), Some(last)) = (stamps.first(), stamps.last()) else {
-            return true;
+            return Placing::ByNumber;
         };
         let tolerance = self.tolerance(stamps);
         let is_elsewhere = |before| first.count.0.abs_diff(before) >= PLACE_LOST_COUNTS as u64 / 2;
@@ -134,13 +144,13 @@ impl TriggeredLines {
         let offset = match (self.offset, measured) {
             (Some(held), Some(measured)) if held.abs_diff(measured) > tolerance => {
                 self.offset = Some(measured);
-                return false;
+                return Placing::Lost;
             }
             // Times are late rather than early, and what is late shows the web too far.
             (Some(held), Some(measured)) => held.min(measured),
             (Some(held), None) => held,
             (None, Some(measured)) => measured,
-            (None, None) => return false,
+            (None, None) => return Placing::Unmeasured,
         };
         self.offset = Some(offset);
         // Lines behind the timed one were measured by nobody yet: cameras expose some again where the web goes back.
@@ -149,12 +159,12 @@ impl TriggeredLines {
             line.exposure_ns.min(first.exposure_ns)
         });
         if !is_measured_to_the_end && track.went_back(began_ns, self.tolerance_counts) {
-            return false;
+            return Placing::Lost;
         }
         for stamp in stamps {
             stamp.count = Count(stamp.count.0 + offset);
         }
-        true
+        Placing::ByNumber
     }
 
     fn tolerance(&self, stamps: &[LineStamp]) -> u64 {
@@ -249,7 +259,8 @@ mod tests {
                 place: LINES - 1,
                 exposure_ns: to,
             });
-            let by_number = self.lines.place(&mut stamps, timed_line, &self.track);
+            let by_number =
+                self.lines.place(&mut stamps, timed_line, &self.track) == Placing::ByNumber;
             let counts = stamps.iter().map(|stamp| stamp.count.0);
             (
                 counts.zip(lines.iter().map(|line| line.count.0)).collect(),
@@ -425,7 +436,10 @@ mod tests {
         assert!(!belt.frame(false, 0).1, "nothing is known");
         let (counts, by_number) = belt.frame(true, 0);
         assert!(by_number && counts.iter().all(|(placed, truth)| placed == truth));
-        assert!(TriggeredLines::new(0).place(&mut [], None, &belt.track));
+        assert_eq!(
+            TriggeredLines::new(0).place(&mut [], None, &belt.track),
+            Placing::ByNumber
+        );
     }
 
     proptest! {

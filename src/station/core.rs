@@ -11,7 +11,7 @@ use super::{State, StationError, Summary, Witness};
 use crate::block::{LineStamp, TimedLine};
 use crate::evidence::Fault;
 use crate::geometry::Count;
-use crate::pins::{Jitter, Moment, Output, Outputs, Track, TriggeredLines};
+use crate::pins::{Jitter, Moment, Output, Outputs, Placing, Track, TriggeredLines};
 use crate::reject::{ArmError, Confirmations, Ledger, RejectConfig, RejectEvent};
 use crate::verdict::{Reason, Span, Verdict};
 use wires::CatchingUp;
@@ -86,6 +86,8 @@ pub(super) struct Core {
     heard: Count,
     /// The encoder stands though lines come.
     is_unfollowed: bool,
+    /// Nobody knows where the lines of the last block lie.
+    are_lines_lost: bool,
     /// When lines last came that were not inspected for their light.
     bad_light_ns: u64,
     /// From the first line of the last block to its last.
@@ -138,6 +140,7 @@ impl Core {
             last_line: None,
             heard: now.count,
             is_unfollowed: false,
+            are_lines_lost: false,
             bad_light_ns: 0,
             block_counts: 0,
             tiles: 0,
@@ -220,16 +223,17 @@ impl Core {
         Ok(())
     }
 
-    /// Gives the lines of a block the encoder's counts.
-    fn stamp(&mut self, stamps: &mut [LineStamp], timed_line: Option<TimedLine>) {
+    /// Gives the lines of a block the encoder's counts; whether that went wrong.
+    fn stamp(&mut self, stamps: &mut [LineStamp], timed_line: Option<TimedLine>) -> bool {
+        let mut is_lost = false;
         match self.line_counts {
-            LineCounts::Camera => return,
+            LineCounts::Camera => return false,
             LineCounts::Encoder => {}
-            LineCounts::Triggered => {
-                if self.triggered.place(stamps, timed_line, &self.track) {
-                    return;
-                }
-            }
+            LineCounts::Triggered => match self.triggered.place(stamps, timed_line, &self.track) {
+                Placing::ByNumber => return false,
+                Placing::Unmeasured => {}
+                Placing::Lost => is_lost = true,
+            },
         }
         for stamp in stamps {
             stamp.count = match self.track.count_at(stamp.exposure_ns) {
@@ -239,12 +243,13 @@ impl Core {
                 None => self.now.count,
             };
         }
+        is_lost
     }
 
     fn block(&mut self, ns: u64, step: &mut Step, out: &mut Surroundings<'_>) {
         self.now.ns = self.now.ns.max(ns);
         self.look_at_encoder(step, out);
-        self.stamp(&mut step.stamps, step.timed_line);
+        let is_lost = self.stamp(&mut step.stamps, step.timed_line);
         self.blocks += 1;
         let armed = self.arm(step);
         if armed.is_ok() {
@@ -258,6 +263,7 @@ impl Core {
         if let Some(message) = misplaced {
             self.fault(Fault::LineNumbers { message }, out);
         }
+        self.look_at_places(is_lost, out);
         self.beat(verdicts, out);
         self.refresh(ns, self.now.count, out);
     }

@@ -5,6 +5,7 @@ use super::super::core::{Core, Surroundings};
 use super::super::input::Input;
 use super::super::inspection::{Found, Step};
 use super::*;
+use crate::block::LineStamp;
 use crate::evidence::Fault;
 use crate::geometry::Count;
 use crate::verdict::Span;
@@ -32,8 +33,25 @@ impl Witness for Seen {
     }
 }
 
-/// 8 s of a web of 4000 counts/s that no camera sees; its first 8000 counts are accepted. The station does not
-/// look at the wires for the 25 ms in which the first of the rest comes to the ejector.
+/// A line that no tile can be cut of: the camera is not silent.
+fn line(core: &mut Core, at: Moment, number: u64, out: &mut Surroundings<'_>) {
+    let stamp = LineStamp {
+        exposure_ns: at.ns,
+        count: at.count,
+    };
+    let mut step = Step {
+        first_line: LineNumber(number),
+        stamps: vec![stamp],
+        idle: true,
+        ..Step::default()
+    };
+    let (ns, first_line) = (at.ns, number);
+    core.take(Input::Block { ns, first_line }, &mut step, out)
+        .unwrap();
+}
+
+/// 3 s of a web of 4000 counts/s, whose lines come and are inspected by nobody; its first 8000 counts are accepted.
+/// The station does not look at the wires for the 25 ms in which the first of the rest comes to the ejector.
 fn missed(line_stop_on_missed: bool) -> (Seen, Vec<Edge>) {
     let mut reject = World::calm(1).reject;
     reject.accept_startup_web = true;
@@ -52,7 +70,10 @@ fn missed(line_stop_on_missed: bool) -> (Seen, Vec<Edge>) {
         count: Count(4 * ms as i64),
     };
     core.operate(&mut out);
-    (0..1900).for_each(|ms| core.position(at(ms), &mut out));
+    for ms in 0..1900 {
+        core.position(at(ms), &mut out);
+        line(&mut core, at(ms), ms, &mut out);
+    }
     // An engine that works.
     let span = Span {
         first_line: LineNumber(0),
@@ -67,7 +88,10 @@ fn missed(line_stop_on_missed: bool) -> (Seen, Vec<Edge>) {
     core.take(Input::Tile { ns, number }, &mut step, &mut out)
         .unwrap();
     let looks = (1900..1980).chain(2005..3000);
-    looks.for_each(|ms| core.position(at(ms), &mut out));
+    for ms in looks {
+        core.position(at(ms), &mut out);
+        line(&mut core, at(ms), ms, &mut out);
+    }
     assert!(core.summary().accounting.missed_counts > 0);
     core.stop(at(3001).ns, &Step::default(), &mut out).unwrap();
     assert!(!core.summary().held, "a watchdog must not acknowledge it");

@@ -3,11 +3,12 @@
 use super::super::State;
 use super::super::core::{Core, Surroundings};
 use super::super::input::Input;
-use super::super::inspection::Step;
+use super::super::inspection::{Found, Step};
 use super::*;
 use crate::block::LineStamp;
 use crate::evidence::Fault;
 use crate::geometry::Count;
+use crate::verdict::Span;
 
 const MS: u64 = 1_000_000;
 const COUNTS_PER_MS: i64 = 8;
@@ -61,6 +62,23 @@ fn block(core: &mut Core, end_ms: u64, first_line: u64, out: &mut Surroundings<'
         .unwrap();
 }
 
+/// A verdict on the block's first line: the station inspects.
+fn verdict(core: &mut Core, at_ms: u64, first_line: u64, out: &mut Surroundings<'_>) {
+    let span = Span {
+        first_line: LineNumber(first_line),
+        lines: 1,
+    };
+    let verdict = Verdict::Ok;
+    let mut step = Step {
+        found: vec![Found::Verdict(SpanVerdict { span, verdict })],
+        idle: true,
+        ..Step::default()
+    };
+    let (ns, number) = (at_ms * MS, first_line);
+    core.take(Input::Tile { ns, number }, &mut step, out)
+        .unwrap();
+}
+
 /// The web runs for three seconds, three times the way to the ejector; a block comes at these times.
 fn heard(blocks_ms: &[u64]) -> Heard {
     let reject = World::calm(1).reject;
@@ -79,6 +97,7 @@ fn heard(blocks_ms: &[u64]) -> Heard {
         core.position(Moment { ns: ms * MS, count }, &mut out);
         if blocks_ms.contains(&ms) {
             block(&mut core, ms, lines, &mut out);
+            verdict(&mut core, ms, lines, &mut out);
             lines += 24;
         }
     }

@@ -54,7 +54,9 @@ impl<C: Camera> Camera for Framed<C> {
         self.told_ns = to;
         for (at, stamp) in into.stamps.iter_mut().enumerate() {
             self.lines += 1;
-            stamp.exposure_ns = from + (to - from) * at as u64 / lines as u64;
+            // A frame is there when its last line is exposed.
+            let line = at as u64 + u64::from(!self.stamped_at_start);
+            stamp.exposure_ns = from + (to - from) * line / lines as u64;
             stamp.count = Count(123 + self.counts_per_line * self.lines);
         }
         into.timed_line = Some(TimedLine { place, exposure_ns });
@@ -110,12 +112,13 @@ fn outcome(world: &World, stamped_at_start: bool, line_counts: LineCounts) -> Ou
     Outcome::of(setup(world, stamped_at_start, line_counts))
 }
 
-/// Verdicts, and when the encoder was told to be at fault and to be well again.
+/// Verdicts, when the encoder was told to be at fault and to be well again, and when lines were lost.
 #[derive(Default)]
 struct Heard {
     told: Told,
     faults_ns: Vec<u64>,
     over_ns: Vec<u64>,
+    lost_ns: Vec<u64>,
 }
 
 impl Witness for Heard {
@@ -124,8 +127,10 @@ impl Witness for Heard {
     }
 
     fn fault(&mut self, now: Moment, fault: &Fault) {
-        if matches!(fault, Fault::Encoder { .. }) {
-            self.faults_ns.push(now.ns);
+        match fault {
+            Fault::Encoder { .. } => self.faults_ns.push(now.ns),
+            Fault::LineNumbers { .. } => self.lost_ns.push(now.ns),
+            _ => {}
         }
     }
 
@@ -184,6 +189,7 @@ proptest! {
         run(setup, &mut outputs, &mut heard).unwrap();
         nothing_unproven_passes(&world, outputs.edges(), &heard.told.0)?;
         prop_assert!(heard.faults_ns.is_empty(), "the encoder is well");
+        prop_assert!(heard.lost_ns.is_empty(), "and its lines are where they say");
     }
 }
 
@@ -256,4 +262,66 @@ fn good_web_is_accepted_as_with_counts_from_the_camera_itself() {
         let triggered = accepted(outcome(&world, stamped_at_start, LineCounts::Triggered));
         assert_eq!(by_camera, triggered);
     }
+}
+
+/// A camera that triggers are too fast for: of each frame it leaves out lines that no number tells of.
+struct Deaf<C> {
+    camera: C,
+    /// Lines that come before it hears no more, and how many it does not hear then.
+    hears: i64,
+    missing: i64,
+}
+
+impl<C: Camera> Camera for Deaf<C> {
+    fn format(&self) -> LineFormat {
+        self.camera.format()
+    }
+
+    fn start(&mut self) -> Result<(), CameraError> {
+        self.camera.start()
+    }
+
+    fn next_block(&mut self, time: Duration, into: &mut Block) -> Result<BlockEvent, CameraError> {
+        let event = self.camera.next_block(time, into)?;
+        self.hears -= into.stamps.len() as i64;
+        if event == BlockEvent::Filled && self.hears < 0 {
+            for stamp in &mut into.stamps {
+                stamp.count.0 -= self.missing;
+            }
+        }
+        Ok(event)
+    }
+
+    fn stop(&mut self) {
+        self.camera.stop();
+    }
+}
+
+#[test]
+fn web_whose_place_numbers_and_encoder_disagree_about_is_rejected() {
+    let mut world = framed(4, vec![], 64);
+    world.lines = 12_000;
+    let mut setup = setup(&world, false, LineCounts::Triggered);
+    setup.camera = Box::new(Deaf {
+        camera: setup.camera,
+        hears: 6400,
+        missing: 100,
+    });
+    let mut outputs = RecordedOutputs::default();
+    let mut heard = Heard::default();
+    run(setup, &mut outputs, &mut heard).unwrap();
+    let [lost_ns] = heard.lost_ns[..] else {
+        panic!("{:?}", heard.lost_ns)
+    };
+    let edges = outputs.edges();
+    let of_reject = || edges.iter().filter(|edge| edge.output == Output::Reject);
+    assert!(of_reject().any(|edge| edge.energised && edge.at.ns < lost_ns));
+    // 16000 counts at 2000 lines of 4 a second.
+    let accepted = of_reject().find(|edge| edge.energised && edge.at.ns > lost_ns);
+    let after_ns = accepted.map_or(u64::MAX, |edge| edge.at.ns - lost_ns);
+    assert!(
+        (1_900_000_000..2_400_000_000).contains(&after_ns),
+        "{after_ns}"
+    );
+    nothing_unproven_passes(&world, edges, &heard.told.0).unwrap();
 }
