@@ -33,7 +33,7 @@ pub enum Value {
     Tensor(Rc<Tensor>),
 }
 
-/// What a container holds, at most [`MOST_DEPTH`] containers deep.
+/// What a container holds, at most `MOST_DEPTH` containers deep.
 #[derive(Debug, Clone)]
 pub struct Nest<T> {
     held: Vec<T>,
