@@ -26,6 +26,9 @@ pub fn station(node: &Path, lines: u32, line_rate_hz: u32, more: &str) -> String
         {more}
         [pace]
         kind = "real"
+        # The kernel's test camera shows black web, and a defect is a white frame: no lamp makes such a web.
+        [light]
+        limits = "off"
         [evidence]
         folder = "evidence"
         [reject]
