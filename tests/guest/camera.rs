@@ -26,9 +26,6 @@ pub fn station(node: &Path, lines: u32, line_rate_hz: u32, more: &str) -> String
         {more}
         [pace]
         kind = "real"
-        # The kernel's test camera shows black web, and a defect is a white frame: no lamp makes such a web.
-        [light]
-        limits = "off"
         [evidence]
         folder = "evidence"
         [reject]
@@ -47,6 +44,9 @@ pub fn station(node: &Path, lines: u32, line_rate_hz: u32, more: &str) -> String
         lines * 4,
     )
 }
+
+/// The test cameras' web is black, and a defect is a white frame: no lamp makes such a web.
+const ANY_LIGHT: &str = "[light]\nlimits = \"off\"\n";
 
 pub fn accepted(program: &Program, chip: &Chip) {
     wait_for("accepted web", MINUTE, || {
@@ -78,7 +78,7 @@ fn known_defects_through_a_camera_are_pulses_on_the_line() {
     let chip = Chip::new();
     let camera = Loopback::new(FRAMES);
     let place = Place::new("camera");
-    place.station(&station(&camera.node, FRAMES.lines, 500, ""));
+    place.station(&station(&camera.node, FRAMES.lines, 500, ANY_LIGHT));
     let trace = Trace::start();
     let mut program = place.start(&["run", "--config", "station.toml"]);
     accepted(&program, &chip);
@@ -149,7 +149,7 @@ fn every_fault_of_a_camera_is_named_and_passes() {
         &camera.node,
         16,
         960,
-        "[source.controls]\n\"v4l2:Test Pattern\" = 5\n\"v4l2:OSD Text Mode\" = 2\n\"v4l2:Timestamp Source\" = 1",
+        &format!("[source.controls]\n\"v4l2:Test Pattern\" = 5\n\"v4l2:OSD Text Mode\" = 2\n\"v4l2:Timestamp Source\" = 1\n{ANY_LIGHT}"),
     ));
     let mut program = place.start(&["run", "--config", "station.toml"]);
     program.wait_record("web that is ok", MINUTE, |record| record["verdict"] == "ok");
