@@ -311,7 +311,7 @@ mod tests {
         // The camera was too slow for thirty triggers.
         belt.run(2 * LINES + 60, 1000);
         belt.exposed.drain(40..70);
-        assert!(!belt.frame(true, 0).1, "to be placed by time");
+        assert!(!belt.frame(true, 0).1, "its place is lost");
         belt.run(2 * LINES, 1000);
         let (counts, by_number) = belt.frame(true, 0);
         assert!(by_number && counts.iter().all(|(placed, truth)| placed == truth));
@@ -325,7 +325,7 @@ mod tests {
         assert!(belt.frame(true, 0).1);
         belt.run(4 * LINES, 1000);
         belt.exposed.drain(..LINES);
-        assert!(!belt.frame(true, 0).1, "to be placed by time");
+        assert!(!belt.frame(true, 0).1, "its place is lost");
         belt.run(2 * LINES, 1000);
         let (counts, by_number) = belt.frame(true, 0);
         assert!(by_number && counts.iter().all(|(placed, truth)| placed == truth));
