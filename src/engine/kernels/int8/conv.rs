@@ -1,6 +1,7 @@
 //! 3x3 convolution, stride 1, zero padding 1, over one or more inputs.
 
-use super::pack::{Form, Instructions, Level, Packed, Requantize, Unit};
+use super::pack::{Form, Instructions, Level, Packed, Requantize};
+use super::units::Units;
 use super::{BLOCK, Lines, Sides, scalar};
 use std::ops::Range;
 
@@ -113,9 +114,8 @@ pub(super) struct Line<'a> {
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "AVX-512's"))]
     pub lanes: usize,
     pub weights: *const i8,
-    /// Those that are not turned, and those that are.
     #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "AVX2's"))]
-    pub units: [&'a [Unit]; 2],
+    pub units: Units<'a>,
     pub bias: *const i32,
     pub scale: *const f32,
     pub out: Target,
@@ -509,9 +509,7 @@ pub fn convolve(packed: &Packed, inputs: &[&[u8]], output: &mut Output<'_>) {
                 width: sides.width,
                 lanes: group.lanes,
                 weights: packed.weights[group.weights..].as_ptr(),
-                units: packed.units[group.units.clone()]
-                    .split_at(group.plain)
-                    .into(),
+                units: group.units.of(&packed.units),
                 bias: packed.bias[first..].as_ptr(),
                 scale: packed.scale[first..].as_ptr(),
                 out: match output {

@@ -20,6 +20,7 @@ mod resample_avx512;
 pub mod scalar;
 #[cfg(test)]
 mod tests;
+mod units;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 #[cfg(target_arch = "x86_64")]

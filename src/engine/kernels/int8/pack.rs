@@ -1,7 +1,7 @@
 //! One table of shapes and one packing for every instruction set.
 
 use super::BLOCK;
-use std::ops::Range;
+use super::units::{Joined, UNIT_ROWS, Unit};
 
 /// Instructions for bytes that this processor has, for it is made by looking alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,9 +166,8 @@ pub enum Form {
     /// Eight output channels; eight input channels at a time, of one pixel and with two partial sums for every
     /// output (AVX-512), or of two pixels (i8mm).
     Pairs,
-    /// As quads of one block, but in no order: two products of bytes may leave 16 bits, so units where all fit
-    /// come first, then those where some weights and their activations are turned for it. Units of zeros are
-    /// left out.
+    /// As quads of one block, but in no order: sums of products may leave 16 bits, so units are alone or in pairs where
+    /// they do not, some weights and their activations turned for it. Units of zeros are left out.
     Units,
     /// Eight pixels with two partial sums each, of one output channel; eight input channels at a time.
     Pixels,
@@ -204,25 +203,9 @@ pub struct Group {
     pub lanes: usize,
     /// Where its weights begin.
     pub weights: usize,
-    /// Its units, where it has them, and how many of the first are not turned.
-    pub units: Range<usize>,
-    pub plain: usize,
+    /// Its units, where it has them.
+    pub units: Joined,
 }
-
-/// Eight outputs by four inputs under one tap of the filter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unit {
-    /// Line of the filter, counted through all blocks of all inputs.
-    pub row: u32,
-    /// Bytes from the line's first pixel to the four inputs.
-    pub at: u32,
-}
-
-/// Bytes of a [`Unit`]'s weights.
-pub const UNIT: usize = BLOCK * BLOCK / 2;
-
-/// Most lines of the filter, counted through all blocks of all inputs, that [`Form::Units`] takes.
-pub const UNIT_ROWS: usize = 1536;
 
 /// Real channels of a convolution: one number per input that follows the other, and the output's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -261,8 +244,8 @@ pub struct Packed {
     /// By group: input block, line of the filter, then
     /// in quads: `half block, column, output, 4 inputs`;
     /// in halves: `half block, column, 4 outputs, 2 of 4 inputs, output, 2 inputs`;
-    /// in units: `8 outputs, 4 inputs`, and for a turned one as many bytes once more, -1 where the activation is
-    /// taken off 255, else 0;
+    /// in units, of one or two: `8 outputs, 4 inputs` of each, and for those that are turned as many bytes once more, -1
+    /// where the activation is taken off 255, else 0;
     /// in pairs: `column, output, 8 inputs`;
     /// in pixels: `column, real output, 8 inputs`.
     pub(super) weights: Vec<i8>,
@@ -335,8 +318,7 @@ impl Packed {
                 form: level.form(blocks, packed.shape.outputs),
                 lanes: level.lanes(blocks, packed.shape.outputs),
                 weights: packed.weights.len(),
-                units: packed.units.len()..packed.units.len(),
-                plain: 0,
+                units: Joined::default(),
             };
             let rows = real
                 .chunks_exact(BLOCK)
@@ -345,7 +327,7 @@ impl Packed {
                 if rows.clone().count() > UNIT_ROWS {
                     return None;
                 }
-                packed.units(&mut group, rows, &weight);
+                group.units = packed.units(first_block * BLOCK, rows, &weight);
             } else {
                 for (inputs, line) in rows {
                     packed.row(&group, inputs, line, &weight);
@@ -390,68 +372,6 @@ impl Packed {
             }
         }
     }
-
-    /// Units of one block of outputs.
-    fn units<'a>(
-        &mut self,
-        group: &mut Group,
-        rows: impl Iterator<Item = (&'a [Option<usize>], usize)>,
-        weight: &impl Fn(usize, usize, usize) -> i8,
-    ) {
-        let first = group.first_block * BLOCK;
-        let outputs = first..self.shape.outputs.min(first + BLOCK);
-        let mut turned: Vec<(Unit, [i8; UNIT])> = Vec::new();
-        for (row, (inputs, line)) in rows.enumerate() {
-            for (part, inputs) in inputs.chunks(BLOCK / 2).enumerate() {
-                for column in 0..3 {
-                    let mut weights = [0; UNIT];
-                    for output in outputs.clone() {
-                        for (at, input) in inputs.iter().enumerate() {
-                            if let Some(input) = *input {
-                                weights[group.form.place(output - first, at)] =
-                                    weight(output, input, line * 3 + column);
-                            }
-                        }
-                    }
-                    let unit = Unit {
-                        row: row as u32,
-                        at: (column * BLOCK + part * BLOCK / 2) as u32,
-                    };
-                    if weights.as_chunks().0.iter().any(|&pair| saturates(pair)) {
-                        turned.push((unit, weights));
-                    } else if weights != [0; UNIT] {
-                        self.weights.extend(weights);
-                        self.units.push(unit);
-                    }
-                }
-            }
-        }
-        group.plain = self.units.len() - group.units.start;
-        for (unit, mut weights) in turned {
-            let mut off_255 = [0i8; UNIT];
-            let pairs = weights.as_chunks_mut().0.iter_mut();
-            for ((at, pair), off) in pairs.enumerate().zip(off_255.as_chunks_mut().0) {
-                let [w0, w1]: [i8; 2] = *pair;
-                if saturates([w0, w1]) {
-                    *pair = [w0, -w1];
-                    *off = [0, -1];
-                    self.bias[first + at / 2] += 255 * i32::from(w1);
-                }
-            }
-            self.weights.extend(weights);
-            self.weights.extend(off_255);
-            self.units.push(unit);
-        }
-        group.units.end = self.units.len();
-    }
-}
-
-/// Whether the products of two weights with two bytes can leave 16 bits together. Only two of one sign can;
-/// then `w0 a0 + w1 a1 = w0 a0 - w1 (255 - a1) + 255 w1` has two of unlike sign, which never do.
-fn saturates(pair: [i8; 2]) -> bool {
-    let [w0, w1] = pair.map(|weight| 255 * i32::from(weight));
-    let (least, most) = (w0.min(0) + w1.min(0), w0.max(0) + w1.max(0));
-    least < i32::from(i16::MIN) || most > i32::from(i16::MAX)
 }
 
 /// For every channel in memory the real input channel that it holds.

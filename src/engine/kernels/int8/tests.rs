@@ -321,3 +321,28 @@ fn no_level_saturates() {
         }
     }
 }
+
+proptest! {
+    /// Weights of every size under the least and the greatest activations: AVX2 adds what stays in 16 bits before it widens.
+    #[test]
+    fn no_level_saturates_whatever_is_added_before_it_is_widened(
+        first in 1usize..20, second in 0usize..20, outputs in 1usize..20, width in 1usize..20,
+        greatest in 1i32..128, zero_point: u8, seed in 0u64..u64::MAX / 2,
+    ) {
+        let inputs = if second == 0 { vec![first] } else { vec![first, second] };
+        let sides = Sides { height: 2, width };
+        let mut case = Case::new(Shape { inputs, outputs }, sides, zero_point, seed);
+        for weight in &mut case.weights {
+            *weight = (i32::from(*weight) * greatest / 127) as i8;
+        }
+        for input in &mut case.inputs {
+            for value in input.iter_mut() {
+                *value = if *value < 128 { 0 } else { 255 };
+            }
+        }
+        let twin = case.floats(Level::SCALAR);
+        for level in Level::available() {
+            prop_assert_eq!(&case.floats(level), &twin, "{:?}", level);
+        }
+    }
+}

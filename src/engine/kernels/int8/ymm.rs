@@ -21,7 +21,7 @@ pub(super) trait Multiply: Copy {
 
 /// Eight sums.
 #[derive(Clone, Copy)]
-pub(super) struct Ymm<M>(__m256i, PhantomData<M>);
+pub(super) struct Ymm<M>(pub __m256i, PhantomData<M>);
 
 // The intrinsics need avx2 and what `M` needs.
 #[expect(
