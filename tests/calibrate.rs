@@ -139,7 +139,18 @@ fn what_makes_no_calibration_is_refused_and_writes_nothing() {
         assert!(run.stderr.contains(says), "{}", run.stderr);
         assert!(!folder.path.join("flat.json").exists());
     }
-    assert_eq!(step(&folder, "dark", "dark").code, Some(0));
+    for place in ["s.toml", "dark/0.png"] {
+        let before = folder.read(place);
+        let args = ["calibrate", "dark", "--config", "s.toml", "--strips"];
+        let run = blemish(&folder, &[&args[..], &["dark", "--out", place]].concat());
+        assert_eq!(run.code, Some(2), "{}", run.stdout);
+        let words = format!("'{place}' is one of the files that are read");
+        assert!(run.stderr.contains(&words), "{}", run.stderr);
+        assert_eq!(folder.read(place), before, "{place}");
+    }
+    for _ in 0..2 {
+        assert_eq!(step(&folder, "dark", "dark").code, Some(0));
+    }
     let before = folder.read("flat.json");
     for (strips, says) in [
         ("dust", "columns 30 differ from their neighbours"),

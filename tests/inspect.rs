@@ -234,6 +234,15 @@ fn joined_strips_are_inspected_as_the_picture_they_were_cut_from() {
     assert_eq!(results("strips", &[]).len(), 3);
 }
 
+#[test]
+fn a_joined_folder_that_the_path_does_not_name_gives_its_picture_its_name() {
+    let folder = Folder::new("join here");
+    folder.picture("s1.png", 40, 30);
+    let run = blemish(&folder, &["inspect", ".", "--join", "--out", "out"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(folder.path.join("out/join-here.inspected.png").is_file());
+}
+
 /// A bundle that resizes: maps, boxes and metrics come in the picture's own pixels.
 #[test]
 fn a_resizing_bundle_gives_results_at_the_pictures_resolution() {
@@ -390,10 +399,9 @@ fn a_result_that_cannot_be_written_costs_no_other() {
     assert_eq!(report.matches("<article").count(), 2);
 }
 
-/// Nothing is marked, so there may be no figures; the rest is there all the same.
 #[test]
-fn figures_that_cannot_be_had_do_not_cost_the_report() {
-    let folder = Folder::new("no figures");
+fn where_nothing_is_marked_there_are_figures_by_picture_and_none_by_pixel() {
+    let folder = Folder::new("nothing marked");
     folder.picture("test/good/a.png", 60, 50);
     folder.picture("test/hole/b.png", 60, 50);
     folder.mask("ground_truth/hole/b_mask.png", 60, 50, 0);
@@ -401,14 +409,44 @@ fn figures_that_cannot_be_had_do_not_cost_the_report() {
         "inspect", ".", "--truth", ".", "--report", "r.html", "--json",
     ];
     let run = blemish(&folder, &args);
-    assert_eq!(
-        run.json().last().unwrap()["type"],
-        "summary",
-        "{}",
-        run.stderr
-    );
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let lines = run.json();
+    let rows: Vec<&Value> = lines
+        .iter()
+        .filter(|line| line["type"] == "metrics")
+        .collect();
+    assert_eq!(rows.len(), 3);
+    for row in rows {
+        assert!(row["image_auroc"].is_number(), "{row}");
+        for metric in ["pixel_auroc", "pixel_ap", "aupro"] {
+            assert!(row[metric].is_null(), "{row}");
+        }
+    }
     let report = String::from_utf8(folder.read("r.html")).unwrap();
     assert_eq!(report.matches("<article").count(), 2);
+    assert!(!report.contains("There are no metrics"));
+}
+
+#[test]
+fn a_picture_that_cannot_be_inspected_costs_the_figures_and_not_the_report() {
+    let folder = Folder::new("no figures");
+    folder.picture("test/good/a.png", 60, 50);
+    folder.write("test/good/b.png", b"broken");
+    folder.picture("test/hole/c.png", 60, 50);
+    folder.mask("ground_truth/hole/c_mask.png", 60, 50, 255);
+    let args = [
+        "inspect", ".", "--truth", ".", "--report", "r.html", "--json",
+    ];
+    let run = blemish(&folder, &args);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    let words = "1 of 3 pictures could not be inspected, so there are no metrics";
+    assert!(run.stderr.contains(words), "{}", run.stderr);
+    let lines = run.json();
+    assert!(lines.iter().all(|line| line["type"] != "metrics"));
+    assert_eq!(lines.last().unwrap()["type"], "summary");
+    let report = String::from_utf8(folder.read("r.html")).unwrap();
+    assert_eq!(report.matches("<article").count(), 2);
+    assert!(report.contains("There are no metrics: not all pictures could be inspected."));
 }
 
 /// What lies outside the columns was not seen: figures are those of pictures that end there.

@@ -302,20 +302,38 @@ fn a_picture_is_not_lost_to_the_report() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_standard_output_is_an_error() {
+fn a_full_standard_output_is_an_error_and_costs_no_file() {
     let folder = Folder::new("full");
-    folder.picture("a.png", 40, 40);
-    let full = fs::OpenOptions::new()
-        .write(true)
-        .open("/dev/full")
-        .unwrap();
-    let run = std::process::Command::new(env!("CARGO_BIN_EXE_blemish"))
-        .args(["inspect", "a.png"])
-        .current_dir(&folder.path)
-        .stdout(full)
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&run.stderr).into_owned();
-    assert_eq!(run.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("standard output"), "{stderr}");
+    folder.picture("in/a.png", 40, 40);
+    folder.write("in/b.png", b"broken");
+    folder.picture("in/c.png", 40, 40);
+    let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+    let inspect = |more: &[&str]| {
+        let mut program = std::process::Command::new(env!("CARGO_BIN_EXE_blemish"));
+        program.args(["inspect", "in"]).args(more);
+        program.current_dir(&folder.path).stdout(full());
+        program
+    };
+    let is_told = |mut program: std::process::Command| {
+        let run = program.output().unwrap();
+        let stderr = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert_eq!(run.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("standard output"), "{stderr}");
+    };
+    is_told(inspect(&[]));
+    let files = ["--json", "--report", "r.html", "--out", "out"];
+    is_told(inspect(&files));
+    let is_written = || {
+        let report = String::from_utf8(folder.read("r.html")).unwrap();
+        assert_eq!(report.matches("<article").count(), 2);
+        for name in ["out/a.inspected.png", "out/c.inspected.png"] {
+            fs::remove_file(folder.path.join(name)).unwrap();
+        }
+        fs::remove_file(folder.path.join("r.html")).unwrap();
+    };
+    is_written();
+    // Nor does a standard error that is full as well.
+    let status = inspect(&files).stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+    is_written();
 }

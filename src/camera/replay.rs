@@ -23,6 +23,11 @@ pub struct Replay {
 }
 
 impl Replay {
+    /// Files of a recording that are read.
+    pub fn files(folder: &Path) -> [PathBuf; 3] {
+        [HEADER_FILE, BLOCKS_FILE, SAMPLES_FILE].map(|name| folder.join(name))
+    }
+
     /// # Errors
     /// Where the folder holds no recording that this program can read.
     pub fn open(folder: &Path) -> Result<Self, CameraError> {

@@ -26,19 +26,7 @@ impl Strips {
     /// # Errors
     /// Where the folder cannot be listed, holds no picture, or its first one cannot be read.
     pub fn open(folder: &Path, lines_per_block: u32, belt: &BeltSpec) -> Result<Self, CameraError> {
-        let unusable = |source| CameraError::Folder {
-            path: folder.to_owned(),
-            source,
-        };
-        let mut paths = Vec::new();
-        for entry in std::fs::read_dir(folder).map_err(unusable)? {
-            let path = entry.map_err(unusable)?.path();
-            if is_picture(&path) {
-                paths.push(path);
-            }
-        }
-        paths.sort_by(|a, b| natural_order(a, b));
-        let mut left = VecDeque::from(paths);
+        let mut left = VecDeque::from(Self::files(folder)?);
         let first = left.pop_front().ok_or_else(|| CameraError::NoStrips {
             path: folder.to_owned(),
         })?;
@@ -56,6 +44,26 @@ impl Strips {
             next_line: 0,
             belt: Belt::new(belt)?,
         })
+    }
+
+    /// The folder's pictures in their order.
+    ///
+    /// # Errors
+    /// Where the folder cannot be listed.
+    pub fn files(folder: &Path) -> Result<Vec<PathBuf>, CameraError> {
+        let unusable = |source| CameraError::Folder {
+            path: folder.to_owned(),
+            source,
+        };
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(folder).map_err(unusable)? {
+            let path = entry.map_err(unusable)?.path();
+            if is_picture(&path) {
+                paths.push(path);
+            }
+        }
+        paths.sort_by(|a, b| natural_order(a, b));
+        Ok(paths)
     }
 
     /// Opens the next strip; false where there is none.

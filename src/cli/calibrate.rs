@@ -1,10 +1,11 @@
 //! `blemish calibrate`: dark and white for the flat field.
 
 use super::Outcome;
+use super::places::spare;
 use super::run::Terminal;
 use blemish::camera::{BlockEvent, Camera, CameraError};
 use blemish::light::{Dark, FlatFieldFile, LEAST_LINES, Measurement, Settings, White};
-use blemish::station::{RealClock, Source, StationConfig, open_source};
+use blemish::station::{RealClock, Source, Sources, StationConfig, open_source};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -116,10 +117,16 @@ impl StepArgs {
         Ok(config)
     }
 
+    /// The file to write, which is none that is read but itself.
     fn path(&self) -> Result<PathBuf, Box<dyn Error>> {
-        let configured = self.config()?.light.flat_field;
+        let mut config = self.config()?;
+        let configured = config.light.flat_field.take();
         let path = self.out.clone().or(configured);
-        Ok(path.ok_or("no file to write; give --out FILE, or set light.flat_field")?)
+        let path = path.ok_or("no file to write; give --out FILE, or set light.flat_field")?;
+        let read = config.files(&Sources::default());
+        let places = [path.clone(), FlatFieldFile::beside(&path)];
+        spare(read.iter().chain([&self.config]), places)?;
+        Ok(path)
     }
 }
 

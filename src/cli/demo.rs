@@ -3,7 +3,7 @@
 
 use super::Outcome;
 use super::run::{
-    Done, Judged, Paint, Session, Terminal, account, check_report, pages, write_report,
+    Done, Judged, Paint, Session, Terminal, account, check_places, pages, write_report,
 };
 use blemish::camera::{BeltSpec, FaultRates, Move};
 use blemish::reject::RejectConfig;
@@ -109,12 +109,13 @@ pub fn run(args: &Args) -> Outcome {
     config.model.path = args.model.clone();
     config.evidence.folder = Some(args.out.join("evidence"));
     let spec = config.synthetic();
+    let (path, pulses) = (args.out.join("report.html"), args.out.join("pulses.jsonl"));
+    let read = config.files(&Sources::default());
+    check_places(Some(&path), Some(&pulses), &read)?;
     let mut session = Session::open(config, Sources::default())?;
-    session.pulses = Some(args.out.join("pulses.jsonl"));
+    session.pulses = Some(pulses);
     session.keep_pieces = true;
     session.whole_lines = Some(args.lines as usize);
-    let path = args.out.join("report.html");
-    check_report(&path)?;
     introduce(&session);
     let done = session.run()?;
     account::tell(&session.terminal, &done);

@@ -13,12 +13,14 @@ mod demo;
 mod inspect;
 mod memory;
 mod model;
+mod places;
 mod run;
 mod synth;
 
 use blemish::text::printable;
 pub use memory::give_great_blocks_back;
 use std::error::Error;
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Bad usage, input or output.
@@ -96,6 +98,7 @@ pub fn say(error: &dyn Error) {
         cause = next.source();
     }
     for line in message.lines() {
-        eprintln!("{}", printable(line));
+        // Whoever hears nothing of it loses no result by it.
+        let _ = writeln!(std::io::stderr().lock(), "{}", printable(line));
     }
 }

@@ -3,7 +3,9 @@
 //! A full queue never blocks and never drops in silence: [`Crew::try_submit`] hands the job back, and
 //! the caller decides whether it waits (a folder of pictures) or calls the tile not inspected (a line).
 //!
-//! Every tile comes back, that of a worker that panics as an error. Workers without a tile wait for one behind a
+//! Every tile comes back, that of a worker that panics as an error. Where several threads share a tile, this holds for those
+//! that help; a panic in the worker's own thread ends the process, as the helpers still use what unwinding would take
+//! away. Workers without a tile wait for one behind a
 //! lock that no other thread takes.
 
 use super::{EngineError, Inspector, Prediction};

@@ -5,7 +5,7 @@ use crate::camera::LineFormat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Version of the file that this program reads and writes.
 const SCHEMA: u32 = 1;
@@ -95,10 +95,16 @@ impl FlatFieldFile {
             calibration: self.clone(),
         };
         let text = serde_json::to_vec(&sealed).map_err(|error| io(path, error.into()))?;
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".new");
+        let beside = Self::beside(path);
         std::fs::write(&beside, text).map_err(|source| io(path, source))?;
         std::fs::rename(&beside, path).map_err(|source| io(path, source))
+    }
+
+    /// Where a file is until it is whole.
+    pub fn beside(path: &Path) -> PathBuf {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        beside.into()
     }
 
     fn sha256(&self) -> Result<String, String> {

@@ -1,5 +1,6 @@
 //! From a configuration and a bundle to a run.
 
+use super::input::INPUTS_FILE;
 use super::settings::{check_settings, line_counts, web_config};
 use super::{
     LightWatch, LimitsSetting, Off, Pace, RealClock, Setup, Source, StationConfig, StationError,
@@ -44,6 +45,23 @@ impl StationConfig {
     /// As [`StationConfig::read`].
     pub fn of_recording(folder: &Path) -> Result<Self, StationError> {
         Self::read(&folder.join(CONFIG_FILE))
+    }
+
+    /// Files that a run reads beside the configuration: its results have no place there. Of a folder of strips,
+    /// those that are there now.
+    pub fn files(&self, sources: &Sources) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = match (&sources.replay, &self.source) {
+            (Some(folder), _) => {
+                let own = [CONFIG_FILE, INPUTS_FILE].map(|name| folder.join(name));
+                own.into_iter().chain(Replay::files(folder)).collect()
+            }
+            // What is wrong with the folder is said where it is opened.
+            (None, Source::Strips { folder, .. }) => Strips::files(folder).unwrap_or_default(),
+            (None, _) => Vec::new(),
+        };
+        files.extend(self.light.flat_field.clone());
+        files.extend(self.model.path.clone());
+        files
     }
 
     /// The built-in web as configured; `None` for other sources.

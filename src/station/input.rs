@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// File of a recording that holds the inputs in order.
-const INPUTS_FILE: &str = "inputs.jsonl";
+pub(super) const INPUTS_FILE: &str = "inputs.jsonl";
 
 /// One thing that happened outside of the core. Times are the station's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

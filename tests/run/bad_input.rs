@@ -322,6 +322,85 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
+fn no_result_takes_the_place_of_what_is_read() {
+    let folder = Folder::new("run spares");
+    folder.picture("web/s9.png", 128, 100);
+    let strips = "[source]\nkind = 'strips'\nfolder = 'web'\n[model]\npath = 'm.onnx'\n";
+    folder.write(
+        "s.toml",
+        format!("{strips}[light]\nflat_field = 'flat.json'\n").as_bytes(),
+    );
+    folder.write("m.onnx", include_bytes!("../../models/default.onnx"));
+    folder.write("flat.json", b"{}");
+    folder.write("tape/station.toml", strips.as_bytes());
+    folder.write("tape/blocks.jsonl", b"{}");
+    folder.write("tape/inputs.jsonl", b"{}");
+    let run = ["run", "--config", "s.toml"];
+    let strips = ["run", "--strips", "web"];
+    let replay = ["run", "--replay", "tape"];
+    for (args, option, place) in [
+        (strips, "--report", "web/../web/s9.png"),
+        (strips, "--pulses", "web/s9.png"),
+        (run, "--report", "web/s9.png"),
+        (run, "--report", "s.toml"),
+        (run, "--pulses", "s.toml"),
+        (run, "--pulses", "m.onnx"),
+        (run, "--report", "flat.json"),
+        (replay, "--pulses", "tape/inputs.jsonl"),
+        (replay, "--report", "tape/blocks.jsonl"),
+        (replay, "--report", "tape/station.toml"),
+        (replay, "--report", "m.onnx"),
+    ] {
+        let before = folder.read(place);
+        let run = blemish(&folder, &[&args[..], &[option, place]].concat());
+        assert_eq!(run.code, Some(2), "{place}: {}", run.stderr);
+        let words = format!("'{place}' is one of the files that are read");
+        assert!(run.stderr.contains(&words), "{}", run.stderr);
+        assert_eq!(folder.read(place), before, "{place}");
+    }
+}
+
+#[test]
+fn a_run_that_cannot_start_leaves_the_results_of_the_last_and_makes_none() {
+    let folder = Folder::new("run cannot start");
+    folder.write("old.html", b"the last");
+    folder.write("old.jsonl", b"the last");
+    folder.write("kept", b"a file");
+    folder.picture("web/a.png", 128, 100);
+    let cannot = [
+        ["run", "--strips", "gone"],
+        ["run", "--evidence", "kept"],
+        ["run", "--model", "kept"],
+    ];
+    for args in cannot {
+        for [report, pulses] in [["old.html", "old.jsonl"], ["new.html", "new.jsonl"]] {
+            let places = ["--report", report, "--pulses", pulses];
+            let run = blemish(&folder, &[&args[..], &places].concat());
+            assert_eq!(run.code, Some(2), "{}", run.stderr);
+        }
+    }
+    for name in ["old.html", "old.jsonl"] {
+        assert_eq!(folder.read(name), b"the last");
+    }
+    let mut left: Vec<_> = std::fs::read_dir(&folder.path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["kept", "old.html", "old.jsonl", "web"]);
+    // A place beside the strips is none of theirs, the second time as well.
+    let places = ["--report", "web/r.html", "--pulses", "web/p.jsonl"];
+    for _ in 0..2 {
+        let run = blemish(
+            &folder,
+            &[&["run", "--quiet", "--strips", "web"][..], &places].concat(),
+        );
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+    }
+    assert!(folder.read("web/r.html").ends_with(b"</html>\n"));
+}
+
+#[test]
 fn every_bad_input_has_its_message_and_exit_code() {
     for case in CASES {
         let folder = Folder::new(&format!("run bad {}", case.name));

@@ -3,6 +3,7 @@
 use blemish::metrics::SUMMARIES;
 use blemish::picture::{is_hidden, is_picture, natural_order};
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Name of the folder of good test pictures.
@@ -123,16 +124,25 @@ pub fn find(path: &Path, truth: Option<&Path>) -> Result<Vec<Input>, FilesError>
 /// Takes all pictures as consecutive strips of one web, in the order of their names, numbers by their
 /// value.
 pub fn join(path: &Path, inputs: Vec<Input>) -> Input {
-    let name = path.file_stem().unwrap_or(path.as_os_str());
+    let name = web_name(path);
     let mut strips: Vec<PathBuf> = inputs.into_iter().map(|input| input.path).collect();
     strips.sort_by(|a, b| natural_order(a, b));
     Input {
         path: path.to_owned(),
-        below: PathBuf::from(name),
         name: name.to_string_lossy().into_owned(),
+        below: PathBuf::from(name),
         truth: None,
         strips,
     }
+}
+
+/// The name of a folder without its ending, also of one that the path does not name, as `.` does not.
+fn web_name(path: &Path) -> OsString {
+    let whole = match path.file_stem() {
+        Some(_) => path.to_owned(),
+        None => path.canonicalize().unwrap_or_default(),
+    };
+    whole.file_stem().unwrap_or("web".as_ref()).to_owned()
 }
 
 /// `walked` are the folders that were read, by the path behind every link: a link to one of them leads
@@ -224,4 +234,24 @@ fn pair(inputs: &mut [Input], truth: &Path, path: &Path) -> Result<(), FilesErro
         pictures,
         what,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_web_has_a_name_that_is_no_path() {
+        let here = std::env::current_dir().unwrap();
+        let here = here.file_stem().unwrap();
+        for (path, name) in [
+            (".", here),
+            ("src/..", here),
+            ("a/web", "web".as_ref()),
+            ("web.png/.", "web".as_ref()),
+            ("/", "web".as_ref()),
+        ] {
+            assert_eq!(web_name(Path::new(path)), name, "{path}");
+        }
+    }
 }

@@ -20,7 +20,7 @@ use figures::Figures;
 use files::Input;
 use indicatif::{ProgressBar, ProgressStyle};
 use looks::Looks;
-use output::{Line, Output, OutputError, word};
+use output::{Line, Output, word};
 use pages::{Facts, Pages};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -155,7 +155,7 @@ pub fn run(args: &Args) -> Outcome {
             Ok(found) => {
                 pages.megapixels += found.map.len() as f64 / 1e6;
                 looks.see(&input, &found.picture);
-                bar.suspend(|| report_picture(&output, &input, &found, rules.threshold))?;
+                bar.suspend(|| report_picture(&output, &input, &found, rules.threshold));
                 figures.add(&input, &found);
                 let shown = match output.report() {
                     Some(_) => pages.add(&input, &found),
@@ -168,7 +168,7 @@ pub fn run(args: &Args) -> Outcome {
                 ];
                 tally.unwritten += usize::from(written.iter().any(Result::is_err));
                 for error in written.into_iter().filter_map(Result::err) {
-                    bar.suspend(|| report_failure(&output, &input, &error))?;
+                    bar.suspend(|| report_failure(&output, &input, &error));
                 }
                 match found.verdict {
                     Verdict::Ok => tally.ok += 1,
@@ -178,8 +178,11 @@ pub fn run(args: &Args) -> Outcome {
             Err(failure) => {
                 tally.failed += 1;
                 pages.add_failure(&input, &failure.to_string());
-                bar.suspend(|| report_failure(&output, &input, &failure))?;
+                bar.suspend(|| report_failure(&output, &input, &failure));
             }
+        }
+        if output.is_unheard() {
+            output.finish()?;
         }
     }
     bar.finish_and_clear();
@@ -200,32 +203,28 @@ pub fn run(args: &Args) -> Outcome {
         threshold: rules.threshold,
         least_area: settings.least_area(),
     };
-    let (metrics, without) = match (args.truth.is_some(), tally.failed) {
-        (false, _) => (Vec::new(), None),
-        (true, 0) => match figures.rows() {
-            Ok(rows) => (rows, None),
-            Err(error) => (Vec::new(), Some(error.to_string())),
-        },
-        (true, _) => (
-            Vec::new(),
-            Some("not all pictures could be inspected".to_owned()),
-        ),
+    let (metrics, lacks_metrics) = match (args.truth.is_some(), tally.failed) {
+        (true, 0) => (figures.rows(), false),
+        (with_truth, _) => (Ok(Vec::new()), with_truth),
     };
+    let rows = metrics.as_deref().unwrap_or_default();
     // First of all: whatever else goes wrong does not cost the report.
     let reported = match output.report() {
         Some(path) => pages
-            .finish(&facts, &metrics, without.as_deref())
+            .finish(&facts, rows, lacks_metrics)
             .write(path)
             .map_err(|source| output::failed(path, source)),
         None => Ok(()),
     };
-    print_metrics(&output, &metrics, args.json)?;
+    print_metrics(&output, rows, args.json);
     output.say(
         &Line::summary(&facts, inputs.len()),
         &summary_text(&facts, &pages),
-    )?;
+    );
     reported?;
-    complete(&facts, inputs.len(), without.as_deref())?;
+    output.finish()?;
+    metrics?;
+    complete(&facts, inputs.len(), lacks_metrics)?;
     if args.fail_on_defect && tally.defect > 0 {
         return Ok(ExitCode::from(EXIT_DEFECT));
     }
@@ -236,19 +235,17 @@ pub fn run(args: &Args) -> Outcome {
 ///
 /// # Errors
 /// What is not.
-fn complete(facts: &Facts<'_>, pictures: usize, without: Option<&str>) -> Result<(), String> {
+fn complete(facts: &Facts<'_>, pictures: usize, lacks_metrics: bool) -> Result<(), String> {
     let mut missing = Vec::new();
     if facts.failed > 0 {
-        let metrics = match without {
-            Some(_) => ", so there are no metrics",
-            None => "",
+        let metrics = match lacks_metrics {
+            true => ", so there are no metrics",
+            false => "",
         };
         missing.push(format!(
             "{} of {pictures} pictures could not be inspected{metrics}; the reasons are above",
             facts.failed
         ));
-    } else if let Some(reason) = without {
-        missing.push(format!("there are no metrics: {reason}"));
     }
     if facts.unwritten > 0 {
         missing.push(format!(
@@ -273,12 +270,7 @@ fn progress_bar(pictures: usize) -> ProgressBar {
     bar
 }
 
-fn report_picture(
-    output: &Output,
-    input: &Input,
-    found: &Inspected,
-    threshold: f32,
-) -> Result<(), OutputError> {
+fn report_picture(output: &Output, input: &Input, found: &Inspected, threshold: f32) {
     let mut text = format!(
         "{:<7} {:.3}  {}",
         word(found.verdict),
@@ -309,24 +301,19 @@ fn report_picture(
         let _ = write!(text, "\n          and {more} more regions");
     }
     let path = input.path.to_string_lossy();
-    output.say(&Line::picture(&path, found, threshold, input), &text)
+    output.say(&Line::picture(&path, found, threshold, input), &text);
 }
 
 /// Says on standard error what was not done with a picture, and among the JSON lines.
-fn report_failure(
-    output: &Output,
-    input: &Input,
-    failure: &dyn std::error::Error,
-) -> Result<(), OutputError> {
+fn report_failure(output: &Output, input: &Input, failure: &dyn std::error::Error) {
     super::say(failure);
     if output.json() {
         let path = input.path.to_string_lossy();
-        output.say(&Line::error(&path, failure.to_string()), "")?;
+        output.say(&Line::error(&path, failure.to_string()), "");
     }
-    Ok(())
 }
 
-fn print_metrics(output: &Output, rows: &[Row], json: bool) -> Result<(), OutputError> {
+fn print_metrics(output: &Output, rows: &[Row], json: bool) {
     let names = [
         "kind",
         "pictures",
@@ -349,9 +336,8 @@ fn print_metrics(output: &Output, rows: &[Row], json: bool) -> Result<(), Output
         for value in row.values() {
             let _ = write!(text, " {:>11}", output::figure(value));
         }
-        output.say(&Line::metrics(row), &text)?;
+        output.say(&Line::metrics(row), &text);
     }
-    Ok(())
 }
 
 fn summary_text(facts: &Facts<'_>, pages: &Pages) -> String {

@@ -1,5 +1,7 @@
 //! What `blemish inspect` writes: lines on stdout, annotated pictures, one report.
 
+use super::super::places::{IsRead, probe, spare, with_part};
+use super::super::run::Terminal;
 use super::conveyor::Inspected;
 use super::files::Input;
 use super::pages::Facts;
@@ -22,13 +24,8 @@ const SCHEMA: u32 = 1;
 pub enum OutputError {
     #[error("cannot write to '{path}': {source}; choose a place that may be written and has room")]
     Write { path: PathBuf, source: io::Error },
-    #[error(
-        "'{0}' is one of the files that are read (pictures, masks, bundle) and would be lost; choose another \
-         place for the results"
-    )]
-    Input(PathBuf),
-    #[error("cannot write to standard output: {0}; the results are not complete")]
-    Stdout(io::Error),
+    #[error(transparent)]
+    Input(#[from] IsRead),
     #[error("cannot annotate a picture: {0}")]
     Picture(#[from] blemish::picture::PictureError),
 }
@@ -150,6 +147,7 @@ pub const fn word(verdict: Verdict) -> &'static str {
 #[derive(Debug)]
 pub struct Output {
     json: bool,
+    terminal: Terminal,
     folder: Option<PathBuf>,
     maps: Option<PathBuf>,
     report: Option<PathBuf>,
@@ -174,6 +172,7 @@ impl Output {
         let mut stems = HashSet::new();
         let output = Self {
             json,
+            terminal: Terminal::default(),
             folder: folder.map(Path::to_owned),
             maps: maps.map(Path::to_owned),
             report: report.map(Path::to_owned),
@@ -190,35 +189,22 @@ impl Output {
                 .map_err(|source| failed(folder, source))?;
         }
         if let Some(report) = report {
-            if report.is_dir() {
-                return Err(failed(report, io::Error::other("it is a folder")));
-            }
-            let part = part_of(report);
-            std::fs::write(&part, b"")
-                .and_then(|()| std::fs::remove_file(&part))
-                .map_err(|source| failed(report, source))?;
+            probe(report).map_err(|source| failed(report, source))?;
         }
         Ok(output)
     }
 
     /// Refuses places where something lies that is read.
     fn spare_inputs(&self, inputs: &[Input], bundle: Option<&Path>) -> Result<(), OutputError> {
-        // What is read is there already, under whatever name.
-        let real = |path: &Path| path.canonicalize().ok();
         let masks = inputs
             .iter()
             .filter_map(|input| input.truth.as_ref()?.mask.as_deref());
         let strips = inputs.iter().flat_map(|input| &input.strips);
-        let read: HashSet<PathBuf> = (inputs.iter().map(|input| input.path.as_path()))
+        let read = (inputs.iter().map(|input| input.path.as_path()))
             .chain(masks)
             .chain(strips.map(PathBuf::as_path))
-            .chain(bundle)
-            .filter_map(real)
-            .collect();
-        let reports = self
-            .report
-            .iter()
-            .flat_map(|report| [report.clone(), part_of(report)]);
+            .chain(bundle);
+        let reports = self.report.iter().flat_map(|report| with_part(report));
         let pictures = inputs.iter().flat_map(|input| {
             let annotated = self
                 .folder
@@ -230,11 +216,7 @@ impl Output {
                 .map(|folder| self.place(folder, input, MAP));
             annotated.chain(maps)
         });
-        let is_read = |place: &PathBuf| real(place).is_some_and(|real| read.contains(&real));
-        match reports.chain(pictures).find(is_read) {
-            Some(place) => Err(OutputError::Input(place)),
-            None => Ok(()),
-        }
+        Ok(spare(read, reports.chain(pictures))?)
     }
 
     /// Whether JSON lines were asked for.
@@ -247,21 +229,29 @@ impl Output {
         self.report.as_ref()
     }
 
-    /// Prints a JSON line, or `text` where no JSON was asked for.
+    /// Prints a JSON line, or `text` where no JSON was asked for. A failure is kept for [`Output::finish`].
+    pub fn say(&self, line: &Line<'_>, text: &str) {
+        self.terminal.write(|out| match self.json {
+            true => {
+                serde_json::to_writer(&mut *out, line)?;
+                writeln!(out)
+            }
+            false => writeln!(out, "{text}"),
+        });
+    }
+
+    /// Whether nobody would learn of another result: standard output has failed, and no file was asked for.
+    pub fn is_unheard(&self) -> bool {
+        let writes = self.folder.is_some() || self.maps.is_some() || self.report.is_some();
+        !writes && self.terminal.has_failed()
+    }
+
+    /// Whether all was printed.
     ///
     /// # Errors
-    /// If standard output is closed.
-    pub fn say(&self, line: &Line<'_>, text: &str) -> Result<(), OutputError> {
-        let mut out = io::stdout().lock();
-        if self.json {
-            serde_json::to_writer(&mut out, line)
-                .map_err(io::Error::from)
-                .and_then(|()| writeln!(out))
-        } else {
-            writeln!(out, "{text}")
-        }
-        .and_then(|()| out.flush())
-        .map_err(OutputError::Stdout)
+    /// Why it was not.
+    pub fn finish(&self) -> Result<(), String> {
+        self.terminal.finish()
     }
 
     /// Writes the annotated picture, where a folder was named.
@@ -305,13 +295,6 @@ impl Output {
         file.push(end);
         folder.join(file)
     }
-}
-
-/// Where a report is until it is whole.
-fn part_of(report: &Path) -> PathBuf {
-    let mut part = report.as_os_str().to_owned();
-    part.push(".part");
-    part.into()
 }
 
 fn write(path: &Path, png: &[u8]) -> Result<(), OutputError> {

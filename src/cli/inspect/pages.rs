@@ -137,8 +137,9 @@ impl Pages {
         ));
     }
 
-    /// The whole report; `without` says why there are no metrics where there should be some.
-    pub fn finish(&self, facts: &Facts<'_>, metrics: &[Row], without: Option<&str>) -> Report {
+    /// The whole report; `lacks_metrics` where there should be some and a picture that was not inspected took
+    /// them.
+    pub fn finish(&self, facts: &Facts<'_>, metrics: &[Row], lacks_metrics: bool) -> Report {
         let metadata = facts.bundle.metadata();
         let mut report = Report::new(format!("Inspection: {}", metadata.name));
         report
@@ -191,10 +192,10 @@ impl Pages {
                  false positive rate of 0.3. Masks and maps at the pictures' own resolution.",
             );
         }
-        if let Some(reason) = without {
+        if lacks_metrics {
             report
                 .section("Against the truth")
-                .paragraph(&format!("There are no metrics: {reason}."));
+                .paragraph("There are no metrics: not all pictures could be inspected.");
         }
         let groups: Vec<ScoreGroup> = self.groups.values().cloned().collect();
         if !groups.is_empty() {

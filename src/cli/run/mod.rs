@@ -7,7 +7,7 @@ mod session;
 mod terminal;
 mod truth;
 
-pub(super) use session::{Done, Session, check_report, write_report};
+pub(super) use session::{Done, Session, check_places, write_report};
 pub(super) use terminal::{Paint, Terminal};
 pub(super) use truth::Judged;
 
@@ -116,13 +116,13 @@ pub fn run(args: &Args) -> Outcome {
         replay: args.replay.clone(),
         record: args.record.clone(),
     };
+    let mut read = config.files(&sources);
+    read.extend(args.config.clone());
+    check_places(args.report.as_deref(), args.pulses.as_deref(), &read)?;
     let mut session = Session::open(config, sources)?;
     session.quiet = args.quiet;
     session.pulses = args.pulses.clone();
     session.keep_pieces = args.report.is_some();
-    if let Some(path) = &args.report {
-        check_report(path)?;
-    }
     let done = session.run()?;
     account::tell(&session.terminal, &done);
     if let Some(path) = &args.report {

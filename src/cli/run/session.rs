@@ -1,5 +1,6 @@
 //! One run with everything around it: bundle, pins, journal, terminal.
 
+use super::super::places::{probe, spare, with_part};
 use super::live::Live;
 use super::terminal::{Teller, Terminal};
 use blemish::camera::LineFormat;
@@ -17,6 +18,7 @@ use blemish::station::{
 };
 use std::cell::RefCell;
 use std::error::Error;
+use std::fs::OpenOptions;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,12 +93,6 @@ impl Session {
         let format = setup.camera.format();
         setup.web.keep_reconstruction = self.keep_pieces;
         let (threshold, workers) = (setup.web.threshold, setup.workers.len());
-        let pulses = match &self.pulses {
-            Some(path) => {
-                Some(std::fs::File::create(path).map_err(|error| unwritable(path, &error))?)
-            }
-            None => None,
-        };
         let real = setup.clock;
         end_on_signals(&setup.interrupted)?;
         let in_real_time = self.config.pace == Pace::Real && self.sources.replay.is_none();
@@ -109,6 +105,13 @@ impl Session {
         };
 
         let device = open_outputs(&self.config, &self.sources, &setup.clock)?;
+        // Not before all is there that a run needs: what lies in its place is lost.
+        let pulses = match &self.pulses {
+            Some(path) => {
+                Some(std::fs::File::create(path).map_err(|error| unwritable(path, &error))?)
+            }
+            None => None,
+        };
         let mut outputs = WatchedOutputs::new(device, self.pulses.is_some());
         let mut pieces = Vec::new();
         let started = Instant::now();
@@ -336,17 +339,32 @@ fn self_test(config: &StationConfig, bundle: &Bundle) -> Result<(), String> {
     ))
 }
 
-/// Refuses a report that will not be writable, before the work is done for it.
+/// Refuses places of a report and of pulses that will not be writable, before the work is done for them, and
+/// those of the files in `read`. What lies there stays as it is.
 ///
 /// # Errors
-/// Where the file cannot be written.
-pub fn check_report(path: &Path) -> Result<(), String> {
-    std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(path)
-        .map(|_| ())
-        .map_err(|error| unwritable(path, &error))
+/// Names the first place that cannot be used.
+pub fn check_places(
+    report: Option<&Path>,
+    pulses: Option<&Path>,
+    read: &[PathBuf],
+) -> Result<(), Box<dyn Error>> {
+    spare(
+        read,
+        [report, pulses].into_iter().flatten().flat_map(with_part),
+    )?;
+    if let Some(path) = report {
+        probe(path).map_err(|error| unwritable(path, &error))?;
+    }
+    if let Some(path) = pulses {
+        let written = match std::fs::metadata(path) {
+            Ok(about) if about.is_file() => OpenOptions::new().append(true).open(path).map(drop),
+            Ok(about) if !about.is_dir() => Ok(()),
+            _ => probe(path),
+        };
+        written.map_err(|error| unwritable(path, &error))?;
+    }
+    Ok(())
 }
 
 /// Writes the report and says where it is.

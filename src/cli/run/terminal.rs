@@ -1,7 +1,7 @@
 //! Standard output, which may go away while the line runs on.
 
 use std::cell::RefCell;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, StdoutLock, Write};
 use std::rc::Rc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -17,12 +17,22 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn say(&self, line: &str) {
+        self.write(|out| writeln!(out, "{line}"));
+    }
+
+    /// What `line` writes is one line or several.
+    pub fn write(&self, line: impl FnOnce(&mut StdoutLock<'static>) -> std::io::Result<()>) {
         let mut failed = self.failed.borrow_mut();
         if failed.is_none()
-            && let Err(error) = writeln!(std::io::stdout().lock(), "{line}")
+            && let Err(error) = line(&mut std::io::stdout().lock())
         {
             *failed = Some(error);
         }
+    }
+
+    /// Whether nothing more is told.
+    pub fn has_failed(&self) -> bool {
+        self.failed.borrow().is_some()
     }
 
     /// Whether everything was told.
