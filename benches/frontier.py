@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 WIDTH, HEIGHT, LEFT, TOP, GAP = 380, 260, 56, 46, 90
 ROW = TOP + HEIGHT + 60
 ROWS = [
-    ("fabric_04_tile", {"steps": "2000", "first_defect": "0.02"}),
+    ("fabric_04_tile", {"steps": "2000", "first_defect": "0.02", "tile_places": "uniform"}),
     ("magnetic_tile", {"steps": "2000", "first_defect": "0.02"}),
 ]
 FIGURES = [("image_auroc", "image AUROC"), ("pixel_ap", "pixel AP")]
@@ -32,7 +32,7 @@ def panel(rows, key, title, left, top):
     values = [float(row[key]) for row in rows]
     low = math.floor(20 * min(values)) / 20
     high = math.ceil(20 * max(values)) / 20
-    lowest, highest = 100, 1600
+    lowest, highest = 100, 3200
     x = lambda mmac: left + WIDTH * math.log(mmac / lowest) / math.log(highest / lowest)
     y = lambda value: top + HEIGHT * (high - value) / (high - low)
     step = next((step for step in (0.01, 0.02, 0.05) if high - low < 6.5 * step), 0.1)
@@ -40,7 +40,7 @@ def panel(rows, key, title, left, top):
     for value in ticks(low, high, step):
         out.append(f'<path d="M{left} {y(value):.1f}h{WIDTH}" class="grid"/>')
         out.append(f'<text x="{left - 8}" y="{y(value) + 4:.1f}" class="end">{value:.2f}</text>')
-    for mmac in (100, 200, 400, 800, 1600):
+    for mmac in (100, 200, 400, 800, 1600, 3200):
         out.append(f'<text x="{x(mmac):.1f}" y="{top + HEIGHT + 20}" class="mid">{mmac}</text>')
     out.append(f'<text x="{left + WIDTH / 2}" y="{top + HEIGHT + 40}" class="mid">MMAC for a tile of 128x128 px</text>')
     networks = collections.defaultdict(list)
