@@ -556,6 +556,8 @@ impl Core {
             }
             out.witness.ledger(self.now, event);
         }
+        // The ledger may have had no place for it.
+        self.is_reset_untold = false;
     }
 
     fn present_state(&self) -> State {
