@@ -6,6 +6,7 @@ use super::{
 };
 use crate::block::Block;
 use crate::picture::Samples;
+use crate::reject::SANE_COUNT;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -136,6 +137,14 @@ impl Camera for Replay {
                         "block at line {} has {} stamps, none for its timed line",
                         first_line.0,
                         stamps.len()
+                    )));
+                }
+                let beyond = |&(_, count): &(u64, i64)| count.unsigned_abs() > SANE_COUNT as u64;
+                if let Some(place) = stamps.iter().position(beyond) {
+                    return Err(self.damaged(format!(
+                        "line {} has the count {}, which no encoder reaches",
+                        first_line.0.saturating_add(place as u64),
+                        stamps[place].1
                     )));
                 }
                 begin(into, first_line);
@@ -274,6 +283,30 @@ mod tests {
             Replay::open(&folder),
             Err(CameraError::Recording { .. })
         ));
+    }
+
+    #[test]
+    fn a_count_that_no_encoder_reaches_is_refused_with_its_line() {
+        let folder = folder("far");
+        all(&mut Recorder::new(source(), &folder).unwrap());
+        for (count, is_refused) in [(1 << 61, false), (i64::MIN, true), (i64::MAX, true)] {
+            let block = BlockRecord::Block {
+                first_line: crate::geometry::LineNumber(40),
+                rows: 0,
+                fault: None,
+                timed_line: None,
+                stamps: vec![(1, 2), (2, count)],
+            };
+            let text = serde_json::to_string(&block).unwrap();
+            std::fs::write(folder.join(BLOCKS_FILE), text).unwrap();
+            let error = all_or_first_error(&folder);
+            assert_eq!(
+                error.contains("line 41 has the count"),
+                is_refused,
+                "{error}"
+            );
+        }
+        std::fs::remove_dir_all(folder).unwrap();
     }
 
     fn all_or_first_error(folder: &Path) -> String {

@@ -7,7 +7,9 @@
 //!
 //! The offset is kept while it is measured the same to within a tolerance, so that late time stamps move no
 //! line. Where it differs by more, lines were triggered that the numbers do not tell of, or none where they
-//! do: where such a frame lies is not known, and the next ones are placed by the new offset. A frame whose first
+//! do: where such a frame lies is not known. A smaller offset places the next ones; a greater one may be a late
+//! time stamp too, and does so only where the next timed frame measures it again. Until then nothing is placed. Where
+//! that frame measures the old offset, and the web did not go back meanwhile, the old one stays. A frame whose first
 //! line is the timed one shows it with the next frame only. The tolerance is less than half a frame, so that a
 //! frame that the numbers do not tell of shows.
 //!
@@ -18,15 +20,13 @@ use super::Track;
 use crate::block::{LineStamp, TimedLine};
 use crate::camera::PLACE_LOST_COUNTS;
 use crate::geometry::Count;
+use crate::reject::OVERSPEED;
 
 /// Fewer counts prove nothing about the encoder.
 const LEAST_PROOF_COUNTS: i64 = 64;
 
 /// A period of a quadrature encoder: a belt that stands may tremble by so much, and one dead channel looks like it.
 const TREMBLE_COUNTS: i64 = 4;
-
-/// Times the greatest speed that a web is believed, as by the ledger.
-const OVERSPEED: i128 = 2;
 
 /// How the lines of a block were placed on the encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub enum Placing {
 pub struct TriggeredLines {
     tolerance_counts: i64,
     offset: Option<i64>,
+    /// A greater offset that one frame measured, and since when web may have been placed wrongly for it.
+    unconfirmed: Option<(i64, u64)>,
     /// Numbered count of the last line.
     last: Option<i64>,
     /// Numbered count and time of the line from which on way is compared.
@@ -71,14 +73,15 @@ impl TriggeredLines {
         Self {
             tolerance_counts,
             offset: None,
+            unconfirmed: None,
             last: None,
             since: None,
         }
     }
 
     /// How far the web came by the numbers of its lines, and by the encoder, which was read up to `now_ns`: once in
-    /// two frames, where their times can be true for a web of at most twice `most_counts_per_s`. To be asked before
-    /// [`place`](Self::place).
+    /// two frames, where their times can be true for a web of at most twice `most_counts_per_s` and `track` remembers
+    /// all of the way. To be asked before [`place`](Self::place).
     pub fn proven(
         &mut self,
         stamps: &[LineStamp],
@@ -99,8 +102,11 @@ impl TriggeredLines {
             self.since = here;
             return None;
         }
-        let least = (2 * self.frame_counts(stamps)).max(LEAST_PROOF_COUNTS);
-        let fastest = OVERSPEED * i128::from(most_counts_per_s.max(1));
+        let least = self
+            .frame_counts(stamps)
+            .saturating_mul(2)
+            .max(LEAST_PROOF_COUNTS);
+        let fastest = i128::from(OVERSPEED) * i128::from(most_counts_per_s.max(1));
         let least_ns = i128::from(by_lines_counts) * 1_000_000_000 / fastest;
         // Lines that came together after a delay, with the times of their arrival.
         let is_late = i128::from(now_ns.saturating_sub(from_ns)) < least_ns;
@@ -108,9 +114,10 @@ impl TriggeredLines {
             return None;
         }
         self.since = here;
+        let by_encoder_counts = track.way_since(from_ns, TREMBLE_COUNTS)?;
         Some(ProvenWay {
             by_lines_counts,
-            by_encoder_counts: track.way_since(from_ns, TREMBLE_COUNTS),
+            by_encoder_counts,
         })
     }
 
@@ -134,20 +141,28 @@ impl TriggeredLines {
         let is_elsewhere = |before| first.count.0.abs_diff(before) >= PLACE_LOST_COUNTS as u64 / 2;
         if self.last.is_some_and(is_elsewhere) {
             self.offset = None;
+            self.unconfirmed = None;
         }
         self.last = Some(last.count.0);
         let measured = timed_line.and_then(|line| {
             let numbered = stamps.get(line.place)?.count;
             let seen = track.count_at(line.exposure_ns)?;
-            Some(seen.0 - numbered.0)
+            Some(seen.0.saturating_sub(numbered.0))
         });
+        let timed_ns = timed_line.map(|line| line.exposure_ns);
+        let doubted_ns = self.unconfirmed.map(|(_, since_ns)| since_ns);
+        let began_ns = timed_ns
+            .into_iter()
+            .chain(doubted_ns)
+            .fold(first.exposure_ns, u64::min);
         let offset = match (self.offset, measured) {
-            (Some(held), Some(measured)) if held.abs_diff(measured) > tolerance => {
-                self.offset = Some(measured);
-                return Placing::Lost;
+            (Some(held), Some(measured)) => {
+                let Some(offset) = self.agreed(held, measured, tolerance, began_ns) else {
+                    return Placing::Lost;
+                };
+                offset
             }
-            // Times are late rather than early, and what is late shows the web too far.
-            (Some(held), Some(measured)) => held.min(measured),
+            (Some(_), None) if doubted_ns.is_some() => return Placing::Lost,
             (Some(held), None) => held,
             (None, Some(measured)) => measured,
             (None, None) => return Placing::Unmeasured,
@@ -155,20 +170,39 @@ impl TriggeredLines {
         self.offset = Some(offset);
         // Lines behind the timed one were measured by nobody yet: cameras expose some again where the web goes back.
         let is_measured_to_the_end = timed_line.is_some_and(|line| line.place + 1 == stamps.len());
-        let began_ns = timed_line.map_or(first.exposure_ns, |line| {
-            line.exposure_ns.min(first.exposure_ns)
-        });
-        if !is_measured_to_the_end && track.went_back(began_ns, self.tolerance_counts) {
+        let may_go_back = match doubted_ns {
+            // As many of these as were lost before look like no loss.
+            Some(_) => Some(0),
+            None => (!is_measured_to_the_end).then_some(self.tolerance_counts),
+        };
+        if may_go_back.is_some_and(|counts| track.went_back(began_ns, counts)) {
             return Placing::Lost;
         }
         for stamp in stamps {
-            stamp.count = Count(stamp.count.0 + offset);
+            stamp.count = Count(stamp.count.0.saturating_add(offset));
         }
         Placing::ByNumber
     }
 
+    /// The offset that a frame which began at `began_ns` may be placed by.
+    fn agreed(&mut self, held: i64, measured: i64, tolerance: u64, began_ns: u64) -> Option<i64> {
+        let fits = |offset: i64| offset.abs_diff(measured) <= tolerance;
+        let unconfirmed = self.unconfirmed.take().map(|(offset, _)| offset);
+        let known = Some(held).filter(|&offset| fits(offset));
+        let known = known.or(unconfirmed.filter(|&offset| fits(offset)));
+        // Times are late rather than early, and what is late shows the web too far.
+        if let Some(offset) = known {
+            return Some(offset.min(measured));
+        }
+        match measured > held {
+            true => self.unconfirmed = Some((measured, began_ns)),
+            false => self.offset = Some(measured),
+        }
+        None
+    }
+
     fn tolerance(&self, stamps: &[LineStamp]) -> u64 {
-        let less_than_half = (self.frame_counts(stamps) - 1) / 2;
+        let less_than_half = self.frame_counts(stamps).saturating_sub(1) / 2;
         self.tolerance_counts.min(less_than_half).max(0) as u64
     }
 
@@ -177,9 +211,11 @@ impl TriggeredLines {
         match stamps {
             [first, .., last] => {
                 let steps = stamps.len() as i64 - 1;
-                (last.count.0 - first.count.0) / steps * (steps + 1)
+                (last.count.0.saturating_sub(first.count.0) / steps).saturating_mul(steps + 1)
             }
-            [only] => self.last.map_or(0, |last| only.count.0 - last),
+            [only] => self
+                .last
+                .map_or(0, |last| only.count.0.saturating_sub(last)),
             [] => 0,
         }
     }
@@ -335,8 +371,11 @@ mod tests {
 
     /// What frames of lines without an encoder prove: each a number of lines, and how the encoder moved meanwhile.
     fn proofs(frames: &[&[i64]]) -> Vec<Option<bool>> {
+        proofs_by(Track::new(1 << 16), frames)
+    }
+
+    fn proofs_by(mut track: Track, frames: &[&[i64]]) -> Vec<Option<bool>> {
         let mut lines = TriggeredLines::new(TOLERANCE);
-        let mut track = Track::new(1 << 16);
         let (mut ns, mut count, mut numbered) = (0, 0, 0);
         track.push(Moment::default());
         let proofs = frames.iter().map(|moves| {
@@ -382,6 +421,21 @@ mod tests {
         );
     }
 
+    /// A belt that stands on an edge for long, in the middle of a frame.
+    #[test]
+    fn a_way_that_is_forgotten_proves_nothing() {
+        let moving = &[1; 2 * LINES][..];
+        let pausing = &[&[1; 2 * LINES][..], &[1, -1].repeat(500)].concat()[..];
+        let track = Track::new(500);
+        assert_eq!(
+            proofs_by(
+                track,
+                &[moving, moving, moving, pausing, moving, moving, moving]
+            ),
+            [None, None, Some(true), None, None, None, Some(true)]
+        );
+    }
+
     #[test]
     fn an_encoder_that_goes_back_and_forth_with_its_lines_is_alive() {
         let rocking = &[[1; LINES], [-1; LINES]].concat()[..];
@@ -423,6 +477,47 @@ mod tests {
             }
             belt.run(2 * LINES, 1000);
             assert!(!belt.frame(timed, 0).1);
+        }
+    }
+
+    #[test]
+    fn one_late_stamp_is_one_frame_without_a_place() {
+        let mut belt = Belt::new();
+        belt.run(2 * LINES, 1000);
+        assert!(belt.frame(true, 0).1);
+        for untimed in [0, 1, 3] {
+            belt.run((untimed + 2) * 2 * LINES, 1000);
+            assert!(!belt.frame(true, 50_000).1, "its stamp is late");
+            for _ in 0..untimed {
+                assert!(!belt.frame(false, 0).1, "it is still in doubt");
+            }
+            let (counts, by_number) = belt.frame(true, 0);
+            assert!(by_number && counts.iter().all(|(placed, truth)| placed == truth));
+        }
+        // Late twice by the same is taken for lines that were lost, and mended by the first that is not.
+        belt.run(8 * LINES, 1000);
+        assert!(!belt.frame(true, 50_000).1);
+        assert!(belt.frame(true, 50_000).1);
+        assert!(!belt.frame(true, 0).1);
+        let (counts, by_number) = belt.frame(true, 0);
+        assert!(by_number && counts.iter().all(|(placed, truth)| placed == truth));
+    }
+
+    #[test]
+    fn lines_that_are_lost_and_exposed_twice_are_not_made_up_for() {
+        for (lost, back) in [(30, 60), (15, 10)] {
+            let mut belt = Belt::new();
+            belt.run(2 * LINES, 1000);
+            assert!(belt.frame(true, 0).1);
+            belt.run(2 * LINES + 2 * lost, 1000);
+            belt.exposed.drain(40..40 + lost);
+            assert!(!belt.frame(true, 0).1, "its place is lost");
+            belt.run(100, 1000);
+            for _ in 0..back {
+                belt.step(1000, -1);
+            }
+            belt.run(2 * LINES, 1000);
+            assert!(!belt.frame(true, 0).1, "it began elsewhere than it ended");
         }
     }
 

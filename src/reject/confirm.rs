@@ -150,10 +150,12 @@ impl Confirmations {
         self.sums.unasked = self.sums.unasked.saturating_add(left);
         let chatters = self.chatters(ns);
         let explained = (self.rejected).is_some_and(|last| !self.is_over(last, ns, count.0));
-        if chatters || !explained {
+        // Held at reject for its chatter, the output explains everything.
+        let stops = self.config.on_missing == OnMissing::Stop;
+        if !explained || (chatters && stops) {
             (0..left.min(u64::from(MOST_STRAY_PER_MINUTE) + 1)).for_each(|_| self.strays.add(ns));
         }
-        let held = explained && !chatters && self.config.on_missing == OnMissing::Stop;
+        let held = explained && !chatters && stops;
         left < edges || (held && left > 0)
     }
 
@@ -272,6 +274,27 @@ mod tests {
         assert!(watch.chatters(80 * second));
         assert!(!watch.chatters(91 * second));
         assert_eq!(watch.sums().unasked, 49 + 11 + 20);
+    }
+
+    #[test]
+    fn chatter_that_only_warns_ends_though_the_ejector_goes_on_answering() {
+        let second = 1000 * MS;
+        let mut watch = Confirmations::new(ConfirmConfig {
+            within_ms: 100,
+            within_counts: 0,
+            on_missing: OnMissing::Warn,
+        });
+        watch.rose(second, Count(0), 11);
+        assert!(watch.chatters(second));
+        for pulse in 2..120 {
+            // Nobody watches the pulses meanwhile.
+            watch.unwatched();
+            watch.rejecting(pulse * second, Count(0));
+            assert!(!watch.rose(pulse * second + MS, Count(0), 1));
+            assert_eq!(watch.chatters(pulse * second), pulse < 60, "{pulse} s");
+        }
+        watch.rose(120 * second, Count(0), 11);
+        assert!(watch.chatters(120 * second), "nothing was rejected");
     }
 
     #[test]

@@ -16,7 +16,7 @@ const EVENTS: usize = 64;
 
 /// Times the greatest speed that a web is believed: beyond, it is an encoder's fault, and below, pulses must
 /// still come in time.
-const OVERSPEED: u32 = 2;
+pub const OVERSPEED: u32 = 2;
 
 /// Conditions that people must hear of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -41,6 +41,7 @@ pub use confirm::{
 };
 pub use event::{HoldCause, RejectEvent};
 pub use exposure::{Exposure, Exposures};
+pub(crate) use ledger::OVERSPEED;
 pub use ledger::{Alarms, Ledger, Outputs};
 pub use lines::ArmError;
 pub use speed::SpeedEstimate;
@@ -48,4 +49,4 @@ pub use verdicts::VerdictUse;
 
 /// Counts beyond this can come from no real encoder (at 10 MHz it is 7000 years away): they are
 /// taken as this one, which keeps every sum of counts inside 64 bits.
-const SANE_COUNT: i64 = 1 << 61;
+pub(crate) const SANE_COUNT: i64 = 1 << 61;

@@ -157,10 +157,10 @@ pub fn assemble(
     let width_px = camera.format().width_px;
     Ok(Setup {
         web: web_config(config, camera.format(), bundle.metadata())?,
-        light: LightWatch {
-            judge: limits.map(|limits| LightJudge::new(limits, config.web.columns, width_px)),
+        light: LightWatch::new(
+            limits.map(|limits| LightJudge::new(limits, config.web.columns, width_px)),
             drift,
-        },
+        ),
         reject: config.reject.clone(),
         pace: config.pace,
         camera,

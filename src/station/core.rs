@@ -42,7 +42,7 @@ pub enum LineCounts {
 const DRIFTED: &str = "lines are not inspected: their light is farther off than light.reject_drift_percent; look at lamp, lens and exposure, then run `blemish calibrate white`";
 
 /// Light that is within its limits for so long is well again: a lamp that flickers is one fault.
-const LIGHT_IS_BACK_NS: u64 = 1_000_000_000;
+pub(super) const LIGHT_IS_BACK_NS: u64 = 1_000_000_000;
 
 /// What the core acts on.
 pub(super) struct Surroundings<'a> {
@@ -88,6 +88,8 @@ pub(super) struct Core {
     is_unfollowed: bool,
     /// Nobody knows where the lines of the last block lie.
     are_lines_lost: bool,
+    /// The next reset is one more of lines whose place stays unknown.
+    is_reset_untold: bool,
     /// When lines last came that were not inspected for their light.
     bad_light_ns: u64,
     /// From the first line of the last block to its last.
@@ -141,6 +143,7 @@ impl Core {
             heard: now.count,
             is_unfollowed: false,
             are_lines_lost: false,
+            is_reset_untold: false,
             bad_light_ns: 0,
             block_counts: 0,
             tiles: 0,
@@ -198,11 +201,15 @@ impl Core {
         match input {
             Input::Position(at) => self.position(at, out),
             Input::EdgesLost { at, edges } => {
-                self.forget_what_lines_proved();
+                // Whether the encoder is dead, only its way from now on can show.
+                self.triggered.forget_way();
                 self.edges_lost(at, edges, out);
             }
             Input::PlaceLost { at, off_counts } => self.place_lost(at, off_counts, out),
-            Input::EncoderGone { ns, message } => self.encoder_gone(ns, message, out),
+            Input::EncoderGone { ns, message } => {
+                self.forget_what_lines_proved();
+                self.encoder_gone(ns, message, out);
+            }
             Input::EncoderBack { ns } => {
                 self.forget_what_lines_proved();
                 self.encoder_back(ns, out);
@@ -542,8 +549,15 @@ impl Core {
                 self.add_delay(at_ns, commanded_count, fired_count);
                 self.expect_confirmation(at_ns, fired_count, out);
             }
+            if matches!(event, RejectEvent::Reset { .. })
+                && std::mem::take(&mut self.is_reset_untold)
+            {
+                continue;
+            }
             out.witness.ledger(self.now, event);
         }
+        // The ledger may have had no place for it.
+        self.is_reset_untold = false;
     }
 
     fn present_state(&self) -> State {

@@ -1,6 +1,7 @@
 //! What the web's side of the station looks at before a block is inspected: its light.
 
 use super::Witness;
+use super::core::LIGHT_IS_BACK_NS;
 use crate::block::Block;
 use crate::evidence::Fault;
 use crate::light::{BadLight, DriftNews, LightJudge, Watched};
@@ -12,9 +13,20 @@ use crate::verdict::Reason;
 pub struct LightWatch {
     pub judge: Option<LightJudge>,
     pub drift: Option<DriftNews>,
+    /// When lines were last refused for their light, until that fault is over.
+    refused_ns: Option<u64>,
 }
 
 impl LightWatch {
+    /// Nothing has been seen yet.
+    pub fn new(judge: Option<LightJudge>, drift: Option<DriftNews>) -> Self {
+        Self {
+            judge,
+            drift,
+            refused_ns: None,
+        }
+    }
+
     /// Marks a block whose light cannot be inspected, and tells of drift.
     pub(super) fn look(
         &mut self,
@@ -28,12 +40,31 @@ impl LightWatch {
             .and_then(|drift| drift.up_to(block.first_line.0))
         {
             let message = watched.to_string();
+            if watched == Watched::Even && self.refused_ns.is_some() {
+                // Nobody may read that the light is well while lines are rejected for it.
+                let text =
+                    format!("{message} on the whole, and lines are still rejected for theirs");
+                witness.note(now, &text);
+                continue;
+            }
             let fault = Fault::Light { message };
             match watched {
                 Watched::Darker { .. } | Watched::Brighter { .. } => witness.fault(now, &fault),
                 Watched::Even => witness.recovered(now, &fault),
             }
         }
+        let bad = self.judged(block);
+        match (block.fault, self.refused_ns) {
+            (Some(Reason::Light), _) => self.refused_ns = Some(now.ns),
+            (None, Some(refused_ns)) if now.ns.saturating_sub(refused_ns) >= LIGHT_IS_BACK_NS => {
+                self.refused_ns = None;
+            }
+            _ => {}
+        }
+        bad
+    }
+
+    fn judged(&self, block: &mut Block) -> Option<BadLight> {
         if block.fault.is_some() {
             return None;
         }

@@ -77,13 +77,16 @@ impl Track {
         })
     }
 
-    /// Way of the web in both directions since `ns`, as far as it is remembered. Moves of at most `tremble` counts
-    /// are none: an encoder with one dead channel goes to and fro by one.
-    pub fn way_since(&self, ns: u64, tremble: i64) -> i64 {
+    /// Way of the web in both directions since `ns`; `None` where that is forgotten in part. Moves of at most `tremble`
+    /// counts are none: an encoder with one dead channel goes to and fro by one.
+    pub fn way_since(&self, ns: u64, tremble: i64) -> Option<i64> {
         let after = self.positions.partition_point(|at| at.ns <= ns);
+        if after == 0 && self.forgets {
+            return None;
+        }
         let mut positions = self.positions.range(after.saturating_sub(1)..);
         let Some(mut from) = positions.next().map(|at| at.count.0) else {
-            return 0;
+            return Some(0);
         };
         let mut way = 0i64;
         for at in positions {
@@ -93,7 +96,7 @@ impl Track {
                 from = at.count.0;
             }
         }
-        way
+        Some(way)
     }
 }
 
@@ -130,14 +133,22 @@ mod tests {
     #[test]
     fn the_way_is_that_of_both_directions_without_trembling() {
         let mut track = Track::new(64);
-        assert_eq!(track.way_since(0, 4), 0);
+        assert_eq!(track.way_since(0, 4), Some(0));
         for (ns, count) in [(0, 0), (10, 50), (20, 100), (30, 40), (40, 41), (50, 39)] {
             track.push(at(ns, count));
         }
-        assert_eq!(track.way_since(0, 4), 100 + 60);
-        assert_eq!(track.way_since(15, 4), 50 + 60);
-        assert_eq!(track.way_since(30, 4), 0);
-        assert_eq!(track.way_since(30, 0), 1 + 2);
+        assert_eq!(track.way_since(0, 4), Some(100 + 60));
+        assert_eq!(track.way_since(15, 4), Some(50 + 60));
+        assert_eq!(track.way_since(30, 4), Some(0));
+        assert_eq!(track.way_since(30, 0), Some(1 + 2));
+        let mut short = Track::new(2);
+        for (ns, count) in [(10, 50), (20, 100)] {
+            short.push(at(ns, count));
+        }
+        assert_eq!(short.way_since(0, 4), Some(50), "before it, it stood");
+        short.push(at(30, 100));
+        assert_eq!(short.way_since(10, 4), None, "forgotten");
+        assert_eq!(short.way_since(20, 4), Some(0));
     }
 
     proptest! {

@@ -173,7 +173,7 @@ impl GpioEncoder {
             role: "encoder",
             line: line.to_string(),
             reason: "has no edges, though the other channel has many".to_owned(),
-            remedy: "everything is rejected until both have; check its wire".to_owned(),
+            remedy: "everything is rejected until both have; check its wire, or give pins.encoder.debounce_us where the belt stood and its edge flickers".to_owned(),
         }
         .to_string()
     }

@@ -79,7 +79,8 @@ impl Core {
     }
 
     /// Numbers of lines and encoder disagree about the web's place: all web that the lines can have shown is behind the
-    /// camera, and with all that lies there it is rejected. Told once where it goes on, and not of a dead encoder.
+    /// camera, and with all that lies there it is rejected. Told once where it goes on, its reset too, and not of a dead
+    /// encoder.
     pub(super) fn look_at_places(&mut self, are_lost: bool, out: &mut Surroundings<'_>) {
         let were_lost = std::mem::replace(&mut self.are_lines_lost, are_lost);
         if !are_lost {
@@ -89,12 +90,17 @@ impl Core {
             let message = "the numbers of the camera's lines and the encoder disagree about the web's place; web between camera and ejector is rejected; look whether the camera follows its trigger at the fastest belt".to_owned();
             self.fault(Fault::LineNumbers { message }, out);
         }
+        if were_lost && self.standing.has(Part::Encoder) {
+            // Held until the encoder is back, with a reset.
+            return;
+        }
+        self.is_reset_untold = were_lost;
         self.ledger
             .reset(Reason::Stale, self.now.ns, self.now.count);
         self.hold_if_blind();
     }
 
-    /// The encoder's way until now is known to be wrong.
+    /// The encoder is gone, or back: whether it moves with the lines is no longer what its fault waits for.
     pub(super) fn forget_what_lines_proved(&mut self) {
         self.triggered.forget_way();
         self.is_unfollowed = false;

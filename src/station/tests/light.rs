@@ -2,19 +2,19 @@
 
 use super::*;
 use crate::evidence::Fault;
-use crate::light::{LightJudge, LightLimits};
+use crate::light::{Corrected, Drift, LightJudge, LightLimits};
 use crate::verdict::Reason;
 use std::ops::Range;
 
 /// A web over which the lamp is off for some lines.
-struct Dimmed {
-    web: FaultInjector<BrightCamera>,
+struct Dimmed<C> {
+    web: C,
     dark: Range<u64>,
     /// Of the light that is left, in percent.
     left_percent: u8,
 }
 
-impl Camera for Dimmed {
+impl<C: Camera> Camera for Dimmed<C> {
     fn format(&self) -> LineFormat {
         self.web.format()
     }
@@ -48,6 +48,7 @@ impl Camera for Dimmed {
 struct LightFaults {
     began: Vec<(u64, String)>,
     over: Vec<u64>,
+    notes: Vec<String>,
 }
 
 impl Witness for LightFaults {
@@ -62,19 +63,20 @@ impl Witness for LightFaults {
             self.over.push(now.ns);
         }
     }
+
+    fn note(&mut self, _: Moment, text: &str) {
+        self.notes.push(text.to_owned());
+    }
 }
 
 fn setup(world: &World, camera: Box<dyn Camera>, limits: LightLimits) -> Setup<BrightEngine> {
     Setup {
-        light: LightWatch {
-            judge: Some(LightJudge::new(limits, None, WIDTH_PX)),
-            drift: None,
-        },
+        light: LightWatch::new(Some(LightJudge::new(limits, None, WIDTH_PX)), None),
         ..world.setup(camera)
     }
 }
 
-fn dimmed(world: &World, left_percent: u8) -> Dimmed {
+fn dimmed(world: &World, left_percent: u8) -> Dimmed<FaultInjector<BrightCamera>> {
     Dimmed {
         web: world.camera(),
         // Whole blocks of 24 lines; 0.24 to 0.36 s.
@@ -162,4 +164,49 @@ fn web_that_only_dims_is_found_by_the_limits_of_its_goods() {
         world.run()
     );
     assert!(dark(limits) > 0);
+}
+
+#[test]
+fn light_that_is_again_what_it_was_is_not_called_well_while_lines_are_refused() {
+    // Levels are compared every 4096 lines, 2000 come a second, and light is well after a second.
+    for (dark_again, even_is_told) in [(11_500..12_000, false), (0..0, true)] {
+        let mut world = World::calm(3);
+        world.lines = 15_000;
+        let web = Dimmed {
+            web: world.camera(),
+            dark: 5000..7000,
+            left_percent: 1,
+        };
+        let web = Dimmed {
+            web,
+            dark: dark_again,
+            left_percent: 1,
+        };
+        let drift = Drift::new(web.format(), None, 0.0, 25).unwrap();
+        let mut camera = Corrected::watched(web, drift);
+        let judge = LightJudge::new(LightLimits::FLOOR, None, WIDTH_PX);
+        let light = LightWatch::new(Some(judge), Some(camera.news()));
+        let setup = Setup {
+            light,
+            ..world.setup(Box::new(camera))
+        };
+        let mut faults = LightFaults::default();
+        run(setup, &mut RecordedOutputs::default(), &mut faults).unwrap();
+        let again = usize::from(!even_is_told);
+        assert_eq!(faults.began.len(), 2 + again, "{:?}", faults.began);
+        assert!(faults.began[1].1.contains("has fallen to"));
+        assert_eq!(faults.over.len(), 2, "{:?}", faults.over);
+        assert_eq!(faults.notes.len(), again, "{:?}", faults.notes);
+        // Not before a second of good lines.
+        let last_ns = faults.over[1];
+        let expected_ns = if even_is_told {
+            6_100_000_000
+        } else {
+            7_000_000_000
+        };
+        assert!(
+            (expected_ns..expected_ns + 200_000_000).contains(&last_ns),
+            "{last_ns}"
+        );
+    }
 }

@@ -1,12 +1,13 @@
 //! A camera whose lines the belt triggers and whose driver stamps frames: times within a frame say nothing.
 
 use super::super::core::LineCounts;
-use super::wires::nothing_unproven_passes;
+use super::wires::{accepts, nothing_unproven_passes};
 use super::*;
 use crate::block::TimedLine;
 use crate::camera::Move;
 use crate::evidence::Fault;
 use crate::geometry::Count;
+use crate::reject::RejectEvent;
 use proptest::prelude::*;
 
 /// A frame of the camera behind it as V4L2 tells it: counts by line number from a beginning of their own,
@@ -119,6 +120,7 @@ struct Heard {
     faults_ns: Vec<u64>,
     over_ns: Vec<u64>,
     lost_ns: Vec<u64>,
+    resets: u64,
 }
 
 impl Witness for Heard {
@@ -134,6 +136,10 @@ impl Witness for Heard {
         }
     }
 
+    fn ledger(&mut self, _: Moment, event: RejectEvent) {
+        self.resets += u64::from(matches!(event, RejectEvent::Reset { .. }));
+    }
+
     fn recovered(&mut self, now: Moment, fault: &Fault) {
         if matches!(fault, Fault::Encoder { .. }) {
             self.over_ns.push(now.ns);
@@ -146,8 +152,28 @@ struct Dying {
     belt: BeltEncoder,
     dead: std::ops::Range<u64>,
     trembles: bool,
+    /// An edge is lost when it is heard again.
+    loses_edge: bool,
+    /// It cannot be read for this time.
+    gone: std::ops::Range<u64>,
+    is_gone: bool,
     count: i64,
     missing: i64,
+}
+
+impl Dying {
+    fn new(world: &World, dead: std::ops::Range<u64>) -> Self {
+        Self {
+            belt: BeltEncoder::new(&world.belt).unwrap(),
+            dead,
+            trembles: false,
+            loses_edge: false,
+            gone: 0..0,
+            is_gone: false,
+            count: 0,
+            missing: 0,
+        }
+    }
 }
 
 impl Encoder for Dying {
@@ -158,12 +184,25 @@ impl Encoder for Dying {
                 return Ok(next);
             };
             let shown = at.count.0 - self.missing;
-            if !self.dead.contains(&at.ns) {
+            let is_gone = self.gone.contains(&at.ns);
+            if !self.dead.contains(&at.ns) && !is_gone && !self.is_gone {
                 (at.count.0, self.count) = (shown, shown);
+                if at.ns >= self.dead.end && std::mem::take(&mut self.loses_edge) {
+                    return Ok(Some(EncoderEvent::EdgesLost { at, edges: 1 }));
+                }
                 return Ok(Some(EncoderEvent::Position(at)));
             }
             let way = shown - self.count;
             self.missing += way;
+            if std::mem::replace(&mut self.is_gone, is_gone) != is_gone {
+                return Ok(Some(match is_gone {
+                    true => EncoderEvent::Gone("the chip is gone".to_owned()),
+                    false => EncoderEvent::Back,
+                }));
+            }
+            if is_gone {
+                continue;
+            }
             if self.trembles {
                 at.count.0 = self.count + (at.ns / 500_000 % 2) as i64;
                 return Ok(Some(EncoderEvent::Position(at)));
@@ -193,53 +232,87 @@ proptest! {
     }
 }
 
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Compared every second frame, one of which may have begun before.
+const NOTICED_NS: u64 = 4 * 32_000_000 + 10_000_000;
+
+/// 8 s of 2000 lines a second of 4 counts, 16000 counts to the ejector, in frames of 32 ms.
+fn with_encoder(dying: impl FnOnce(&World) -> Dying) -> (Vec<Edge>, Heard, Summary) {
+    let mut world = framed(4, vec![], 64);
+    world.lines = 16_000;
+    let setup = Setup {
+        encoder: Box::new(dying(&world)),
+        ..setup(&world, false, LineCounts::Triggered)
+    };
+    let mut outputs = RecordedOutputs::default();
+    let mut heard = Heard::default();
+    let summary = run(setup, &mut outputs, &mut heard).unwrap();
+    (outputs.edges().to_vec(), heard, summary)
+}
+
 #[test]
 fn an_encoder_that_dies_while_lines_come_rejects_until_it_moves_with_them_again() {
-    for trembles in [false, true] {
-        let mut world = framed(4, vec![], 64);
-        world.lines = 16_000;
-        const SECOND_NS: u64 = 1_000_000_000;
-        // 2000 lines a second of 4 counts, 16000 counts to the ejector, in frames of 32 ms.
-        let dead = 4 * SECOND_NS..5 * SECOND_NS;
-        let dying = Dying {
-            belt: BeltEncoder::new(&world.belt).unwrap(),
-            dead: dead.clone(),
+    let dead = 4 * SECOND_NS..5 * SECOND_NS;
+    for (trembles, loses_edge) in [(false, false), (true, false), (false, true)] {
+        let (edges, heard, summary) = with_encoder(|world| Dying {
             trembles,
-            count: 0,
-            missing: 0,
-        };
-        let setup = Setup {
-            encoder: Box::new(dying),
-            ..setup(&world, false, LineCounts::Triggered)
-        };
-        let mut outputs = RecordedOutputs::default();
-        let mut heard = Heard::default();
-        run(setup, &mut outputs, &mut heard).unwrap();
-        let ([begun_ns], [over_ns]) = (&*heard.faults_ns, &*heard.over_ns) else {
+            loses_edge,
+            ..Dying::new(world, dead.clone())
+        });
+        let told = 1 + usize::from(loses_edge);
+        let (&[begun_ns, ..], [over_ns]) = (&*heard.faults_ns, &*heard.over_ns) else {
             panic!("{:?} {:?}", heard.faults_ns, heard.over_ns)
         };
-        // Compared every second frame, one of which may have begun before.
-        let most_ns = 4 * 32_000_000 + 10_000_000;
+        assert_eq!(heard.faults_ns.len(), told, "{:?}", heard.faults_ns);
         assert!(
-            (dead.start..dead.start + most_ns).contains(begun_ns),
+            (dead.start..dead.start + NOTICED_NS).contains(&begun_ns),
             "{begun_ns}"
         );
         assert!(
-            (dead.end..dead.end + most_ns).contains(over_ns),
+            (dead.end..dead.end + NOTICED_NS).contains(over_ns),
             "{over_ns}"
         );
-        let edges = outputs.edges();
-        let accepts = |from_ns: u64, to_ns: u64| {
-            let of_reject = || edges.iter().filter(|edge| edge.output == Output::Reject);
-            let before = of_reject().rfind(|edge| edge.at.ns <= from_ns);
-            before.is_some_and(|edge| edge.energised)
-                || of_reject().any(|edge| edge.energised && (from_ns..to_ns).contains(&edge.at.ns))
-        };
-        assert!(accepts(2 * SECOND_NS, *begun_ns), "it had accepted web");
+        assert!(
+            accepts(&edges, 2 * SECOND_NS, begun_ns),
+            "it had accepted web"
+        );
         // What lay between camera and ejector takes two seconds.
-        assert!(!accepts(begun_ns + 1, over_ns + 19 * SECOND_NS / 10));
-        assert!(accepts(over_ns + 2 * SECOND_NS, u64::MAX), "it comes back");
+        assert!(!accepts(
+            &edges,
+            begun_ns + 1,
+            over_ns + 19 * SECOND_NS / 10
+        ));
+        assert!(
+            accepts(&edges, over_ns + 2 * SECOND_NS, u64::MAX),
+            "it comes back"
+        );
+        assert!(!summary.held);
+        // Of some thirty frames, whose web is held.
+        let resets = summary.accounting.resets;
+        assert!(resets < 12, "{resets}");
     }
+}
+
+#[test]
+fn an_encoder_that_goes_away_as_it_moves_again_is_not_back() {
+    let dead = 4 * SECOND_NS..5 * SECOND_NS;
+    let (_, heard, _) = with_encoder(|world| Dying::new(world, dead.clone()));
+    let compared_ns = heard.over_ns[0];
+    let gone = compared_ns - 10_000_000..compared_ns + SECOND_NS / 2;
+    let (edges, heard, _) = with_encoder(|world| Dying {
+        gone: gone.clone(),
+        ..Dying::new(world, dead)
+    });
+    assert_eq!(heard.faults_ns.len(), 2, "{:?}", heard.faults_ns);
+    let [over_ns] = heard.over_ns[..] else {
+        panic!("{:?}", heard.over_ns)
+    };
+    assert!(
+        (gone.end..gone.end + 5_000_000).contains(&over_ns),
+        "{over_ns}"
+    );
+    assert!(!accepts(&edges, gone.start, over_ns + 19 * SECOND_NS / 10));
 }
 
 #[test]
@@ -270,6 +343,8 @@ struct Deaf<C> {
     /// Lines that come before it hears no more, and how many it does not hear then.
     hears: i64,
     missing: i64,
+    /// How many more with each frame.
+    more: i64,
 }
 
 impl<C: Camera> Camera for Deaf<C> {
@@ -288,6 +363,7 @@ impl<C: Camera> Camera for Deaf<C> {
             for stamp in &mut into.stamps {
                 stamp.count.0 -= self.missing;
             }
+            self.missing += self.more;
         }
         Ok(event)
     }
@@ -306,6 +382,7 @@ fn web_whose_place_numbers_and_encoder_disagree_about_is_rejected() {
         camera: setup.camera,
         hears: 6400,
         missing: 100,
+        more: 0,
     });
     let mut outputs = RecordedOutputs::default();
     let mut heard = Heard::default();
@@ -324,4 +401,28 @@ fn web_whose_place_numbers_and_encoder_disagree_about_is_rejected() {
         "{after_ns}"
     );
     nothing_unproven_passes(&world, edges, &heard.told.0).unwrap();
+}
+
+#[test]
+fn a_camera_that_misses_triggers_all_the_time_is_told_of_once_and_never_trusted() {
+    let mut world = framed(4, vec![], 64);
+    world.lines = 12_000;
+    let mut setup = setup(&world, false, LineCounts::Triggered);
+    setup.camera = Box::new(Deaf {
+        camera: setup.camera,
+        hears: 6400,
+        missing: 100,
+        more: 100,
+    });
+    let mut outputs = RecordedOutputs::default();
+    let mut heard = Heard::default();
+    let summary = run(setup, &mut outputs, &mut heard).unwrap();
+    let [lost_ns] = heard.lost_ns[..] else {
+        panic!("{:?}", heard.lost_ns)
+    };
+    // One with each of the last frames, and one at the end.
+    let resets = summary.accounting.resets;
+    assert!(resets > 80 && heard.resets == 2, "{resets}");
+    assert!(!accepts(outputs.edges(), lost_ns + 1, u64::MAX));
+    nothing_unproven_passes(&world, outputs.edges(), &heard.told.0).unwrap();
 }

@@ -222,7 +222,7 @@ proptest! {
 }
 
 /// Whether `reject` ever accepts between the two times.
-fn accepts(edges: &[Edge], from_ns: u64, to_ns: u64) -> bool {
+pub(super) fn accepts(edges: &[Edge], from_ns: u64, to_ns: u64) -> bool {
     let of_reject = || edges.iter().filter(|edge| edge.output == Output::Reject);
     let before = of_reject().rfind(|edge| edge.at.ns <= from_ns);
     before.is_some_and(|edge| edge.energised)
