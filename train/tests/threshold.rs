@@ -171,6 +171,13 @@ fn a_threshold_that_was_set_is_not_written_over() {
     assert!(words.contains("move that file away first"), "{words}");
     assert!(bytes("run/model.onnx") == set);
 
+    // A folder with nothing but such a bundle is no place for a new run.
+    scene.write("lone/model.onnx", &set);
+    let fit = scene.fit(&["--steps=8", "--out=lone"]);
+    assert_eq!(fit.status.code(), Some(2), "{}", told(&fit));
+    assert!(told(&fit).contains("move that file away first"));
+    assert!(bytes("lone/model.onnx") == set && !scene.path("lone/config.toml").exists());
+
     let (code, words) = run(&["export", "run", "--out=other.onnx"]);
     assert_eq!(code, Some(0), "{words}");
     let (code, words) = run(&["export", "run", "--discard-threshold"]);

@@ -171,8 +171,8 @@ impl Trainer<'_> {
         Ok(Ended::Finished)
     }
 
-    /// Refuses other textures than the finished run in `root` was trained with.
-    fn check_textures(
+    /// Refuses other textures, or masks of the product, than the finished run in `root` was trained with.
+    fn check_painted(
         config: &FitConfig,
         latest: &Checkpoint,
         root: &Path,
@@ -228,6 +228,7 @@ impl Trainer<'_> {
     /// Continues the run in `root`.
     ///
     /// # Errors
+        output::refuse_over_set(&root.join("model.onnx"))?;
     /// As [`Trainer::begin`], or the settings or pictures are not those of the run.
     pub fn resume(&self, root: &Path) -> Trained {
         self.reopen(root, None)
@@ -315,13 +316,8 @@ impl Trainer<'_> {
             ));
             return Ok(true);
         }
-        Err(format!(
-            "{} has a threshold that was set with 'threshold' ({}), and this run would write over it: move that file \
-             away first",
-            path.display(),
-            set.threshold.basis
-        )
-        .into())
+        output::refuse_over_set(&path)?;
+        Ok(false)
     }
 
     fn train(&self, opened: Opened) -> Trained {
@@ -384,8 +380,16 @@ impl Trainer<'_> {
                 checkpoint.step
             ));
         }
-        let out = folder.bundle_path();
-        super::export::finish(&config, &prepared, &checkpoint, &out, None)?;
+        let path = folder.bundle_path();
+        // As late as can be: 'export' and 'threshold' may have been at work beside this run.
+        let place = || output::not_over_set(&path);
+        let out = super::export::finish(&config, &prepared, &checkpoint, &place, None)?;
+        if out != path {
+            tell(format_args!(
+                "            beside {}, whose threshold was set with 'threshold' meanwhile",
+                path.display()
+            ));
+        }
         Ok(Ended::Finished)
     }
 }
