@@ -23,7 +23,7 @@ const JUDGED_TILES: usize = 512;
 const LEARNT_PER_JUDGED: u64 = 8;
 /// Held-out pictures in memory at a time while they are tried.
 const TRIED_PICTURES: usize = 16;
-/// Held-out pictures that are named where they are training pictures.
+/// Held-out pictures that are named where they are copies.
 const NAMED: usize = 8;
 /// Held-out pictures that a validation looks at.
 const VALIDATION_PICTURES: usize = 128;
@@ -34,9 +34,9 @@ pub struct Prepared {
     pub name: String,
     /// Good pictures for training.
     pub trained: Vec<PathBuf>,
-    /// Good pictures that training never sees, neither they nor copies of them.
+    /// Good pictures that training never sees, neither they nor copies of them; each content once.
     pub held_out: Vec<PathBuf>,
-    /// Pictures that were held out but are training pictures under other names.
+    /// Pictures that were held out but are training pictures, or other held-out ones, under other names.
     pub copies: Vec<PathBuf>,
     pub grey: bool,
     /// Mean of the training pictures by channel, 8 bit.
@@ -185,9 +185,9 @@ pub fn same_textures(
     }
 }
 
-/// The held-out pictures whose contents are not among those of the training pictures, under another name: these say
-/// nothing about pictures that training never saw; these come second. They stay out of training, so that a seed keeps
-/// its split.
+/// The held-out pictures whose contents are not among those of the training pictures, under another name, nor of
+/// held-out ones before them: a copy says nothing about pictures that training never saw, or nothing further; these
+/// come second. They stay out of training, so that a seed keeps its split.
 fn unseen(
     class: &Class,
     contents: &[Content],
@@ -198,33 +198,45 @@ fn unseen(
     let trained: HashMap<&Content, &PathBuf> = (train.iter())
         .filter_map(|path| Some((*of.get(path)?, path)))
         .collect();
-    let twin = |path: &PathBuf| trained.get(of.get(path)?).copied();
-    let repeated: Vec<String> = (held_out.iter())
-        .filter_map(|path| {
-            let names = [path, twin(path)?].map(|path| name_below(&class.folder, path));
-            Some(format!("'{}' is '{}'", names[0], names[1]))
-        })
-        .collect();
-    if repeated.is_empty() {
-        return Ok((held_out, Vec::new()));
+    let mut first: HashMap<&Content, PathBuf> = HashMap::new();
+    let (mut left, mut copies) = (Vec::new(), Vec::new());
+    // Of training pictures and of other held-out ones.
+    let mut repeated = [Vec::new(), Vec::new()];
+    for path in held_out {
+        let content = of.get(&path).copied();
+        let twin = content.and_then(|content| {
+            let trained = trained.get(content).map(|twin| (0, twin.as_path()));
+            trained.or_else(|| first.get(content).map(|twin| (1, twin.as_path())))
+        });
+        if let Some((kind, twin)) = twin {
+            let names = [path.as_path(), twin].map(|path| name_below(&class.folder, path));
+            repeated[kind].push(format!("'{}' is '{}'", names[0], names[1]));
+            copies.push(path);
+            continue;
+        }
+        if let Some(content) = content {
+            first.insert(content, path.clone());
+        }
+        left.push(path);
     }
-    let mut names = repeated[..repeated.len().min(NAMED)].join(", ");
-    if repeated.len() > NAMED {
-        names.push_str(&format!(" and {} more", repeated.len() - NAMED));
+    let all = left.len() + copies.len();
+    let [of_training, of_held_out] = &repeated;
+    if left.is_empty() && all > 0 {
+        return Err(DataError::NothingHeldOut {
+            repeated: named(of_training),
+        });
     }
-    let repeated = names;
-    let all = held_out.len();
-    let (left, copies): (Vec<_>, Vec<_>) =
-        (held_out.into_iter()).partition(|path| twin(path).is_none());
-    if left.is_empty() {
-        return Err(DataError::NothingHeldOut { repeated });
+    let kinds = [
+        (of_training, "training pictures under other names"),
+        (of_held_out, "other held-out pictures under other names"),
+    ];
+    for (copies, what) in kinds.iter().filter(|(copies, _)| !copies.is_empty()) {
+        log::warn!(
+            "of {all} held-out pictures {} are {what} and judge nothing: {}; before the next run, remove one of each",
+            copies.len(),
+            named(copies)
+        );
     }
-    log::warn!(
-        "of {} held-out pictures {} are training pictures under other names and judge nothing: {repeated}; remove one \
-         of each",
-        all,
-        copies.len()
-    );
     Ok((left, copies))
 }
 
@@ -249,6 +261,15 @@ fn tiles_of(
         Some(product) => {
             let place = (product, folder, paths);
             TileSource::on_product(goods, recipe.tile, recipe.whole_pictures(), place)
+/// The first of `found`, and how many more there are.
+fn named(found: &[String]) -> String {
+    let mut names = found[..found.len().min(NAMED)].join(", ");
+    if found.len() > NAMED {
+        names.push_str(&format!(" and {} more", found.len() - NAMED));
+    }
+    names
+}
+
         }
     }
 }
@@ -387,3 +408,37 @@ mod tests {
         assert_eq!(judged_tiles(u64::MAX, 8), JUDGED_TILES);
     }
 }
+    #[test]
+    fn of_held_out_copies_the_first_judges() {
+        let paths = |names: &str| -> Vec<PathBuf> {
+            let path = |name| PathBuf::from(format!("/goods/{name}"));
+            names.chars().map(path).collect()
+        };
+        let class = Class {
+            name: String::new(),
+            folder: "/goods".into(),
+            goods: paths("abcdef"),
+            tests: Vec::new(),
+        };
+        let unseen = |bytes: [u8; 6], train: &str, held: &str| {
+            unseen(
+                &class,
+                &bytes.map(|byte| Content([byte; 32])),
+                &paths(train),
+                paths(held),
+            )
+        };
+        let found = unseen([1, 2, 3, 2, 1, 2], "a", "bcdef").unwrap();
+        assert_eq!(found, (paths("bc"), paths("def")));
+        let found = unseen([1, 2, 3, 4, 5, 6], "a", "fbd").unwrap();
+        assert_eq!(found, (paths("fbd"), Vec::new()), "no copies, no change");
+        assert_eq!(
+            unseen([1; 6], "abcdef", "").unwrap(),
+            (Vec::new(), Vec::new())
+        );
+        // What a run that exists cannot follow is not advised.
+        let none = unseen([1; 6], "ab", "cd").unwrap_err().to_string();
+        assert!(none.contains("'c' is 'b', 'd' is 'b'"), "{none}");
+        assert!(none.contains("begin a new run"), "{none}");
+    }
+
