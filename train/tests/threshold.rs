@@ -268,7 +268,8 @@ fn trained_pictures_set_no_threshold_under_another_name() {
 #[test]
 fn what_cannot_be_promised_is_refused_with_the_number_needed() {
     let scene = scene();
-    let cases: [(&[&str], &str); 5] = [
+    scene.write("broken/0.png", b"no picture");
+    let cases: [(&[&str], &str); 6] = [
         (&["run/model.onnx", "monday"], "at least 299 are needed"),
         (
             &["run/model.onnx", "goods", "--rejects-per-1000=500"],
@@ -286,6 +287,11 @@ fn what_cannot_be_promised_is_refused_with_the_number_needed() {
                 "--rejects-per-1000=200",
                 "--defects=run",
             ],
+            "'run' holds no picture of a defect",
+        ),
+        // Found before any good picture is opened.
+        (
+            &["run/model.onnx", "broken", "--defects=run"],
             "'run' holds no picture of a defect",
         ),
     ];
