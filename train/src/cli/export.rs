@@ -91,7 +91,7 @@ impl Args {
             )
             .into());
         }
-        prepared.check_textures(&config.recipe, &checkpoint)?;
+        prepared.check_painted(&config.recipe, &checkpoint)?;
         Ok((config, prepared, checkpoint))
     }
 }
@@ -137,7 +137,7 @@ pub fn open_pictures(
     }
     let prepared = Prepared::open(&config)?;
     if let Some(checkpoint) = trained {
-        prepared.check_textures(&config.recipe, &checkpoint)?;
+        prepared.check_painted(&config.recipe, &checkpoint)?;
     }
     Ok((config, prepared))
 }

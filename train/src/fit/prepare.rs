@@ -49,6 +49,8 @@ pub struct Prepared {
     pub textures: usize,
     /// SHA-256 of their contents, where there are any.
     pub textures_fingerprint: Option<String>,
+    /// SHA-256 of the masks that say where the product is, where there are any.
+    pub masks_fingerprint: Option<String>,
     /// Simulated defects on held-out goods; empty where none are held out.
     pub validation: Vec<Batch>,
     /// Folder of the class.
@@ -119,6 +121,10 @@ impl Prepared {
             trained_contents,
             textures,
             textures_fingerprint: textures_fingerprint.transpose()?,
+            masks_fingerprint: match &recipe.product {
+                Some(product) => product.fingerprint(&class.folder, &class.goods)?,
+                None => None,
+            },
             validation,
             folder: class.folder,
             sampler,
@@ -127,11 +133,20 @@ impl Prepared {
 }
 
 impl Prepared {
-    /// Whether defects are painted from the textures that `checkpoint` was trained with, wherever they are now.
+    /// Whether defects are painted from the textures that `checkpoint` was trained with, wherever they are now, and
+    /// where its masks let them be.
     ///
     /// # Errors
     /// They are others, or nothing tells whether they are; a sentence for people.
-    pub fn check_textures(&self, recipe: &Recipe, checkpoint: &Checkpoint) -> Result<(), String> {
+    pub fn check_painted(&self, recipe: &Recipe, checkpoint: &Checkpoint) -> Result<(), String> {
+        if !same_masks(self.masks_fingerprint.as_deref(), checkpoint) {
+            let place =
+                (recipe.product.as_ref()).map_or(String::new(), |place| format!(" in {place}"));
+            return Err(format!(
+                "the product's masks{place} are not those the run began with; restore them, or start a new run with \
+                 another --out"
+            ));
+        }
         match same_textures(recipe, self.textures_fingerprint.as_deref(), checkpoint)? {
             true => Ok(()),
             false => Err(format!(
@@ -167,6 +182,12 @@ impl Prepared {
         let rounds = tiles.div_ceil(held.pictures().max(1));
         self.sampler.validation(held, rounds)
     }
+}
+
+/// Whether the product's masks, whose fingerprint is `now`, are those of `checkpoint`; one from before it was kept does
+/// not say.
+pub fn same_masks(now: Option<&str>, checkpoint: &Checkpoint) -> bool {
+    (checkpoint.masks.as_deref()).is_none_or(|before| now == Some(before))
 }
 
 /// Whether the textures of `recipe`, whose contents have the fingerprint `now`, are those of `checkpoint`. Where it
@@ -240,6 +261,15 @@ fn unseen(
     Ok((left, copies))
 }
 
+/// The first of `found`, and how many more there are.
+fn named(found: &[String]) -> String {
+    let mut names = found[..found.len().min(NAMED)].join(", ");
+    if found.len() > NAMED {
+        names.push_str(&format!(" and {} more", found.len() - NAMED));
+    }
+    names
+}
+
 /// The held-out pictures that a validation looks at, from first to last: of several days or lots, which follow each
 /// other by name, all are seen.
 fn shown(held_out: &[PathBuf]) -> Vec<PathBuf> {
@@ -261,15 +291,6 @@ fn tiles_of(
         Some(product) => {
             let place = (product, folder, paths);
             TileSource::on_product(goods, recipe.tile, recipe.whole_pictures(), place)
-/// The first of `found`, and how many more there are.
-fn named(found: &[String]) -> String {
-    let mut names = found[..found.len().min(NAMED)].join(", ");
-    if found.len() > NAMED {
-        names.push_str(&format!(" and {} more", found.len() - NAMED));
-    }
-    names
-}
-
         }
     }
 }
@@ -362,7 +383,7 @@ mod tests {
     use crate::weights::Weights;
 
     #[test]
-    fn textures_are_told_by_contents_or_else_by_their_place() {
+    fn textures_and_masks_are_told_by_contents_or_else_by_their_place() {
         let mut recipe = FitConfig::default().recipe;
         recipe.textures = Some("old".into());
         let mut checkpoint = Checkpoint {
@@ -370,6 +391,7 @@ mod tests {
             recipe: toml::to_string(&recipe).unwrap(),
             data_fingerprint: String::new(),
             textures: Some("abc".to_owned()),
+            masks: Some("abc".to_owned()),
             weights: Weights::default(),
             adam: AdamState::default(),
         };
@@ -380,34 +402,15 @@ mod tests {
         let same = |recipe, now, checkpoint: &_| same_textures(recipe, Some(now), checkpoint);
         assert_eq!(same(&moved, "abc", &checkpoint), Ok(true));
         assert_eq!(same(&recipe, "def", &checkpoint), Ok(false));
+        assert!(same_masks(Some("abc"), &checkpoint));
+        assert!(!same_masks(Some("def"), &checkpoint) && !same_masks(None, &checkpoint));
+        checkpoint.masks = None;
+        assert!(same_masks(Some("def"), &checkpoint), "an older file");
         checkpoint.textures = None;
         assert_eq!(same(&moved, "abc", &checkpoint), Ok(false));
         assert_eq!(same(&recipe, "def", &checkpoint), Ok(true));
     }
 
-    #[test]
-    fn a_validation_looks_at_pictures_from_first_to_last() {
-        let named = |count: usize| -> Vec<PathBuf> {
-            let name = |number| PathBuf::from(format!("{number:04}"));
-            (0..count).map(name).collect()
-        };
-        for few in [0, 1, 127, 128] {
-            assert_eq!(shown(&named(few)), named(few));
-        }
-        let shown = shown(&named(1000));
-        assert_eq!(shown.len(), 128);
-        let name = |place: usize| shown[place].to_string_lossy().into_owned();
-        assert_eq!([0, 1, 64, 127].map(name), ["0000", "0007", "0500", "0992"]);
-    }
-
-    #[test]
-    fn a_run_is_judged_by_no_more_than_it_can_afford() {
-        assert_eq!(judged_tiles(5000, 8), JUDGED_TILES);
-        assert_eq!(judged_tiles(100, 8), 100);
-        assert_eq!(judged_tiles(2, 2), VALIDATION_TILES);
-        assert_eq!(judged_tiles(u64::MAX, 8), JUDGED_TILES);
-    }
-}
     #[test]
     fn of_held_out_copies_the_first_judges() {
         let paths = |names: &str| -> Vec<PathBuf> {
@@ -442,3 +445,26 @@ mod tests {
         assert!(none.contains("begin a new run"), "{none}");
     }
 
+    #[test]
+    fn a_validation_looks_at_pictures_from_first_to_last() {
+        let named = |count: usize| -> Vec<PathBuf> {
+            let name = |number| PathBuf::from(format!("{number:04}"));
+            (0..count).map(name).collect()
+        };
+        for few in [0, 1, 127, 128] {
+            assert_eq!(shown(&named(few)), named(few));
+        }
+        let shown = shown(&named(1000));
+        assert_eq!(shown.len(), 128);
+        let name = |place: usize| shown[place].to_string_lossy().into_owned();
+        assert_eq!([0, 1, 64, 127].map(name), ["0000", "0007", "0500", "0992"]);
+    }
+
+    #[test]
+    fn a_run_is_judged_by_no_more_than_it_can_afford() {
+        assert_eq!(judged_tiles(5000, 8), JUDGED_TILES);
+        assert_eq!(judged_tiles(100, 8), 100);
+        assert_eq!(judged_tiles(2, 2), VALIDATION_TILES);
+        assert_eq!(judged_tiles(u64::MAX, 8), JUDGED_TILES);
+    }
+}
