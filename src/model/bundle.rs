@@ -15,7 +15,7 @@ use tract_onnx::pb::ModelProto;
 const EMBEDDED: &[u8] = include_bytes!("../../models/default.onnx");
 
 /// Size above which a file is not read: the paper's networks take 400 MB.
-const GREATEST_BUNDLE_BYTES: u64 = 1 << 30;
+pub const GREATEST_BUNDLE_BYTES: u64 = 1 << 30;
 
 /// A model that passed every check on this machine.
 #[derive(Debug, Clone)]

@@ -16,7 +16,7 @@ mod metadata;
 mod seal;
 mod shapes;
 
-pub use bundle::Bundle;
+pub use bundle::{Bundle, GREATEST_BUNDLE_BYTES};
 pub use error::{Check, ModelError, Problem};
 pub use golden::planes;
 pub use graph_check::{INPUT, MAP, RECONSTRUCTION};

@@ -34,6 +34,8 @@ pub struct Checkpoint {
     pub data_fingerprint: String,
     /// SHA-256 of the textures' contents; absent without textures, and in files from before it was kept.
     pub textures: Option<String>,
+    /// SHA-256 of the masks that say where the product is; absent as those are.
+    pub masks: Option<String>,
     pub weights: Weights,
     pub adam: AdamState,
 }
@@ -132,6 +134,9 @@ impl Checkpoint {
         ]);
         if let Some(textures) = &self.textures {
             metadata.insert("textures".to_owned(), textures.clone());
+        }
+        if let Some(masks) = &self.masks {
+            metadata.insert("masks".to_owned(), masks.clone());
         }
         let mut digest = Sha256::new();
         digest_metadata(&mut digest, &metadata);
@@ -258,6 +263,7 @@ impl Checkpoint {
             recipe: field("recipe")?.clone(),
             data_fingerprint: field("pictures")?.clone(),
             textures: header.metadata.get("textures").cloned(),
+            masks: header.metadata.get("masks").cloned(),
             weights,
             adam: AdamState {
                 steps: number("adam_steps")?,
@@ -368,6 +374,7 @@ mod tests {
             recipe: "seed = 1\n".to_owned(),
             data_fingerprint: "abc".to_owned(),
             textures: Some("def".to_owned()),
+            masks: Some("123".to_owned()),
             weights: group(0.1),
             adam: AdamState {
                 steps: 40,

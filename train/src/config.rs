@@ -3,6 +3,7 @@
 //! The **recipe** decides the weights; everything else may change between a stop and a resume.
 
 use crate::data::Product;
+use crate::export::check_size;
 use crate::simulate::Preset;
 use blemish::draem::score::Window;
 use blemish::draem::{NetworkSpec, OFFICIAL_POOLINGS};
@@ -247,6 +248,10 @@ impl FitConfig {
             recipe.network.reconstructive_poolings.to_string(),
             "1 to 4",
         )?;
+        if let Err(what) = check_size(recipe.network) {
+            let value = format!("{} ({what})", recipe.network);
+            rule(false, "network", value, "take narrower networks")?;
+        }
         rule(
             (1..=1024).contains(&recipe.batch),
             "batch",
@@ -471,6 +476,26 @@ mod tests {
             height_px: 32,
         };
         assert_eq!(least.check(), Ok(()));
+    }
+
+    #[test]
+    fn networks_whose_bundle_nothing_reads_are_refused() {
+        let with = |network| {
+            let mut config = FitConfig::default();
+            config.recipe.network = network;
+            config.check()
+        };
+        assert_eq!(with(NetworkSpec::official(128, 64)), Ok(()));
+        assert_eq!(with(NetworkSpec::official(208, 103)), Ok(()));
+        for (rec, seg) in [(256, 8), (8, 256), (1024, 1024)] {
+            let error = with(NetworkSpec::official(rec, seg)).expect_err("too large");
+            let error = error.to_string();
+            let start = format!("network = {rec}/{seg} (");
+            assert!(error.starts_with(&start), "{error}");
+            for part in ["no bundle of more than 1024 MiB", "narrower networks"] {
+                assert!(error.contains(part), "{error}");
+            }
+        }
     }
 
     #[test]

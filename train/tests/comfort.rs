@@ -220,6 +220,13 @@ fn defects_are_kept_to_the_product() {
     let whole = Picture::from_grey8(48, 40, vec![255; 48 * 40]).unwrap();
     scene.save("mask.png", &whole);
     ok(&scene.fit(&["--steps=2", "--product=mask.png", "--out=masks"]));
+    ok(&scene.run(&["fit", "--resume=masks"]));
+    let mut edited = vec![255; 48 * 40];
+    edited[0] = 0;
+    scene.save("mask.png", &Picture::from_grey8(48, 40, edited).unwrap());
+    for command in [&["fit", "--resume=masks"][..], &["export", "masks"]] {
+        refused(&scene.run(command), &["the product's masks in", "mask.png"]);
+    }
     let nowhere = Picture::from_grey8(48, 40, vec![0; 48 * 40]).unwrap();
     scene.save("nowhere.png", &nowhere);
     refused(

@@ -108,11 +108,11 @@ fn what_is_no_pair_of_checkpoints_is_refused_with_its_reason() {
     }
 }
 
-/// A checkpoint with this pickle and one storage of a single float.
+/// A checkpoint with this pickle and one storage of 3000 floats.
 fn archive(scene: &Scene, name: &str, pickle: &[u8]) -> PathBuf {
     let path = scene.path(name);
     let mut zip = zip::ZipWriter::new(std::fs::File::create(&path).unwrap());
-    for (member, bytes) in [("a/data.pkl", pickle), ("a/data/0", &[0; 4])] {
+    for (member, bytes) in [("a/data.pkl", pickle), ("a/data/0", &[0; 4 * 3000])] {
         zip.start_file(member, SimpleFileOptions::default())
             .unwrap();
         zip.write_all(bytes).unwrap();
@@ -132,17 +132,42 @@ fn hostile_checkpoints_take_neither_the_stack_nor_all_memory() {
     };
     let deep = [b"\x80\x02N".as_slice(), &b"\x85".repeat(3_000_000), b"."].concat();
     refused(&archive(&scene, "deep.pckl", &deep), "nests deeper");
-    for width in [0u32, 1025, 3000] {
+    let view = |side: u32, stride: u8| {
         let mut wide = b"\x80\x02}(X\x17\x00\x00\x00encoder.block1.0.weight".to_vec();
         wide.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage");
         wide.extend(b"ctorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQK\x00(J");
-        wide.extend(width.to_le_bytes());
-        wide.extend(b"K\x01K\x01K\x01t(K\x00K\x00K\x00K\x00ttRu.");
+        wide.extend(side.to_le_bytes());
+        wide.extend(
+            [
+                b"K\x01K\x01K\x01t(K".as_slice(),
+                &[stride],
+                b"K\x00K\x00K\x00ttRu.",
+            ]
+            .concat(),
+        );
+        wide
+    };
+    for width in [0u32, 1025, 3000] {
         refused(
-            &archive(&scene, "wide.pckl", &wide),
+            &archive(&scene, "wide.pckl", &view(width, 1)),
             &format!("has {width} channels"),
         );
     }
+    let wide = archive(&scene, "wide.pckl", &view(1024, 1));
+    refused(&wide, "no bundle of more than 1024 MiB is read");
+    // A GiB from one float.
+    let repeated = archive(&scene, "repeated.pckl", &view(1 << 28, 0));
+    refused(&repeated, "repeats one element along a side");
+    let list = [b"\x80\x02]".as_slice(), &b"q\x00Na".repeat(4000), b"."].concat();
+    refused(&archive(&scene, "list.pckl", &list), "repeats itself");
+    let gaps: Vec<u8> = (1..1000u32)
+        .flat_map(|number| [b"r".as_slice(), &(250 * number).to_le_bytes()].concat())
+        .collect();
+    let gaps = [b"\x80\x02N".as_slice(), &gaps, b"."].concat();
+    refused(
+        &archive(&scene, "gaps.pckl", &gaps),
+        "numbers its memory wildly",
+    );
 }
 
 /// A checkpoint with `before` in its names replaced by `after`, which is as long.

@@ -5,6 +5,8 @@ mod program;
 use base64::Engine;
 use blemish::picture::Picture;
 use program::{Scene, told};
+#[cfg(unix)]
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 /// The pictures of a page, decoded.
@@ -101,6 +103,13 @@ fn a_report_does_without_curves_and_names_a_mask_that_does_not_fit() {
     let fit = scene.fit(&["--steps=2"]);
     assert!(fit.status.success(), "{}", told(&fit));
     std::fs::remove_file(scene.path("runs/goods/metrics.jsonl")).unwrap();
+    scene.write("web/page.html", b"before");
+    #[cfg(unix)]
+    {
+        let page = scene.path("web/page.html");
+        std::fs::set_permissions(&page, PermissionsExt::from_mode(0o640)).unwrap();
+        symlink(page, scene.path("runs/goods/report.html")).unwrap();
+    }
     let report = scene.run(&["report", "runs/goods"]);
     let text = told(&report);
     assert!(report.status.success(), "{text}");
@@ -109,6 +118,13 @@ fn a_report_does_without_curves_and_names_a_mask_that_does_not_fit() {
         "{text}"
     );
     assert!(scene.path("runs/goods/report.html").is_file());
+    #[cfg(unix)]
+    {
+        assert!(scene.path("runs/goods/report.html").is_symlink());
+        let page = std::fs::metadata(scene.path("web/page.html")).unwrap();
+        assert_eq!(page.permissions().mode() & 0o7777, 0o640);
+        assert!(page.len() > 1000);
+    }
 
     scene.weave("class/train/good/0.png", 40, 40, 30);
     scene.weave("class/test/hole/7.png", 70, 40, 32);

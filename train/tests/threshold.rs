@@ -171,6 +171,13 @@ fn a_threshold_that_was_set_is_not_written_over() {
     assert!(words.contains("move that file away first"), "{words}");
     assert!(bytes("run/model.onnx") == set);
 
+    // A folder with nothing but such a bundle is no place for a new run.
+    scene.write("lone/model.onnx", &set);
+    let fit = scene.fit(&["--steps=8", "--out=lone"]);
+    assert_eq!(fit.status.code(), Some(2), "{}", told(&fit));
+    assert!(told(&fit).contains("move that file away first"));
+    assert!(bytes("lone/model.onnx") == set && !scene.path("lone/config.toml").exists());
+
     let (code, words) = run(&["export", "run", "--out=other.onnx"]);
     assert_eq!(code, Some(0), "{words}");
     let (code, words) = run(&["export", "run", "--discard-threshold"]);
@@ -261,7 +268,8 @@ fn trained_pictures_set_no_threshold_under_another_name() {
 #[test]
 fn what_cannot_be_promised_is_refused_with_the_number_needed() {
     let scene = scene();
-    let cases: [(&[&str], &str); 5] = [
+    scene.write("broken/0.png", b"no picture");
+    let cases: [(&[&str], &str); 6] = [
         (&["run/model.onnx", "monday"], "at least 299 are needed"),
         (
             &["run/model.onnx", "goods", "--rejects-per-1000=500"],
@@ -279,6 +287,11 @@ fn what_cannot_be_promised_is_refused_with_the_number_needed() {
                 "--rejects-per-1000=200",
                 "--defects=run",
             ],
+            "'run' holds no picture of a defect",
+        ),
+        // Found before any good picture is opened.
+        (
+            &["run/model.onnx", "broken", "--defects=run"],
             "'run' holds no picture of a defect",
         ),
     ];

@@ -45,7 +45,7 @@ impl Args {
     pub fn run(self) -> Done {
         let out = self.place("model.onnx");
         let (config, prepared, checkpoint) = self.open(&out)?;
-        finish(&config, &prepared, &checkpoint, &out, None)?;
+        finish(&config, &prepared, &checkpoint, &|| Ok(out.clone()), None)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -91,7 +91,7 @@ impl Args {
             )
             .into());
         }
-        prepared.check_textures(&config.recipe, &checkpoint)?;
+        prepared.check_painted(&config.recipe, &checkpoint)?;
         Ok((config, prepared, checkpoint))
     }
 }
@@ -137,7 +137,7 @@ pub fn open_pictures(
     }
     let prepared = Prepared::open(&config)?;
     if let Some(checkpoint) = trained {
-        prepared.check_textures(&config.recipe, &checkpoint)?;
+        prepared.check_painted(&config.recipe, &checkpoint)?;
     }
     Ok((config, prepared))
 }
@@ -150,14 +150,15 @@ fn read_config(run: &Path, pictures: Option<&Path>) -> Result<FitConfig, Box<dyn
     Ok(config)
 }
 
-/// Sets the threshold, writes the bundle and says what may be expected of it.
+/// Sets the threshold, writes the bundle where `place` says when it is made, and says what may be expected of it;
+/// gives its place.
 pub fn finish(
     config: &FitConfig,
     prepared: &Prepared,
     checkpoint: &Checkpoint,
-    out: &Path,
+    place: &dyn Fn() -> Result<PathBuf, String>,
     grids: Option<&Grids>,
-) -> Result<(), Box<dyn Error>> {
+) -> Result<PathBuf, Box<dyn Error>> {
     let recipe = &config.recipe;
     // A bundle is the same wherever its run was trained, and can be made where that device is not.
     let mut engine = CpuEngine::new(recipe.network, config.threads)?;
@@ -170,7 +171,8 @@ pub fn finish(
         &mut engine,
         grids,
     )?;
-    write_atomically(out, |file| file.write_all(&finished.bytes))?;
+    let out = place()?;
+    write_atomically(&out, |file| file.write_all(&finished.bytes))?;
     let (choice, set) = (&finished.choice, &finished.choice.threshold);
     tell(format_args!(
         "score       the greatest mean of the map over {0}x{0} px{1}",
@@ -220,5 +222,5 @@ pub fn finish(
         );
     }
     tell(format_args!("bundle      {}", out.display()));
-    Ok(())
+    Ok(out)
 }

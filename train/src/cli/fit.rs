@@ -8,7 +8,7 @@ use crate::config::FitConfig;
 use crate::data::{Class, ClassFolders, class_folders, fingerprint_below};
 use crate::fit::metrics_log::{self, Record, Validation};
 use crate::fit::patience::Patience;
-use crate::fit::prepare::{Prepared, same_textures};
+use crate::fit::prepare::{Prepared, same_masks, same_textures};
 use crate::fit::progress::duration;
 use crate::fit::stop::Stop;
 use crate::fit::{Fitting, Outcome, Source, initial, validation};
@@ -145,7 +145,8 @@ impl Trainer<'_> {
         if !is_over(&config, &latest, root) {
             return self.reopen(root, Some(pictures));
         }
-        if Class::find(pictures)?.fingerprint()? != latest.data_fingerprint {
+        let class = Class::find(pictures)?;
+        if class.fingerprint()? != latest.data_fingerprint {
             return Err(format!(
                 "{} is done, but with other pictures than are in {} now; choose another folder with --out",
                 root.display(),
@@ -165,19 +166,31 @@ impl Trainer<'_> {
             )
             .into());
         }
-        Self::check_textures(&config, &latest, root)?;
+        Self::check_painted(&config, &class, &latest, root)?;
         self.board.check(&config)?;
         tell(format_args!("            {} is done", root.display()));
         Ok(Ended::Finished)
     }
 
-    /// Refuses other textures than the finished run in `root` was trained with.
-    fn check_textures(
+    /// Refuses other textures, or masks of the product, than the finished run in `root` was trained with.
+    fn check_painted(
         config: &FitConfig,
+        class: &Class,
         latest: &Checkpoint,
         root: &Path,
     ) -> Result<(), Box<dyn Error>> {
         let recipe = &config.recipe;
+        if let Some(product) = &recipe.product {
+            let now = product.fingerprint(&class.folder, &class.goods)?;
+            if !same_masks(now.as_deref(), latest) {
+                return Err(format!(
+                    "{} is done, but with other masks of the product than are in {product} now; choose another folder \
+                     with --out",
+                    root.display()
+                )
+                .into());
+            }
+        }
         let Some(folder) = &recipe.textures else {
             return Ok(());
         };
@@ -215,6 +228,7 @@ impl Trainer<'_> {
             Some(out) => out.to_owned(),
             None => Path::new("runs").join(&prepared.name),
         };
+        output::refuse_over_set(&root.join("model.onnx"))?;
         let folder = RunFolder::create(&root, &config)?;
         self.train(Opened {
             folder,
@@ -270,7 +284,7 @@ impl Trainer<'_> {
                 )
                 .into());
             }
-            prepared.check_textures(&config.recipe, checkpoint)?;
+            prepared.check_painted(&config.recipe, checkpoint)?;
         }
         if Self::keeps_threshold(&folder, &config, &stored, latest.checkpoint.as_ref())? {
             return Ok(Ended::Finished);
@@ -315,13 +329,8 @@ impl Trainer<'_> {
             ));
             return Ok(true);
         }
-        Err(format!(
-            "{} has a threshold that was set with 'threshold' ({}), and this run would write over it: move that file \
-             away first",
-            path.display(),
-            set.threshold.basis
-        )
-        .into())
+        output::refuse_over_set(&path)?;
+        Ok(false)
     }
 
     fn train(&self, opened: Opened) -> Trained {
@@ -362,6 +371,7 @@ impl Trainer<'_> {
             folder: &folder,
             data_fingerprint: &prepared.fingerprint,
             textures: prepared.textures_fingerprint.as_deref(),
+            masks: prepared.masks_fingerprint.as_deref(),
             source: &prepared,
             validate: (!prepared.validation.is_empty()).then_some(&validate),
             stop: self.stop,
@@ -384,8 +394,16 @@ impl Trainer<'_> {
                 checkpoint.step
             ));
         }
-        let out = folder.bundle_path();
-        super::export::finish(&config, &prepared, &checkpoint, &out, None)?;
+        let path = folder.bundle_path();
+        // As late as can be: 'export' and 'threshold' may have been at work beside this run.
+        let place = || output::not_over_set(&path);
+        let out = super::export::finish(&config, &prepared, &checkpoint, &place, None)?;
+        if out != path {
+            tell(format_args!(
+                "            beside {}, whose threshold was set with 'threshold' meanwhile",
+                path.display()
+            ));
+        }
         Ok(Ended::Finished)
     }
 }

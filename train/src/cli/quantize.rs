@@ -86,7 +86,8 @@ impl Args {
         if self.steps > 0 {
             checkpoint.weights = self.fine_tuned(&config, &prepared, &checkpoint, &grids)?;
         }
-        export::finish(&config, &prepared, &checkpoint, &out, Some(&grids))?;
+        let place = || Ok(out.clone());
+        export::finish(&config, &prepared, &checkpoint, &place, Some(&grids))?;
         Ok(ExitCode::SUCCESS)
     }
 

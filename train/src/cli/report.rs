@@ -1,6 +1,7 @@
 //! `report`: a run in one HTML file.
 
 use super::{Done, export, output, tell};
+use crate::atomic_file::write_atomically;
 use crate::data::{Class, real_defects_in};
 use crate::fit::metrics_log;
 use crate::report::{
@@ -144,12 +145,9 @@ impl Args {
             pictures: &pictures,
             steps: config.recipe.steps,
         });
-        page.write(&out).map_err(|error| {
-            format!(
-                "cannot write {}: {error}; choose another place with --out",
-                out.display()
-            )
-        })?;
+        let html = page.finish();
+        write_atomically(&out, |file| file.write_all(html.as_bytes()))
+            .map_err(|error| format!("{error}; choose another place with --out"))?;
         for warning in &warnings {
             tell(format_args!("warning     {warning}"));
         }

@@ -64,6 +64,14 @@ impl Args {
         let out = self.out.as_ref().unwrap_or(&self.bundle);
         output::probe(out)?;
         let class = Class::find(&self.goods)?;
+        // Before the goods are scored, which may take hours.
+        let defects = match &self.defects {
+            Some(folder) => {
+                let found = real_defects_in(folder)?.into_iter();
+                Some(found.map(|test| test.path).collect::<Vec<_>>())
+            }
+            None => None,
+        };
         let metadata = bundle.metadata();
         let model = ModelProto::decode(bytes.as_slice())?;
         let contents = contents(&class.goods)?;
@@ -76,13 +84,6 @@ impl Args {
             ..PictureRules::of(metadata, false)
         };
         let goods = inspect(&bundle, &distinct, &rules)?;
-        let defects = match &self.defects {
-            Some(folder) => {
-                let found = real_defects_in(folder)?.into_iter();
-                Some(found.map(|test| test.path).collect::<Vec<_>>())
-            }
-            None => None,
-        };
         let found = match &defects {
             Some(paths) => inspect(&bundle, paths, &rules)?,
             None => Vec::new(),

@@ -93,8 +93,8 @@ pub enum DataError {
     )]
     TooFew { pictures: usize },
     #[error(
-        "every held-out picture is a training picture under another name ({repeated}), so nothing is left to judge the \
-         run by: remove the copies, take another --seed, or hold nothing out (--hold-out 0)"
+        "every held-out picture is a training picture under another name ({repeated}), so nothing is left to judge a \
+         run by: begin a new run without the copies, with another --seed, or with nothing held out (--hold-out 0)"
     )]
     NothingHeldOut { repeated: String },
     #[error(

@@ -192,13 +192,13 @@ fn folders_by(
     Ok(ClassFolders { classes, left_out })
 }
 
-/// The defective pictures of a folder: those of its test set where it is a class, all of a bare folder,
-/// which has no masks and no kinds.
+/// The defective pictures of a folder: those of its test set where it is a class or has one alone, all of a bare
+/// folder, which has no masks and no kinds.
 ///
 /// # Errors
-/// As [`Class::find`], and where there is none.
+/// As [`Class::find_tests`], and where there is none.
 pub fn real_defects_in(folder: &Path) -> Result<Vec<TestPicture>, DataError> {
-    let found: Vec<TestPicture> = match Layout::of(folder) {
+    let found: Vec<TestPicture> = match Layout::of_tests(folder) {
         Layout::Bare => {
             let unmarked = |path| TestPicture {
                 path,
@@ -251,7 +251,7 @@ fn bare_pictures(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
             });
         }
         let last = inside.file_name().unwrap_or_default();
-        let beside = match last == "good" {
+        let beside = match last.eq_ignore_ascii_case("good") {
             true => folder_beside(inside)?,
             false => None,
         };
@@ -383,8 +383,12 @@ mod tests {
         scratch.grey("mvtec/test/hole/2.png", 4, 4, 1);
         scratch.grey("mvtec/ground_truth/hole/2_mask.png", 4, 4, 255);
         assert_eq!(paths("mvtec"), [scratch.path("mvtec/test/hole/2.png")]);
+        scratch.grey("half/test/good/1.png", 4, 4, 1);
         scratch.grey("half/test/hole/2.png", 4, 4, 1);
-        assert!(real_defects_in(&scratch.path("half")).is_err());
+        let bare = real_defects_in(&scratch.path("half")).unwrap_err();
+        assert!(matches!(bare, DataError::NoMask { .. }), "{bare}");
+        scratch.grey("half/ground_truth/hole/2_mask.png", 4, 4, 255);
+        assert_eq!(paths("half"), [scratch.path("half/test/hole/2.png")]);
     }
 
     #[test]
@@ -498,6 +502,9 @@ mod tests {
         scratch.grey("library/more/good/0.png", 4, 4, 1);
         assert!(Class::find(&scratch.path("library")).is_ok());
         refusal("more/good", "more/hole/0.png");
+        scratch.grey("library/other/Good/0.png", 4, 4, 1);
+        assert!(Class::find(&scratch.path("library")).is_ok());
+        refusal("other/Good", "other/Scratch/0.png");
     }
 
     #[test]

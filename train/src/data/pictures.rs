@@ -367,7 +367,7 @@ mod tests {
         for sample in 0..12_900 {
             counts[toward_edges(128, 32, &mut Draws::of_sample(1, sample))] += 1;
         }
-        // 129 places as likely: 17 are the first edge's, 16 the last's, and one is each other's.
+        // 129 places as likely: 17 are either edge's, and one is each other's.
         assert!((1500..1900).contains(&counts[0]) && (1400..1800).contains(&counts[96]));
         assert!(counts[1..96].iter().all(|count| (50..150).contains(count)));
         assert_eq!(toward_edges(32, 32, &mut Draws::of_sample(1, 0)), 0);

@@ -1,9 +1,12 @@
 //! Where the product is in a picture, so that simulated defects lie on it and not beside it.
 
 use super::DataError;
+use super::content::contents;
 use super::layout::name_below;
+use crate::checkpoint::hex;
 use blemish::picture::{Mask, Picture};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -60,17 +63,7 @@ impl Product {
             return Ok(automatic_mask(picture));
         };
         let file = match masks.is_dir() {
-            true => {
-                let name = PathBuf::from(name_below(folder, path));
-                let stem = name.file_stem().unwrap_or_default().to_string_lossy();
-                let ends = ["", "_mask"]
-                    .map(|end| masks.join(name.with_file_name(format!("{stem}{end}.png"))));
-                let found = ends.iter().find(|file| file.is_file()).cloned();
-                found.ok_or_else(|| DataError::NoProductMask {
-                    picture: path.to_owned(),
-                    mask: ends[0].clone(),
-                })?
-            }
+            true => mask_of(masks, folder, path)?,
             false => masks.clone(),
         };
         let mask = Mask::open(&file)?;
@@ -83,6 +76,49 @@ impl Product {
         }
         Ok(mask)
     }
+
+    /// SHA-256 over the masks of `goods`, which lie below `folder`, as far as they have one, in hexadecimal; `None`
+    /// where there are no masks.
+    ///
+    /// # Errors
+    /// Names the mask that cannot be read.
+    pub fn fingerprint(
+        &self,
+        folder: &Path,
+        goods: &[PathBuf],
+    ) -> Result<Option<String>, DataError> {
+        let Product::Masks(masks) = self else {
+            return Ok(None);
+        };
+        // A picture that is not used needs no mask.
+        let of = |path: &PathBuf| {
+            let mask = mask_of(masks, folder, path).ok()?;
+            Some((name_below(folder, path), mask))
+        };
+        let (names, files): (Vec<String>, Vec<PathBuf>) = match masks.is_dir() {
+            true => goods.iter().filter_map(of).unzip(),
+            false => (vec![String::new()], vec![masks.clone()]),
+        };
+        let mut all = Sha256::new();
+        for (name, content) in names.iter().zip(contents(&files)?) {
+            all.update(name.as_bytes());
+            all.update([0]);
+            all.update(content.0);
+        }
+        Ok(Some(hex(&all.finalize())))
+    }
+}
+
+/// The mask in `masks` of the picture at `path` below `folder`.
+fn mask_of(masks: &Path, folder: &Path, path: &Path) -> Result<PathBuf, DataError> {
+    let name = PathBuf::from(name_below(folder, path));
+    let stem = name.file_stem().unwrap_or_default().to_string_lossy();
+    let ends = ["", "_mask"].map(|end| masks.join(name.with_file_name(format!("{stem}{end}.png"))));
+    let found = ends.iter().find(|file| file.is_file()).cloned();
+    found.ok_or_else(|| DataError::NoProductMask {
+        picture: path.to_owned(),
+        mask: ends[0].clone(),
+    })
 }
 
 /// What stands out from an even background: the brightness that separates two sides best (Otsu 1979),
@@ -221,5 +257,28 @@ mod tests {
         );
         let small = mask("small.png").unwrap_err().to_string();
         assert!(small.contains("2x2 px, its picture 4x4"), "{small}");
+    }
+
+    #[test]
+    fn the_fingerprint_follows_the_masks_of_the_pictures_alone() {
+        let scratch = Scratch::new();
+        for number in 0..2 {
+            scratch.grey(&format!("masks/{number}.png"), 4, 4, number);
+        }
+        let folder = scratch.path("goods");
+        let goods: Vec<PathBuf> = ["0.png", "1.png", "2.png"]
+            .map(|name| folder.join(name))
+            .into();
+        let print = |masks: &str| {
+            let product = Product::Masks(scratch.path(masks));
+            product.fingerprint(&folder, &goods).unwrap().unwrap()
+        };
+        let [before, one] = ["masks", "masks/1.png"].map(print);
+        scratch.grey("masks/of_another.png", 4, 4, 7);
+        assert_eq!(print("masks"), before);
+        scratch.grey("masks/1.png", 4, 4, 8);
+        assert_ne!(print("masks"), before);
+        assert_ne!(print("masks/1.png"), one);
+        assert_eq!(Product::Auto.fingerprint(&folder, &goods).unwrap(), None);
     }
 }

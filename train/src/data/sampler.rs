@@ -60,22 +60,26 @@ impl Sampler {
     pub fn batch(&self, number: u64) -> Batch {
         let first = number.wrapping_mul(self.batch as u64) % VALIDATION;
         let any = |_, draws: &mut Draws| draws.below(self.tiles.pictures());
-        self.make(&self.tiles, self.batch, any, first)
+        self.make(&self.tiles, self.batch, any, |_| false, first)
     }
 
     /// Batches of validation: one tile each of held-out pictures, `rounds` times over, with simulated
-    /// defects; the same at every call.
+    /// defects; the same at every call. A picture smaller than a tile is neither turned nor mirrored, so that it lies
+    /// where it is scored.
     pub fn validation<'a>(
         &'a self,
         held_out: &'a TileSource,
         rounds: usize,
     ) -> impl Iterator<Item = Batch> + 'a {
         let total = held_out.pictures() * rounds;
+        let tile = held_out.tile();
+        let whole = [tile.width_px as usize, tile.height_px as usize];
+        let is_small = move |number: usize| held_out.filled(number) != whole;
         (0..total).step_by(self.batch.max(1)).map(move |first| {
             let count = self.batch.min(total - first);
             let number = |place: usize| (first + place) % held_out.pictures();
             let drawn = |place: usize, _: &mut Draws| number(place);
-            let mut batch = self.make(held_out, count, drawn, VALIDATION + first as u64);
+            let mut batch = self.make(held_out, count, drawn, is_small, VALIDATION + first as u64);
             // Goods are scored as the station scores them, without what is mirrored beyond them.
             batch.scored = (0..count)
                 .map(|place| held_out.filled(number(place)))
@@ -89,6 +93,7 @@ impl Sampler {
         tiles: &TileSource,
         pictures: usize,
         number: impl Fn(usize, &mut Draws) -> usize + Sync,
+        upright: impl Fn(usize) -> bool + Sync,
         first_sample: u64,
     ) -> Batch {
         let tile = tiles.tile();
@@ -114,7 +119,10 @@ impl Sampler {
                 let picture = number(place, &mut draws);
                 let Cut { tile, product } = tiles.cut(picture, &mut draws);
                 let out = SampleOut { clean, seen, mask };
-                self.simulator.paint_on(tile, product, &mut draws, out);
+                match upright(picture) {
+                    true => (self.simulator).paint_upright(tile, product, &mut draws, out),
+                    false => self.simulator.paint_on(tile, product, &mut draws, out),
+                }
             });
         });
         batch
@@ -295,6 +303,62 @@ mod tests {
         let part = batch.crop(&plane, 0);
         assert_eq!(part.len(), 40 * 64);
         assert!(part.iter().all(|&column| column < 40.0));
+    }
+
+    #[test]
+    fn small_pictures_lie_where_they_are_scored_and_others_are_turned_as_ever() {
+        let scratch = Scratch::new();
+        for preset in [Preset::Structural, Preset::Official] {
+            let (mut sampler, large) = sampler(&scratch, 1, true);
+            sampler.simulator.recipe = Recipe::new(preset, true);
+            scratch.grey("small.png", 40, 50, 1);
+            let goods = Goods::open(&[scratch.path("small.png")]).unwrap();
+            let small = TileSource::new(&goods, TileSize::square(64), None);
+            let levels = goods.pictures()[0].to_rgb8();
+            let pixels: Vec<f32> = levels
+                .as_chunks::<3>()
+                .0
+                .iter()
+                .map(|pixel| f32::from(pixel[0]) / 255.0)
+                .collect();
+            let mut painted = 0;
+            for batch in sampler.validation(&small, 40) {
+                for place in 0..batch.pictures {
+                    let plane = |planes: &[f32]| {
+                        let first = 3 * 4096 * place;
+                        batch.crop(&planes[first..first + 4096], place).into_owned()
+                    };
+                    assert_eq!(plane(&batch.clean), pixels, "{preset:?}");
+                    let whole = &batch.mask[4096 * place..][..4096];
+                    let mask = batch.crop(whole, place);
+                    painted += usize::from(mask.contains(&1.0));
+                    // A structure's edge is soft, and marked where it covers half.
+                    let soft = preset == Preset::Structural && whole.contains(&1.0);
+                    for (at, seen) in plane(&batch.seen).iter().enumerate() {
+                        let unchanged = *seen == pixels[at];
+                        assert!(unchanged || soft || mask[at] == 1.0, "{preset:?}");
+                    }
+                }
+            }
+            // Half of 40 carry a defect, some of them beyond the picture.
+            assert!((5..35).contains(&painted), "{painted} of 40");
+
+            for (number, batch) in sampler.validation(&large, 10).enumerate() {
+                for place in 0..batch.pictures {
+                    let sample = 5 * number + place;
+                    let mut draws = Draws::of_sample(7, VALIDATION + sample as u64);
+                    let tile = large.cut(sample % 3, &mut draws).tile;
+                    let mut planes = [vec![0.0; 3 * 4096], vec![0.0; 3 * 4096], vec![0.0; 4096]];
+                    let [clean, seen, mask] = &mut planes;
+                    let out = SampleOut { clean, seen, mask };
+                    sampler.simulator.paint_on(tile, None, &mut draws, out);
+                    let [clean, seen, mask] = planes;
+                    assert_eq!(clean, batch.clean[3 * 4096 * place..][..3 * 4096]);
+                    assert_eq!(seen, batch.seen[3 * 4096 * place..][..3 * 4096]);
+                    assert_eq!(mask, batch.mask[4096 * place..][..4096]);
+                }
+            }
+        }
     }
 
     #[test]

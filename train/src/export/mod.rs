@@ -9,10 +9,12 @@ pub use onnx::write_onnx;
 use crate::quantize::Grids;
 use crate::reference;
 use crate::weights::{Weights, WeightsError};
-use blemish::draem::Graph;
+use blemish::draem::{Cost, Graph, NetworkSpec};
 use blemish::engine::{EngineError, Inspector, Plan, Prediction};
 use blemish::geometry::TileSize;
-use blemish::model::{self, Bundle, Golden, Metadata, ModelError, Problem, planes};
+use blemish::model::{
+    self, Bundle, GREATEST_BUNDLE_BYTES, Golden, Metadata, ModelError, Problem, planes,
+};
 use tract_onnx::pb::ModelProto;
 
 /// Greatest difference per pixel between a float bundle's map and its golden one: rounding differs
@@ -41,6 +43,23 @@ pub enum ExportError {
     Integers { mean: f64 },
     #[error("the exported bundle does not pass its own checks: {0}")]
     Refused(#[from] ModelError),
+}
+
+/// Whether a bundle of `network` in float is small enough to be read.
+///
+/// # Errors
+/// How large it would be; for people.
+pub fn check_size(network: NetworkSpec) -> Result<(), String> {
+    // Parameters do not depend on the tile.
+    let parameters = Cost::of(network, TileSize::square(32)).parameters();
+    match 4 * parameters > GREATEST_BUNDLE_BYTES {
+        false => Ok(()),
+        true => Err(format!(
+            "{parameters} parameters of 4 bytes are {} MiB, and no bundle of more than {} MiB is read",
+            (4 * parameters).div_ceil(1 << 20),
+            GREATEST_BUNDLE_BYTES >> 20
+        )),
+    }
 }
 
 /// Writes the bundle of `weights` and loads it once, as a station would.

@@ -49,6 +49,8 @@ pub struct Fitting<'a> {
     pub data_fingerprint: &'a str,
     /// SHA-256 of the textures, where there are any.
     pub textures: Option<&'a str>,
+    /// SHA-256 of the product's masks, where there are any.
+    pub masks: Option<&'a str>,
     pub source: &'a dyn Source,
     pub validate: Option<Validate<'a>>,
     pub stop: &'a Stop,
@@ -237,6 +239,7 @@ impl Fitting<'_> {
             })?,
             data_fingerprint: self.data_fingerprint.to_owned(),
             textures: self.textures.map(str::to_owned),
+            masks: self.masks.map(str::to_owned),
             weights: backend.weights(),
             adam: backend.adam(),
         })

@@ -23,7 +23,7 @@ const JUDGED_TILES: usize = 512;
 const LEARNT_PER_JUDGED: u64 = 8;
 /// Held-out pictures in memory at a time while they are tried.
 const TRIED_PICTURES: usize = 16;
-/// Held-out pictures that are named where they are training pictures.
+/// Held-out pictures that are named where they are copies.
 const NAMED: usize = 8;
 /// Held-out pictures that a validation looks at.
 const VALIDATION_PICTURES: usize = 128;
@@ -34,9 +34,9 @@ pub struct Prepared {
     pub name: String,
     /// Good pictures for training.
     pub trained: Vec<PathBuf>,
-    /// Good pictures that training never sees, neither they nor copies of them.
+    /// Good pictures that training never sees, neither they nor copies of them; each content once.
     pub held_out: Vec<PathBuf>,
-    /// Pictures that were held out but are training pictures under other names.
+    /// Pictures that were held out but are training pictures, or other held-out ones, under other names.
     pub copies: Vec<PathBuf>,
     pub grey: bool,
     /// Mean of the training pictures by channel, 8 bit.
@@ -49,6 +49,8 @@ pub struct Prepared {
     pub textures: usize,
     /// SHA-256 of their contents, where there are any.
     pub textures_fingerprint: Option<String>,
+    /// SHA-256 of the masks that say where the product is, where there are any.
+    pub masks_fingerprint: Option<String>,
     /// Simulated defects on held-out goods; empty where none are held out.
     pub validation: Vec<Batch>,
     /// Folder of the class.
@@ -119,6 +121,10 @@ impl Prepared {
             trained_contents,
             textures,
             textures_fingerprint: textures_fingerprint.transpose()?,
+            masks_fingerprint: match &recipe.product {
+                Some(product) => product.fingerprint(&class.folder, &class.goods)?,
+                None => None,
+            },
             validation,
             folder: class.folder,
             sampler,
@@ -127,11 +133,20 @@ impl Prepared {
 }
 
 impl Prepared {
-    /// Whether defects are painted from the textures that `checkpoint` was trained with, wherever they are now.
+    /// Whether defects are painted from the textures that `checkpoint` was trained with, wherever they are now, and
+    /// where its masks let them be.
     ///
     /// # Errors
     /// They are others, or nothing tells whether they are; a sentence for people.
-    pub fn check_textures(&self, recipe: &Recipe, checkpoint: &Checkpoint) -> Result<(), String> {
+    pub fn check_painted(&self, recipe: &Recipe, checkpoint: &Checkpoint) -> Result<(), String> {
+        if !same_masks(self.masks_fingerprint.as_deref(), checkpoint) {
+            let place =
+                (recipe.product.as_ref()).map_or(String::new(), |place| format!(" in {place}"));
+            return Err(format!(
+                "the product's masks{place} are not those the run began with; restore them, or start a new run with \
+                 another --out"
+            ));
+        }
         match same_textures(recipe, self.textures_fingerprint.as_deref(), checkpoint)? {
             true => Ok(()),
             false => Err(format!(
@@ -169,6 +184,12 @@ impl Prepared {
     }
 }
 
+/// Whether the product's masks, whose fingerprint is `now`, are those of `checkpoint`; one from before it was kept does
+/// not say.
+pub fn same_masks(now: Option<&str>, checkpoint: &Checkpoint) -> bool {
+    (checkpoint.masks.as_deref()).is_none_or(|before| now == Some(before))
+}
+
 /// Whether the textures of `recipe`, whose contents have the fingerprint `now`, are those of `checkpoint`. Where it
 /// does not say what they were, their place decides.
 ///
@@ -185,9 +206,9 @@ pub fn same_textures(
     }
 }
 
-/// The held-out pictures whose contents are not among those of the training pictures, under another name: these say
-/// nothing about pictures that training never saw; these come second. They stay out of training, so that a seed keeps
-/// its split.
+/// The held-out pictures whose contents are not among those of the training pictures, under another name, nor of
+/// held-out ones before them: a copy says nothing about pictures that training never saw, or nothing further; these
+/// come second. They stay out of training, so that a seed keeps its split.
 fn unseen(
     class: &Class,
     contents: &[Content],
@@ -198,34 +219,55 @@ fn unseen(
     let trained: HashMap<&Content, &PathBuf> = (train.iter())
         .filter_map(|path| Some((*of.get(path)?, path)))
         .collect();
-    let twin = |path: &PathBuf| trained.get(of.get(path)?).copied();
-    let repeated: Vec<String> = (held_out.iter())
-        .filter_map(|path| {
-            let names = [path, twin(path)?].map(|path| name_below(&class.folder, path));
-            Some(format!("'{}' is '{}'", names[0], names[1]))
-        })
-        .collect();
-    if repeated.is_empty() {
-        return Ok((held_out, Vec::new()));
+    let mut first: HashMap<&Content, PathBuf> = HashMap::new();
+    let (mut left, mut copies) = (Vec::new(), Vec::new());
+    // Of training pictures and of other held-out ones.
+    let mut repeated = [Vec::new(), Vec::new()];
+    for path in held_out {
+        let content = of.get(&path).copied();
+        let twin = content.and_then(|content| {
+            let trained = trained.get(content).map(|twin| (0, twin.as_path()));
+            trained.or_else(|| first.get(content).map(|twin| (1, twin.as_path())))
+        });
+        if let Some((kind, twin)) = twin {
+            let names = [path.as_path(), twin].map(|path| name_below(&class.folder, path));
+            repeated[kind].push(format!("'{}' is '{}'", names[0], names[1]));
+            copies.push(path);
+            continue;
+        }
+        if let Some(content) = content {
+            first.insert(content, path.clone());
+        }
+        left.push(path);
     }
-    let mut names = repeated[..repeated.len().min(NAMED)].join(", ");
-    if repeated.len() > NAMED {
-        names.push_str(&format!(" and {} more", repeated.len() - NAMED));
+    let all = left.len() + copies.len();
+    let [of_training, of_held_out] = &repeated;
+    if left.is_empty() && all > 0 {
+        return Err(DataError::NothingHeldOut {
+            repeated: named(of_training),
+        });
     }
-    let repeated = names;
-    let all = held_out.len();
-    let (left, copies): (Vec<_>, Vec<_>) =
-        (held_out.into_iter()).partition(|path| twin(path).is_none());
-    if left.is_empty() {
-        return Err(DataError::NothingHeldOut { repeated });
+    let kinds = [
+        (of_training, "training pictures under other names"),
+        (of_held_out, "other held-out pictures under other names"),
+    ];
+    for (copies, what) in kinds.iter().filter(|(copies, _)| !copies.is_empty()) {
+        log::warn!(
+            "of {all} held-out pictures {} are {what} and judge nothing: {}; before the next run, remove one of each",
+            copies.len(),
+            named(copies)
+        );
     }
-    log::warn!(
-        "of {} held-out pictures {} are training pictures under other names and judge nothing: {repeated}; remove one \
-         of each",
-        all,
-        copies.len()
-    );
     Ok((left, copies))
+}
+
+/// The first of `found`, and how many more there are.
+fn named(found: &[String]) -> String {
+    let mut names = found[..found.len().min(NAMED)].join(", ");
+    if found.len() > NAMED {
+        names.push_str(&format!(" and {} more", found.len() - NAMED));
+    }
+    names
 }
 
 /// The held-out pictures that a validation looks at, from first to last: of several days or lots, which follow each
@@ -341,7 +383,7 @@ mod tests {
     use crate::weights::Weights;
 
     #[test]
-    fn textures_are_told_by_contents_or_else_by_their_place() {
+    fn textures_and_masks_are_told_by_contents_or_else_by_their_place() {
         let mut recipe = FitConfig::default().recipe;
         recipe.textures = Some("old".into());
         let mut checkpoint = Checkpoint {
@@ -349,6 +391,7 @@ mod tests {
             recipe: toml::to_string(&recipe).unwrap(),
             data_fingerprint: String::new(),
             textures: Some("abc".to_owned()),
+            masks: Some("abc".to_owned()),
             weights: Weights::default(),
             adam: AdamState::default(),
         };
@@ -359,9 +402,47 @@ mod tests {
         let same = |recipe, now, checkpoint: &_| same_textures(recipe, Some(now), checkpoint);
         assert_eq!(same(&moved, "abc", &checkpoint), Ok(true));
         assert_eq!(same(&recipe, "def", &checkpoint), Ok(false));
+        assert!(same_masks(Some("abc"), &checkpoint));
+        assert!(!same_masks(Some("def"), &checkpoint) && !same_masks(None, &checkpoint));
+        checkpoint.masks = None;
+        assert!(same_masks(Some("def"), &checkpoint), "an older file");
         checkpoint.textures = None;
         assert_eq!(same(&moved, "abc", &checkpoint), Ok(false));
         assert_eq!(same(&recipe, "def", &checkpoint), Ok(true));
+    }
+
+    #[test]
+    fn of_held_out_copies_the_first_judges() {
+        let paths = |names: &str| -> Vec<PathBuf> {
+            let path = |name| PathBuf::from(format!("/goods/{name}"));
+            names.chars().map(path).collect()
+        };
+        let class = Class {
+            name: String::new(),
+            folder: "/goods".into(),
+            goods: paths("abcdef"),
+            tests: Vec::new(),
+        };
+        let unseen = |bytes: [u8; 6], train: &str, held: &str| {
+            unseen(
+                &class,
+                &bytes.map(|byte| Content([byte; 32])),
+                &paths(train),
+                paths(held),
+            )
+        };
+        let found = unseen([1, 2, 3, 2, 1, 2], "a", "bcdef").unwrap();
+        assert_eq!(found, (paths("bc"), paths("def")));
+        let found = unseen([1, 2, 3, 4, 5, 6], "a", "fbd").unwrap();
+        assert_eq!(found, (paths("fbd"), Vec::new()), "no copies, no change");
+        assert_eq!(
+            unseen([1; 6], "abcdef", "").unwrap(),
+            (Vec::new(), Vec::new())
+        );
+        // What a run that exists cannot follow is not advised.
+        let none = unseen([1; 6], "ab", "cd").unwrap_err().to_string();
+        assert!(none.contains("'c' is 'b', 'd' is 'b'"), "{none}");
+        assert!(none.contains("begin a new run"), "{none}");
     }
 
     #[test]

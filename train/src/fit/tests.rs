@@ -135,6 +135,7 @@ impl Bench {
             folder: &folder,
             data_fingerprint: "data",
             textures: None,
+            masks: None,
             source: &Numbers,
             validate: None,
             stop,

@@ -10,6 +10,7 @@ mod state_dict;
 
 pub use state_dict::read_state_dict;
 
+use crate::export::check_size;
 use crate::weights::Weights;
 use blemish::draem::{Graph, Network, NetworkSpec};
 use std::collections::HashSet;
@@ -53,6 +54,8 @@ pub enum ImportError {
         name: String,
         network: &'static str,
     },
+    #[error("networks of {spec} make no bundle: {what}; import narrower ones")]
+    Large { spec: NetworkSpec, what: String },
 }
 
 /// What PyTorch counts in a `state_dict` and no network needs.
@@ -118,6 +121,7 @@ pub fn read_networks(
         "discriminative",
     )?;
     let spec = NetworkSpec::official(reconstructive_width, discriminative_width);
+    check_size(spec).map_err(|what| ImportError::Large { spec, what })?;
     Ok((spec, weights))
 }
 

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
+use std::rc::Rc;
 use zip::ZipArchive;
 
-/// Elements of one array; the largest of DRAEM 128/64 has 9.4 million.
+/// Elements of all arrays together; DRAEM 128 has 69 million, and more than these are no bundle that is read.
 const MOST_ELEMENTS: usize = 1 << 28;
 
 /// Reads every floating-point array of a `state_dict` file. Counters of other types are left out; a
@@ -34,22 +35,28 @@ pub fn read_state_dict(path: &Path) -> Result<Weights, String> {
     {
         return Err("its arrays are big-endian; save it on an ordinary machine".to_owned());
     }
-    let program = member(&mut archive, &format!("{root}data.pkl"), u64::MAX)?;
+    let program = member(
+        &mut archive,
+        &format!("{root}data.pkl"),
+        pickle::MOST_BYTES as u64 + 1,
+    )?;
     let arrays = arrays_of(pickle::read(&program)?)?;
     let mut files = BTreeMap::new();
     let mut weights = Weights::default();
+    let (mut room_bytes, mut room) = (8 * MOST_ELEMENTS as u64, MOST_ELEMENTS);
     for (name, tensor) in arrays {
         let Some(decode) = decoder(&tensor.storage.kind) else {
             continue;
         };
         let key = &tensor.storage.key;
         if !files.contains_key(key) {
-            let limit = 8 * MOST_ELEMENTS as u64;
-            let bytes = member(&mut archive, &format!("{root}data/{key}"), limit)?;
-            files.insert(key.clone(), decode(&bytes));
+            let bytes = member(&mut archive, &format!("{root}data/{key}"), room_bytes)?;
+            room_bytes -= bytes.len() as u64;
+            files.insert(Rc::clone(key), decode(&bytes));
         }
         let values =
-            gather(&tensor, &files[key]).map_err(|what| format!("array '{name}' {what}"))?;
+            gather(&tensor, &files[key], room).map_err(|what| format!("array '{name}' {what}"))?;
+        room -= values.len();
         let shape = tensor.shape.clone();
         let name = name.strip_prefix("module.").unwrap_or(&name).to_owned();
         weights.0.insert(name, Array { shape, values });
@@ -71,7 +78,10 @@ fn member(
     Ok(bytes)
 }
 
-fn arrays_of(value: Value) -> Result<Vec<(String, std::rc::Rc<Tensor>)>, String> {
+/// Arrays by their names in the file.
+type Named = Vec<(Rc<str>, Rc<Tensor>)>;
+
+fn arrays_of(value: Value) -> Result<Named, String> {
     let Value::Pairs(pairs) = value else {
         return Err("no dictionary, so no state_dict; save the network's state_dict()".to_owned());
     };
@@ -79,7 +89,7 @@ fn arrays_of(value: Value) -> Result<Vec<(String, std::rc::Rc<Tensor>)>, String>
     for (key, value) in pairs.iter() {
         match (key, value) {
             (Value::Text(key), Value::Tensor(tensor)) => {
-                arrays.push((key.to_string(), std::rc::Rc::clone(tensor)));
+                arrays.push((Rc::clone(key), Rc::clone(tensor)));
             }
             (Value::Text(key), inner @ Value::Pairs(_))
                 if matches!(&**key, "state_dict" | "model") =>
@@ -142,15 +152,24 @@ fn half(bits: u16) -> f32 {
     }
 }
 
-/// The view's elements in row-major order.
-fn gather(tensor: &Tensor, storage: &[f32]) -> Result<Vec<f32>, String> {
-    let count = (tensor.shape.iter()).try_fold(1usize, |count, &side| count.checked_mul(side));
-    let count = count
-        .filter(|&count| count <= MOST_ELEMENTS)
-        .ok_or("is larger than any of DRAEM's")?;
+/// The view's elements in row-major order, at most `room`.
+fn gather(tensor: &Tensor, storage: &[f32], room: usize) -> Result<Vec<f32>, String> {
     if tensor.stride.len() != tensor.shape.len() {
         return Err("has a shape and strides of different lengths".to_owned());
     }
+    let mut sides = tensor.shape.iter().zip(&tensor.stride);
+    if sides.any(|(&side, &stride)| side > 1 && stride == 0) {
+        return Err(
+            "repeats one element along a side, as none of DRAEM's does; save it made contiguous"
+                .to_owned(),
+        );
+    }
+    let count = (tensor.shape.iter()).try_fold(1usize, |count, &side| count.checked_mul(side));
+    let count = count.filter(|&count| count <= room).ok_or_else(|| {
+        format!(
+            "is larger than any of DRAEM's, or all together have more than {MOST_ELEMENTS} elements"
+        )
+    })?;
     let mut values = Vec::with_capacity(count);
     for place in 0..count {
         let (mut rest, mut from) = (place, Some(tensor.offset));
@@ -171,13 +190,12 @@ fn gather(tensor: &Tensor, storage: &[f32]) -> Result<Vec<f32>, String> {
 mod tests {
     use super::super::pickle::Storage;
     use super::*;
-    use std::rc::Rc;
 
     fn view(offset: usize, shape: &[usize], stride: &[usize]) -> Tensor {
         Tensor {
             storage: Rc::new(Storage {
-                kind: String::new(),
-                key: String::new(),
+                kind: "".into(),
+                key: "".into(),
             }),
             offset,
             shape: shape.to_vec(),
@@ -188,6 +206,7 @@ mod tests {
     #[test]
     fn views_are_gathered_and_never_reach_beyond_their_file() {
         let storage = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+        let gather = |view: &Tensor, storage: &[f32]| super::gather(view, storage, 6);
         let transposed = gather(&view(0, &[3, 2], &[1, 3]), &storage);
         assert_eq!(transposed, Ok(vec![0.0, 3.0, 1.0, 4.0, 2.0, 5.0]));
         assert_eq!(gather(&view(5, &[], &[]), &storage), Ok(vec![5.0]));
@@ -197,9 +216,25 @@ mod tests {
             view(0, &[2], &[usize::MAX]),
             view(usize::MAX, &[2], &[1]),
             view(0, &[2], &[]),
+            view(0, &[2, 3], &[0, 1]),
+            view(0, &[7], &[0]),
         ] {
             assert!(gather(&bad, &storage).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn all_views_together_have_their_limit() {
+        let whole = view(0, &[3], &[1]);
+        let storage = [0.0, 1.0, 2.0];
+        assert!(gather(&whole, &storage, 3).is_ok());
+        let refused = gather(&whole, &storage, 2).unwrap_err();
+        assert!(refused.contains("all together"), "{refused}");
+        // Nothing is repeated along a side of one, whatever its stride.
+        let one = view(1, &[1, 2], &[0, 1]);
+        assert_eq!(gather(&one, &storage, 2), Ok(vec![1.0, 2.0]));
+        let repeated = gather(&view(0, &[1 << 28], &[0]), &storage, 1 << 28).unwrap_err();
+        assert!(repeated.contains("repeats one element"), "{repeated}");
     }
 
     #[test]

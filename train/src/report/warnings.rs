@@ -33,7 +33,7 @@ const NAMED: usize = 5;
 pub struct Goods<'a> {
     pub train: &'a [Look],
     pub held_out: &'a [Look],
-    /// Held-out pictures that are training pictures under other names and judge nothing.
+    /// Held-out pictures that are training pictures, or other held-out ones, under other names and judge nothing.
     pub copies: &'a [Look],
     /// Goods of another imaging run.
     pub other: &'a [Look],

@@ -110,15 +110,7 @@ impl Simulator {
         out: SampleOut<'_>,
     ) {
         let recipe = &self.recipe;
-        let area = tile.width_px * tile.height_px;
-        assert_eq!(out.clean.len(), 3 * area, "planes of the clean picture");
-        assert_eq!(out.seen.len(), 3 * area, "planes of the seen picture");
-        assert_eq!(out.mask.len(), area, "plane of the mask");
-        let mut clean = tile;
-        let mut product = product;
-        if let Some(product) = &product {
-            assert_eq!(product.samples.len(), 3 * area, "the product's mask");
-        }
+        let (mut clean, mut product) = (tile, product);
         if draws.chance(recipe.rotation_share) {
             let limit = recipe.rotation_max_degrees;
             let degrees = draws.between(-limit, limit);
@@ -131,6 +123,28 @@ impl Simulator {
             for picture in [Some(&mut clean), product.as_mut()].into_iter().flatten() {
                 picture.mirror(sides[0], sides[1]);
             }
+        }
+        self.paint_upright(clean, product, draws, out);
+    }
+
+    /// The same on the tile as it lies, neither turned nor mirrored.
+    ///
+    /// # Panics
+    /// As [`Simulator::paint_on`].
+    pub fn paint_upright(
+        &self,
+        clean: Rgb8,
+        product: Option<Rgb8>,
+        draws: &mut Draws,
+        out: SampleOut<'_>,
+    ) {
+        let recipe = &self.recipe;
+        let area = clean.width_px * clean.height_px;
+        assert_eq!(out.clean.len(), 3 * area, "planes of the clean picture");
+        assert_eq!(out.seen.len(), 3 * area, "planes of the seen picture");
+        assert_eq!(out.mask.len(), area, "plane of the mask");
+        if let Some(product) = &product {
+            assert_eq!(product.samples.len(), 3 * area, "the product's mask");
         }
         to_planes(&clean.samples, out.clean);
         out.seen.copy_from_slice(out.clean);
