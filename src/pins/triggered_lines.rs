@@ -8,8 +8,9 @@
 //! The offset is kept while it is measured the same to within a tolerance, so that late time stamps move no
 //! line. Where it differs by more, lines were triggered that the numbers do not tell of, or none where they
 //! do: where such a frame lies is not known. A smaller offset places the next ones; a greater one may be a late
-//! time stamp too, and does so only where the next timed frame measures it again. Until then nothing is placed. Where
-//! that frame measures the old offset, and the web did not go back meanwhile, the old one stays. A frame whose first
+//! time stamp too, and does so only where the next timed frame measures it again. Until then nothing is placed, nor is
+//! that frame where it measures the old offset, which the next ones are placed by: as many lines may be too many in it
+//! as were lost before. A frame whose first
 //! line is the timed one shows it with the next frame only. The tolerance is less than half a frame, so that a
 //! frame that the numbers do not tell of shows.
 //!
@@ -188,11 +189,13 @@ impl TriggeredLines {
     fn agreed(&mut self, held: i64, measured: i64, tolerance: u64, began_ns: u64) -> Option<i64> {
         let fits = |offset: i64| offset.abs_diff(measured) <= tolerance;
         let unconfirmed = self.unconfirmed.take().map(|(offset, _)| offset);
-        let known = Some(held).filter(|&offset| fits(offset));
-        let known = known.or(unconfirmed.filter(|&offset| fits(offset)));
         // Times are late rather than early, and what is late shows the web too far.
-        if let Some(offset) = known {
-            return Some(offset.min(measured));
+        match unconfirmed {
+            None if fits(held) => return Some(held.min(measured)),
+            Some(offset) if fits(offset) => return Some(offset.min(measured)),
+            // The last time stamp was late, or this frame has as many lines too many as were lost before it.
+            Some(_) if fits(held) => return None,
+            _ => {}
         }
         match measured > held {
             true => self.unconfirmed = Some((measured, began_ns)),
@@ -481,16 +484,17 @@ mod tests {
     }
 
     #[test]
-    fn one_late_stamp_is_one_frame_without_a_place() {
+    fn one_late_stamp_is_two_frames_without_a_place() {
         let mut belt = Belt::new();
         belt.run(2 * LINES, 1000);
         assert!(belt.frame(true, 0).1);
         for untimed in [0, 1, 3] {
-            belt.run((untimed + 2) * 2 * LINES, 1000);
+            belt.run((untimed + 3) * 2 * LINES, 1000);
             assert!(!belt.frame(true, 50_000).1, "its stamp is late");
             for _ in 0..untimed {
                 assert!(!belt.frame(false, 0).1, "it is still in doubt");
             }
+            assert!(!belt.frame(true, 0).1, "it may have lines too many");
             let (counts, by_number) = belt.frame(true, 0);
             assert!(by_number && counts.iter().all(|(placed, truth)| placed == truth));
         }
@@ -501,6 +505,26 @@ mod tests {
         assert!(!belt.frame(true, 0).1);
         let (counts, by_number) = belt.frame(true, 0);
         assert!(by_number && counts.iter().all(|(placed, truth)| placed == truth));
+    }
+
+    #[test]
+    fn lines_that_are_lost_are_not_made_up_for_by_as_many_too_many() {
+        for untimed in [0, 1] {
+            let mut belt = Belt::new();
+            belt.run(2 * LINES, 1000);
+            assert!(belt.frame(true, 0).1);
+            belt.run((untimed + 4) * 2 * LINES, 1000);
+            let lost: Vec<Moment> = belt.exposed.drain(40..70).collect();
+            assert!(!belt.frame(true, 0).1, "its place is lost");
+            for _ in 0..untimed {
+                assert!(!belt.frame(false, 0).1, "it is still in doubt");
+            }
+            let stray = belt.exposed[20];
+            belt.exposed.splice(20..20, lost.iter().map(|_| stray));
+            assert!(!belt.frame(true, 0).1, "only its end is where it was");
+            let (counts, by_number) = belt.frame(true, 0);
+            assert!(by_number && counts.iter().all(|(placed, truth)| placed == truth));
+        }
     }
 
     #[test]
