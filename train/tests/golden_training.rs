@@ -143,8 +143,13 @@ fn six_steps_follow_the_authors() {
         }
         let cosine = dot / (ours.sqrt() * theirs.sqrt());
         assert!(
-            cosine > 0.99,
+            cosine > 0.9999,
             "cosine of the first gradients {cosine} at {level:?}"
+        );
+        let longer = ours.sqrt() / theirs.sqrt();
+        assert!(
+            (longer - 1.0).abs() < 0.002,
+            "the first gradient is {longer} times theirs at {level:?}"
         );
 
         engine.restore(&initial, &AdamState::default()).unwrap();

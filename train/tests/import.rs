@@ -155,6 +155,12 @@ fn hostile_checkpoints_take_neither_the_stack_nor_all_memory() {
     }
     let wide = archive(&scene, "wide.pckl", &view(1024, 1));
     refused(&wide, "no bundle of more than 1024 MiB is read");
+    // Networks of that width would take 4 GiB, and only their first array is there.
+    let few = archive(&scene, "few.pckl", &view(120, 1));
+    refused(
+        &few,
+        "few.pckl: array 'rec.encoder.block1.0.weight' has shape [120, 1, 1, 1]",
+    );
     // A GiB from one float.
     let repeated = archive(&scene, "repeated.pckl", &view(1 << 28, 0));
     refused(&repeated, "repeats one element along a side");

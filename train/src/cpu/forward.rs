@@ -349,7 +349,11 @@ fn batch_statistics(norm: &mut Norm, bias: &[f32], sums: &Sums, count: usize) ->
     let count = count as f64;
     for (channel, &bias) in bias.iter().enumerate() {
         let mean = sums.first[channel] / count;
-        let variance = (sums.second[channel] / count - mean * mean).max(0.0);
+        // Rounding may leave less than nothing; `max` would hide what is not a number.
+        let variance = match sums.second[channel] / count - mean * mean {
+            negative if negative < 0.0 => 0.0,
+            variance => variance,
+        };
         let unbiased = variance * count / (count - 1.0).max(1.0);
         let running = &mut norm.running_mean[channel];
         *running =

@@ -63,7 +63,8 @@ pub fn add_line(sums: &mut Sums, block: usize, line: &[f32]) {
     sums.add(block, &first, &second);
 }
 
-/// The straight line `y = max(0, scale * z + shift)` per channel.
+/// The straight line `y = max(0, scale * z + shift)` per channel; what is not a number stays so, and is
+/// found in the loss.
 #[derive(Debug, Clone, Default)]
 pub struct Affine {
     pub scale: Vec<f32>,
@@ -87,7 +88,7 @@ multiversion! {
                 for (to, from) in to.zip(from) {
                     for lane in 0..BLOCK {
                         let value = scale[lane] * from[lane] + shift[lane];
-                        to[lane] = if value > 0.0 { value } else { 0.0 };
+                        to[lane] = if value < 0.0 { 0.0 } else { value };
                     }
                 }
             }

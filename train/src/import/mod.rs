@@ -11,8 +11,8 @@ mod state_dict;
 pub use state_dict::read_state_dict;
 
 use crate::export::check_size;
-use crate::weights::Weights;
-use blemish::draem::{Graph, Network, NetworkSpec};
+use crate::weights::{Weights, WeightsError};
+use blemish::draem::{ConvKey, Graph, Network, NetworkSpec};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -53,6 +53,12 @@ pub enum ImportError {
         surplus: usize,
         name: String,
         network: &'static str,
+    },
+    #[error("{}: {source} (network of width {width}, by its first layer)", path.display())]
+    Array {
+        path: PathBuf,
+        width: usize,
+        source: WeightsError,
     },
     #[error("networks of {spec} make no bundle: {what}; import narrower ones")]
     Large { spec: NetworkSpec, what: String },
@@ -122,20 +128,50 @@ pub fn read_networks(
     )?;
     let spec = NetworkSpec::official(reconstructive_width, discriminative_width);
     check_size(spec).map_err(|what| ImportError::Large { spec, what })?;
+    let file = |network| match network {
+        Network::Reconstructive => (reconstructive, reconstructive_width),
+        Network::Discriminative => (discriminative, discriminative_width),
+    };
+    check_arrays(spec, &weights).map_err(|(network, source)| {
+        let (path, width) = file(network);
+        ImportError::Array {
+            path: path.to_owned(),
+            width,
+            source,
+        }
+    })?;
     Ok((spec, weights))
+}
+
+/// Whether all arrays that networks of `spec` need are there, before memory is taken for them: a width is but
+/// a number in the file.
+fn check_arrays(spec: NetworkSpec, weights: &Weights) -> Result<(), (Network, WeightsError)> {
+    let graph = Graph::new(spec);
+    for (node, key, in_channels) in graph.convolutions() {
+        let out = [node.channels];
+        let kernel = [node.channels, in_channels, 3, 3];
+        for name in names_of(key) {
+            let shape: &[usize] = match name == format!("{}.weight", key.conv) {
+                true => &kernel,
+                false => &out,
+            };
+            (weights.array(&name, shape)).map_err(|source| (node.network, source))?;
+        }
+    }
+    Ok(())
 }
 
 /// Names of all that the two networks learn and count; they are the same at every width.
 fn parameter_names() -> HashSet<String> {
     let graph = Graph::new(NetworkSpec::official(1, 1));
-    let mut names = HashSet::new();
-    for (_, key, _) in graph.convolutions() {
-        let convolution = ["weight", "bias"];
-        names.extend(convolution.map(|part| format!("{}.{part}", key.conv)));
-        if let Some(norm) = &key.norm {
-            let parts = ["weight", "bias", "running_mean", "running_var"];
-            names.extend(parts.map(|part| format!("{norm}.{part}")));
-        }
-    }
-    names
+    let names = graph.convolutions().flat_map(|(_, key, _)| names_of(key));
+    names.collect()
+}
+
+/// Names of the arrays of a convolution and of its norm.
+fn names_of(key: &ConvKey) -> Vec<String> {
+    let convolution = ["weight", "bias"].map(|part| format!("{}.{part}", key.conv));
+    let parts = ["weight", "bias", "running_mean", "running_var"];
+    let norm = (key.norm.iter()).flat_map(|norm| parts.map(|part| format!("{norm}.{part}")));
+    convolution.into_iter().chain(norm).collect()
 }
