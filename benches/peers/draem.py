@@ -138,12 +138,26 @@ def rare_defects(networks, prior=0.02):
         networks.seg.decoder_segment.fin_out[0].bias.copy_(torch.tensor([half, -half]))
 
 
-def ssim_loss(a, b):
+def taps_like(x):
     taps = [np.exp(-((i - 5) ** 2) / (2 * 1.5**2)) for i in range(11)]
-    taps = torch.tensor(taps, dtype=a.dtype, device=a.device)
-    taps = taps / taps.sum()
-    window = (taps[:, None] * taps[None]).expand(3, 1, 11, 11)
-    mean = lambda x: F.conv2d(x, window, padding=5, groups=3)
+    taps = torch.tensor(taps, dtype=x.dtype, device=x.device)
+    return taps / taps.sum()
+
+
+def blur(x):
+    """As the authors write it: one window of 11x11 taps."""
+    taps = taps_like(x)
+    return F.conv2d(x, (taps[:, None] * taps[None]).expand(3, 1, 11, 11), padding=5, groups=3)
+
+
+def separable_blur(x):
+    """The same window in two passes of 11 taps."""
+    taps = taps_like(x)
+    lines = F.conv2d(x, taps.view(1, 1, 11, 1).expand(3, 1, 11, 1), padding=(5, 0), groups=3)
+    return F.conv2d(lines, taps.view(1, 1, 1, 11).expand(3, 1, 1, 11), padding=(0, 5), groups=3)
+
+
+def ssim_loss(a, b, mean=blur):
     span = (255 if a.max() > 128 else 1) - (-1 if a.min() < -0.5 else 0)
     c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
     ma, mb = mean(a), mean(b)
@@ -158,7 +172,7 @@ def focal_loss(logits, mask):
     return (-((1 - p) ** 2) * p.log()).mean()
 
 
-def losses(networks, clean, seen, mask):
+def losses(networks, clean, seen, mask, blur=blur):
     """L2, SSIM and focal loss of one batch; their sum is what is minimised."""
     repainted, logits = networks(seen)
-    return F.mse_loss(repainted, clean), ssim_loss(repainted, clean), focal_loss(logits, mask)
+    return F.mse_loss(repainted, clean), ssim_loss(repainted, clean, blur), focal_loss(logits, mask)
