@@ -37,7 +37,7 @@ struct StepArgs {
     /// Take the pictures of a folder instead of the configured camera
     #[arg(long, value_name = "DIR")]
     strips: Option<PathBuf>,
-    /// The flat field's file, where the configuration names none as light.flat_field
+    /// The flat field's file to write and, for white, to go on with; without it, the configuration's light.flat_field
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Lines to average
