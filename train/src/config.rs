@@ -15,6 +15,9 @@ use std::path::PathBuf;
 /// Poolings of the discriminative network: how often tiles are halved where both networks are deepest.
 const DEEPEST_POOLINGS: usize = 5;
 
+/// The greatest integer of TOML.
+const GREATEST_INTEGER: u64 = i64::MAX as u64;
+
 /// Version of `config.toml` that this program reads and writes.
 pub const CONFIG_SCHEMA: u32 = 1;
 
@@ -230,18 +233,25 @@ impl FitConfig {
         let rate = recipe.learning_rate;
         self.check_paths()?;
         recipe.check_tile()?;
-        rule(
-            (1..=1024).contains(&rec),
-            "reconstructive-width",
-            rec.to_string(),
-            "1 to 1024",
-        )?;
-        rule(
-            (1..=1024).contains(&seg),
-            "discriminative-width",
-            seg.to_string(),
-            "1 to 1024",
-        )?;
+        for (key, value) in [
+            ("seed", recipe.seed),
+            ("steps", recipe.steps),
+            ("patience", recipe.patience),
+            ("checkpoint-every", self.checkpoint_every),
+            ("validate-every", self.validate_every),
+        ] {
+            rule(
+                value <= GREATEST_INTEGER,
+                key,
+                value.to_string(),
+                "at most 9223372036854775807, the greatest integer of TOML; a run that has a greater one must be \
+                 trained anew with another",
+            )?;
+        }
+        for (key, width) in [("reconstructive-width", rec), ("discriminative-width", seg)] {
+            let holds = (1..=1024).contains(&width);
+            rule(holds, key, width.to_string(), "1 to 1024")?;
+        }
         rule(
             (1..=OFFICIAL_POOLINGS).contains(&recipe.network.reconstructive_poolings),
             "reconstructive-poolings",
@@ -382,6 +392,9 @@ impl Recipe {
                 found.push(format!("{key} is absent, was {value}"));
             }
         }
+        if found.is_empty() {
+            found.push("a value that TOML cannot hold".to_owned());
+        }
         found
     }
 
@@ -448,7 +461,9 @@ mod tests {
     #[test]
     fn values_out_of_range_are_named() {
         type Edit = fn(&mut FitConfig);
-        let edits: [(&str, Edit); 8] = [
+        let edits: [(&str, Edit); 10] = [
+            ("seed", |c| c.recipe.seed = u64::MAX),
+            ("validate-every", |c| c.validate_every = 1 << 63),
             ("tile", |c| c.recipe.tile = TileSize::square(2048)),
             ("batch", |c| {
                 (c.recipe.tile, c.overlap_px, c.recipe.batch) = (TileSize::square(32), 8, 1);
@@ -536,5 +551,20 @@ mod tests {
                 "score_window_px is 3, was auto"
             ]
         );
+    }
+
+    /// Of a checkpoint from before such seeds were refused.
+    #[test]
+    fn recipes_that_toml_cannot_hold_differ_all_the_same() {
+        let first = Recipe {
+            seed: u64::MAX,
+            ..FitConfig::default().recipe
+        };
+        let second = Recipe {
+            batch: first.batch + 1,
+            ..first.clone()
+        };
+        assert!(!first.differences(&second).is_empty());
+        assert!(first.differences(&first.clone()).is_empty());
     }
 }
