@@ -3,6 +3,7 @@
 //! The **recipe** decides the weights; everything else may change between a stop and a resume.
 
 use crate::data::Product;
+use crate::device;
 use crate::export::check_size;
 use crate::simulate::Preset;
 use blemish::draem::score::Window;
@@ -134,6 +135,18 @@ impl Default for FitConfig {
     }
 }
 
+/// Whether a bundle can hold these networks.
+///
+/// # Errors
+/// How large it would be.
+pub fn check_network(network: NetworkSpec) -> Result<(), ConfigError> {
+    check_size(network).map_err(|what| ConfigError::Value {
+        key: "network",
+        value: format!("{network} ({what})"),
+        rule: "take narrower networks",
+    })
+}
+
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ConfigError {
@@ -258,20 +271,14 @@ impl FitConfig {
             recipe.network.reconstructive_poolings.to_string(),
             "1 to 4",
         )?;
-        if let Err(what) = check_size(recipe.network) {
-            let value = format!("{} ({what})", recipe.network);
-            rule(false, "network", value, "take narrower networks")?;
-        }
+        check_network(recipe.network)?;
         rule(
             (1..=1024).contains(&recipe.batch),
             "batch",
             recipe.batch.to_string(),
             "1 to 1024",
         )?;
-        let cards = match self.device.split_once(':') {
-            Some((_, numbers)) => numbers.split(',').count(),
-            None => 1,
-        };
+        let cards = device::count(&self.device);
         // Batch norm takes mean and variance over these; of a single value the variance is nothing.
         let deepest_values = recipe.batch / cards * (tile.area() >> (2 * DEEPEST_POOLINGS));
         rule(

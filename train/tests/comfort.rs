@@ -306,6 +306,11 @@ fn costs_are_told_before_anything_is_trained() {
         &["there are raspberry-pi-4"],
     );
     refused(&ask(&["--board=zero-2-w"]), &["--line-rate"]);
+    // Before gigabytes are asked for, or the device.
+    refused(
+        &scene.run(&["cost", "--reconstructive-width=512", "--device=tpu"]),
+        &["network = 512/8 (", "take narrower networks"],
+    );
 
     // What is wrong with the line is found before there is a run.
     let pi5 = ["--board=pi5", "--line-rate=1", "--width-px=9"];
