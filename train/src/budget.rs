@@ -95,7 +95,7 @@ pub enum ForecastError {
     #[error(transparent)]
     Board(#[from] BoardError),
     #[error(
-        "nothing can be predicted for {0}: its processor is not known; measure it there with 'blemish demo'"
+        "nothing can be predicted for {0}: its processor is not known; measure it there with 'blemish bench'"
     )]
     Unknown(String),
 }
@@ -201,6 +201,7 @@ mod tests {
     fn boards_without_figures_or_name_are_refused() {
         let unknown = line("generic-pc", 1.0).tell(spec(16, 8)).unwrap_err();
         assert!(unknown.to_string().contains("processor is not known"));
+        assert!(unknown.to_string().contains("'blemish bench'"), "{unknown}");
         let missing = line("pi5", 1.0).tell(spec(16, 8)).unwrap_err();
         assert!(missing.to_string().contains("there are raspberry-pi-4"));
     }
