@@ -5,7 +5,7 @@ use super::{Done, board, grouped, output, tell};
 use crate::backend::Backend;
 use crate::budget::seconds_per_step;
 use crate::config::FitConfig;
-use crate::data::{Class, ClassFolders, class_folders, fingerprint_below};
+use crate::data::{Class, ClassFolders, class_folders, class_name, fingerprint_below};
 use crate::fit::metrics_log::{self, Record, Validation};
 use crate::fit::patience::Patience;
 use crate::fit::prepare::{Prepared, same_masks, same_textures};
@@ -221,13 +221,14 @@ impl Trainer<'_> {
         let backend = open_device(&config)?;
         let prepared = Prepared::open(&config)?;
         config.check_patience(prepared.validation.is_empty())?;
-        if config.name.is_empty() {
-            config.name.clone_from(&prepared.name);
-        }
+        let name = class_name(pictures);
         let root = match out {
             Some(out) => out.to_owned(),
-            None => Path::new("runs").join(&prepared.name),
+            None => Path::new("runs").join(&name),
         };
+        if config.name.is_empty() {
+            config.name = name;
+        }
         output::refuse_over_set(&root.join("model.onnx"))?;
         let folder = RunFolder::create(&root, &config)?;
         self.train(Opened {

@@ -30,8 +30,6 @@ const VALIDATION_PICTURES: usize = 128;
 
 /// The pictures of a run.
 pub struct Prepared {
-    /// Name of the pictures' folder.
-    pub name: String,
     /// Good pictures for training.
     pub trained: Vec<PathBuf>,
     /// Good pictures that training never sees, neither they nor copies of them; each content once.
@@ -111,7 +109,6 @@ impl Prepared {
             .collect();
         trained_contents.sort();
         Ok(Self {
-            name: class.name.clone(),
             trained: train,
             held_out,
             copies,
