@@ -375,12 +375,17 @@ impl Recipe {
         }
     }
 
-    /// Keys whose values differ, with both values, for people; empty where the recipes are equal. Of textures not
-    /// their place but their contents count, which a recipe does not hold.
+    /// Keys whose values differ, with both values, for people; empty where the recipes are equal. Of textures and masks
+    /// not their place but their contents count, which a recipe does not hold.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         let mut moved = self.clone();
         if let (Some(place), Some(other)) = (&mut moved.textures, &other.textures) {
+            place.clone_from(other);
+        }
+        if let (Some(Product::Masks(place)), Some(Product::Masks(other))) =
+            (&mut moved.product, &other.product)
+        {
             place.clone_from(other);
         }
         if moved == *other {
@@ -542,6 +547,15 @@ mod tests {
             ..second.clone()
         };
         assert!(moved.differences(&second).is_empty());
+        let on = |product: &str| Recipe {
+            product: Some(Product::from(product.to_owned())),
+            ..second.clone()
+        };
+        assert!(on("masks").differences(&on("elsewhere")).is_empty());
+        assert_eq!(
+            on("masks").differences(&on("auto")),
+            ["product is \"masks\", was \"auto\""]
+        );
 
         let first = FitConfig::default();
         let mut second = FitConfig {

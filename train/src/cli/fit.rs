@@ -182,7 +182,7 @@ impl Trainer<'_> {
         let recipe = &config.recipe;
         if let Some(product) = &recipe.product {
             let now = product.fingerprint(&class.folder, &class.goods)?;
-            if !same_masks(now.as_deref(), latest) {
+            if !same_masks(recipe, now.as_deref(), latest)? {
                 return Err(format!(
                     "{} is done, but with other masks of the product than are in {product} now; choose another folder \
                      with --out",
