@@ -15,6 +15,9 @@ const CHECKPOINTS_KEPT: usize = 2;
 /// Checkpoint of the best validation.
 const BEST: &str = "best.safetensors";
 
+/// What the run's bundle is called.
+const BUNDLE: &str = "model.onnx";
+
 /// A run's folder, locked against a second process for as long as this value lives.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -127,6 +130,14 @@ impl RunFolder {
         Ok((folder, config))
     }
 
+    /// Whether a folder holds anything that a run there learnt: a checkpoint or a bundle.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn has_learnt(root: &Path) -> Result<bool, RunError> {
+        Ok(root.join(BUNDLE).exists() || !remains(root)?.is_empty())
+    }
+
     /// Reads `config.toml` without locking the folder.
     ///
     /// # Errors
@@ -155,7 +166,7 @@ impl RunFolder {
 
     /// Where the bundle is written.
     pub fn bundle_path(&self) -> PathBuf {
-        self.root.join("model.onnx")
+        self.root.join(BUNDLE)
     }
 
     /// Writes a checkpoint, then removes all but the last two.
