@@ -313,13 +313,17 @@ impl Trainer<'_> {
             }
             prepared.check_painted(&config.recipe, checkpoint)?;
         }
-        if Self::keeps_threshold(&folder, &config, &stored, latest.checkpoint.as_ref())? {
+        let kept = Self::keeps_threshold(&folder, &config, stored, latest.checkpoint.as_ref())?;
+        if kept && config == *stored {
             return Ok(Ended::Finished);
         }
         // Before the settings are kept: a device that cannot be used must not become the run's.
         let backend = open_device(&config)?;
         if config != *stored {
             folder.save_config(&config)?;
+        }
+        if kept {
+            return Ok(Ended::Finished);
         }
         self.train(Opened {
             folder,
