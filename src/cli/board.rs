@@ -135,7 +135,7 @@ fn say_prediction(terminal: &Terminal, board: &Board, bundle: &Bundle, width_px:
         board.predicted_seconds_per_tile(macs),
         board.predicted_lines_per_s(macs, tiling),
     ) else {
-        say("nothing: its processor is not known; 'blemish demo' measures it");
+        say("nothing: its processor is not known; 'blemish bench' measures it");
         return;
     };
     say(&format!(

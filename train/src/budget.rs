@@ -37,16 +37,16 @@ pub fn seconds_per_step(backend: &mut dyn Backend, batch: &Batch) -> Result<f64,
     Ok(seconds[seconds.len() / 2])
 }
 
-/// A batch of noise for timing, of `pictures` pictures or as few as keep it short, and how many steps
-/// on it take as long as one on `pictures`.
+/// A batch of noise for timing, of `pictures` pictures or as few as keep it short and `cards` can share evenly, and
+/// how many steps on it take as long as one on `pictures`.
 pub fn batch_for_timing(
     cost: &Cost,
-    width_px: usize,
-    height_px: usize,
+    (width_px, height_px): (usize, usize),
     pictures: usize,
+    cards: usize,
 ) -> (Batch, f64) {
     let affordable = (TIMED_MACS / cost.macs().max(1)).max(1) as usize;
-    let timed = pictures.min(affordable);
+    let timed = pictures.min(affordable.next_multiple_of(cards));
     let pixels = timed * width_px * height_px;
     let mut state = 1u32;
     let clean: Vec<f32> = (0..3 * pixels)
@@ -95,7 +95,7 @@ pub enum ForecastError {
     #[error(transparent)]
     Board(#[from] BoardError),
     #[error(
-        "nothing can be predicted for {0}: its processor is not known; measure it there with 'blemish demo'"
+        "nothing can be predicted for {0}: its processor is not known; measure it there with 'blemish bench'"
     )]
     Unknown(String),
 }
@@ -201,6 +201,7 @@ mod tests {
     fn boards_without_figures_or_name_are_refused() {
         let unknown = line("generic-pc", 1.0).tell(spec(16, 8)).unwrap_err();
         assert!(unknown.to_string().contains("processor is not known"));
+        assert!(unknown.to_string().contains("'blemish bench'"), "{unknown}");
         let missing = line("pi5", 1.0).tell(spec(16, 8)).unwrap_err();
         assert!(missing.to_string().contains("there are raspberry-pi-4"));
     }
@@ -208,10 +209,13 @@ mod tests {
     #[test]
     fn wide_networks_are_timed_on_fewer_pictures() {
         let cost = |spec| Cost::of(spec, TileSize::square(256));
-        let (narrow, factor) = batch_for_timing(&cost(spec(8, 8)), 256, 256, 8);
+        let (narrow, factor) = batch_for_timing(&cost(spec(8, 8)), (256, 256), 8, 1);
         assert_eq!((narrow.pictures, factor), (8, 1.0));
-        let (wide, factor) = batch_for_timing(&cost(spec(128, 64)), 256, 256, 8);
-        assert_eq!((wide.pictures, factor), (1, 8.0));
+        let wide = |cards| batch_for_timing(&cost(spec(128, 64)), (256, 256), 8, cards);
+        for (cards, pictures) in [(1, 1), (2, 2), (3, 3), (16, 8)] {
+            let (batch, factor) = wide(cards);
+            assert_eq!((batch.pictures, factor), (pictures, 8.0 / pictures as f64));
+        }
         assert_eq!(narrow.check(), Ok(()));
     }
 }

@@ -3,6 +3,7 @@
 //! The **recipe** decides the weights; everything else may change between a stop and a resume.
 
 use crate::data::Product;
+use crate::device;
 use crate::export::check_size;
 use crate::simulate::Preset;
 use blemish::draem::score::Window;
@@ -14,6 +15,9 @@ use std::path::PathBuf;
 
 /// Poolings of the discriminative network: how often tiles are halved where both networks are deepest.
 const DEEPEST_POOLINGS: usize = 5;
+
+/// The greatest integer of TOML.
+const GREATEST_INTEGER: u64 = i64::MAX as u64;
 
 /// Version of `config.toml` that this program reads and writes.
 pub const CONFIG_SCHEMA: u32 = 1;
@@ -131,6 +135,18 @@ impl Default for FitConfig {
     }
 }
 
+/// Whether a bundle can hold these networks.
+///
+/// # Errors
+/// How large it would be.
+pub fn check_network(network: NetworkSpec) -> Result<(), ConfigError> {
+    check_size(network).map_err(|what| ConfigError::Value {
+        key: "network",
+        value: format!("{network} ({what})"),
+        rule: "take narrower networks",
+    })
+}
+
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ConfigError {
@@ -230,38 +246,39 @@ impl FitConfig {
         let rate = recipe.learning_rate;
         self.check_paths()?;
         recipe.check_tile()?;
-        rule(
-            (1..=1024).contains(&rec),
-            "reconstructive-width",
-            rec.to_string(),
-            "1 to 1024",
-        )?;
-        rule(
-            (1..=1024).contains(&seg),
-            "discriminative-width",
-            seg.to_string(),
-            "1 to 1024",
-        )?;
+        for (key, value) in [
+            ("seed", recipe.seed),
+            ("steps", recipe.steps),
+            ("patience", recipe.patience),
+            ("checkpoint-every", self.checkpoint_every),
+            ("validate-every", self.validate_every),
+        ] {
+            rule(
+                value <= GREATEST_INTEGER,
+                key,
+                value.to_string(),
+                "at most 9223372036854775807, the greatest integer of TOML; a run that has a greater one must be \
+                 trained anew with another",
+            )?;
+        }
+        for (key, width) in [("reconstructive-width", rec), ("discriminative-width", seg)] {
+            let holds = (1..=1024).contains(&width);
+            rule(holds, key, width.to_string(), "1 to 1024")?;
+        }
         rule(
             (1..=OFFICIAL_POOLINGS).contains(&recipe.network.reconstructive_poolings),
             "reconstructive-poolings",
             recipe.network.reconstructive_poolings.to_string(),
             "1 to 4",
         )?;
-        if let Err(what) = check_size(recipe.network) {
-            let value = format!("{} ({what})", recipe.network);
-            rule(false, "network", value, "take narrower networks")?;
-        }
+        check_network(recipe.network)?;
         rule(
             (1..=1024).contains(&recipe.batch),
             "batch",
             recipe.batch.to_string(),
             "1 to 1024",
         )?;
-        let cards = match self.device.split_once(':') {
-            Some((_, numbers)) => numbers.split(',').count(),
-            None => 1,
-        };
+        let cards = device::count(&self.device);
         // Batch norm takes mean and variance over these; of a single value the variance is nothing.
         let deepest_values = recipe.batch / cards * (tile.area() >> (2 * DEEPEST_POOLINGS));
         rule(
@@ -358,12 +375,17 @@ impl Recipe {
         }
     }
 
-    /// Keys whose values differ, with both values, for people; empty where the recipes are equal. Of textures not
-    /// their place but their contents count, which a recipe does not hold.
+    /// Keys whose values differ, with both values, for people; empty where the recipes are equal. Of textures and masks
+    /// not their place but their contents count, which a recipe does not hold.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut found = Vec::new();
         let mut moved = self.clone();
         if let (Some(place), Some(other)) = (&mut moved.textures, &other.textures) {
+            place.clone_from(other);
+        }
+        if let (Some(Product::Masks(place)), Some(Product::Masks(other))) =
+            (&mut moved.product, &other.product)
+        {
             place.clone_from(other);
         }
         if moved == *other {
@@ -381,6 +403,9 @@ impl Recipe {
             if mine.iter().all(|(name, _)| *name != key) {
                 found.push(format!("{key} is absent, was {value}"));
             }
+        }
+        if found.is_empty() {
+            found.push("a value that TOML cannot hold".to_owned());
         }
         found
     }
@@ -448,7 +473,9 @@ mod tests {
     #[test]
     fn values_out_of_range_are_named() {
         type Edit = fn(&mut FitConfig);
-        let edits: [(&str, Edit); 8] = [
+        let edits: [(&str, Edit); 10] = [
+            ("seed", |c| c.recipe.seed = u64::MAX),
+            ("validate-every", |c| c.validate_every = 1 << 63),
             ("tile", |c| c.recipe.tile = TileSize::square(2048)),
             ("batch", |c| {
                 (c.recipe.tile, c.overlap_px, c.recipe.batch) = (TileSize::square(32), 8, 1);
@@ -520,6 +547,15 @@ mod tests {
             ..second.clone()
         };
         assert!(moved.differences(&second).is_empty());
+        let on = |product: &str| Recipe {
+            product: Some(Product::from(product.to_owned())),
+            ..second.clone()
+        };
+        assert!(on("masks").differences(&on("elsewhere")).is_empty());
+        assert_eq!(
+            on("masks").differences(&on("auto")),
+            ["product is \"masks\", was \"auto\""]
+        );
 
         let first = FitConfig::default();
         let mut second = FitConfig {
@@ -536,5 +572,20 @@ mod tests {
                 "score_window_px is 3, was auto"
             ]
         );
+    }
+
+    /// Of a checkpoint from before such seeds were refused.
+    #[test]
+    fn recipes_that_toml_cannot_hold_differ_all_the_same() {
+        let first = Recipe {
+            seed: u64::MAX,
+            ..FitConfig::default().recipe
+        };
+        let second = Recipe {
+            batch: first.batch + 1,
+            ..first.clone()
+        };
+        assert!(!first.differences(&second).is_empty());
+        assert!(first.differences(&first.clone()).is_empty());
     }
 }

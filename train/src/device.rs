@@ -40,6 +40,14 @@ pub fn open(name: &str, spec: NetworkSpec, threads: usize) -> Result<Box<dyn Bac
     }
 }
 
+/// How many devices share every batch in the one called `name`.
+pub fn count(name: &str) -> usize {
+    match name.split_once(':') {
+        Some((_, numbers)) => numbers.split(',').count(),
+        None => 1,
+    }
+}
+
 /// Numbers between commas, each once.
 fn parse_numbers(name: &str, numbers: &str) -> Result<Vec<usize>, String> {
     let parsed: Result<Vec<usize>, _> = numbers.split(',').map(str::parse).collect();

@@ -15,6 +15,9 @@ const CHECKPOINTS_KEPT: usize = 2;
 /// Checkpoint of the best validation.
 const BEST: &str = "best.safetensors";
 
+/// What the run's bundle is called.
+const BUNDLE: &str = "model.onnx";
+
 /// A run's folder, locked against a second process for as long as this value lives.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -112,18 +115,27 @@ impl RunFolder {
         })?)
     }
 
-    /// Opens the folder of an earlier run.
+    /// Opens the folder of an earlier run, and removes what killed writes of checkpoints left there.
     ///
     /// # Errors
     /// It is no run folder, is in use, or its `config.toml` cannot be used.
     pub fn open(root: &Path) -> Result<(Self, FitConfig), RunError> {
         let config = Self::read_config(root)?;
         let lock = lock(root)?;
+        remove_partial_checkpoints(root)?;
         let folder = Self {
             root: root.to_owned(),
             _lock: lock,
         };
         Ok((folder, config))
+    }
+
+    /// Whether a folder holds anything that a run there learnt: a checkpoint or a bundle.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn has_learnt(root: &Path) -> Result<bool, RunError> {
+        Ok(root.join(BUNDLE).exists() || !remains(root)?.is_empty())
     }
 
     /// Reads `config.toml` without locking the folder.
@@ -154,7 +166,7 @@ impl RunFolder {
 
     /// Where the bundle is written.
     pub fn bundle_path(&self) -> PathBuf {
-        self.root.join("model.onnx")
+        self.root.join(BUNDLE)
     }
 
     /// Writes a checkpoint, then removes all but the last two.
@@ -255,18 +267,32 @@ fn remains(root: &Path) -> Result<Vec<String>, RunError> {
 
 /// Checkpoints of a folder by step, newest first.
 fn checkpoints(root: &Path) -> Result<Vec<(u64, PathBuf)>, RunError> {
+    let mut found = by_step(root, ".safetensors")?;
+    found.sort_by_key(|(step, _)| Reverse(*step));
+    Ok(found)
+}
+
+/// Removes checkpoints that were not written to their end. Only a write of the same step would.
+fn remove_partial_checkpoints(root: &Path) -> Result<(), RunError> {
+    for (_, path) in by_step(root, ".safetensors.partial")? {
+        fs::remove_file(&path).map_err(io_error("remove", &path))?;
+    }
+    Ok(())
+}
+
+/// Files called `checkpoint-STEP` and `ending`, with their steps.
+fn by_step(root: &Path, ending: &str) -> Result<Vec<(u64, PathBuf)>, RunError> {
     let mut found: Vec<(u64, PathBuf)> = Vec::new();
     for entry in fs::read_dir(root).map_err(io_error("read", root))? {
         let path = entry.map_err(io_error("read", root))?.path();
         let name = path.file_name().and_then(|name| name.to_str());
         let step = name
             .and_then(|name| name.strip_prefix("checkpoint-"))
-            .and_then(|rest| rest.strip_suffix(".safetensors"))
+            .and_then(|rest| rest.strip_suffix(ending))
             .and_then(|digits| digits.parse().ok());
         if let Some(step) = step {
             found.push((step, path));
         }
     }
-    found.sort_by_key(|(step, _)| Reverse(*step));
     Ok(found)
 }

@@ -103,7 +103,11 @@ fn names_that_the_configuration_cannot_hold_are_refused_first() {
 #[test]
 fn wrong_options() {
     let scene = Scene::new();
-    let cases: [(&[&str], &[&str]); 13] = [
+    let cases: [(&[&str], &[&str]); 14] = [
+        (
+            &["--steps=1", "--seed=18446744073709551615"],
+            &["seed = 18446744073709551615", "at most 9223372036854775807"],
+        ),
         (
             &["--tile=64", "--resize-filter=antialiased"],
             &["give --resize SIDE as well"],

@@ -138,6 +138,103 @@ fn several_classes_are_trained_and_judged_each_by_its_own_run() {
     );
 }
 
+/// Two classes of a folder, and `fit` of them with small networks.
+fn two_classes() -> Scene {
+    let scene = Scene::new();
+    class(&scene, "set/a", 0);
+    class(&scene, "set/b", 50);
+    scene
+}
+
+fn fit_set(scene: &Scene, more: &[&str]) -> Output {
+    scene.run(&[&["fit", "set", "--out=runs"], &SMALL[..], more].concat())
+}
+
+#[test]
+fn the_bundle_of_an_earlier_step_is_not_the_end_of_a_run() {
+    let scene = Scene::new();
+    class(&scene, "set/a", 0);
+    ok(&fit_set(&scene, &["--steps=8"]));
+    let [model, last] = ["model.onnx", "checkpoint-00000008.safetensors"]
+        .map(|name| scene.path(&format!("runs/a/{name}")));
+    let steps = || Bundle::read(&model).unwrap().metadata().training.steps;
+    let whole = std::fs::read(&model).unwrap();
+    std::fs::rename(&last, scene.path("last")).unwrap();
+    ok(&scene.run(&["export", "runs/a"]));
+    std::fs::rename(scene.path("last"), &last).unwrap();
+    assert_eq!(steps(), 4, "as if it had been exported on the way");
+    let text = ok(&fit_set(&scene, &["--steps=8"]));
+    assert!(!text.contains("is done"), "{text}");
+    assert_eq!(steps(), 8);
+    assert!(std::fs::read(&model).unwrap() == whole);
+    assert!(ok(&fit_set(&scene, &["--steps=8"])).contains("runs/a is done"));
+}
+
+#[test]
+fn of_several_runs_settings_left_out_are_the_defaults() {
+    let scene = two_classes();
+    ok(&fit_set(&scene, &["--steps=4", "--seed=3"]));
+    let others =
+        "with other settings: seed is 0, was 3, steps is 5000, was 4; give the options again";
+    refused(
+        &fit_set(&scene, &[]),
+        &["runs/a is done, but", others, "--out"],
+    );
+    std::fs::remove_file(scene.path("runs/a/model.onnx")).unwrap();
+    refused(&fit_set(&scene, &[]), &["runs/a was begun", others]);
+    std::fs::remove_dir_all(scene.path("runs/b")).unwrap();
+    ok(&fit_set(&scene, &["--steps=4", "--seed=3"]));
+    assert!(scene.path("runs/b/model.onnx").exists());
+}
+
+#[test]
+fn a_run_that_failed_at_once_is_tried_again_with_what_helps() {
+    let scene = two_classes();
+    ok(&scene.fit(&["--steps=4", "--out=run"]));
+    let config = std::fs::read(scene.path("run/config.toml")).unwrap();
+    scene.write("failed/config.toml", &config);
+    let resume = |batch| scene.run(&["fit", "--resume=failed", batch]);
+    ok(&resume("--batch=4"));
+    let text = std::fs::read_to_string(scene.path("failed/config.toml")).unwrap();
+    assert!(text.contains("batch = 4\n"), "{text}");
+    refused(&resume("--batch=2"), &["other settings: batch is 2, was 4"]);
+
+    // Of several classes, what the command leaves out is as of those that follow.
+    scene.write("runs/a/config.toml", text.as_bytes());
+    ok(&fit_set(&scene, &["--steps=2"]));
+    let config = |class: &str| {
+        let text = std::fs::read_to_string(scene.path(&format!("runs/{class}/config.toml")));
+        let text = text.unwrap();
+        text[text.find("[recipe]").unwrap()..].to_owned()
+    };
+    assert_eq!(config("a"), config("b"));
+}
+
+#[test]
+fn a_broken_class_is_found_before_the_first_is_trained() {
+    let scene = two_classes();
+    std::fs::remove_file(scene.path("set/b/ground_truth/hole/0_mask.png")).unwrap();
+    refused(
+        &fit_set(&scene, &["--steps=2"]),
+        &["0_mask.png", "is missing"],
+    );
+    assert!(!scene.path("runs").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_linked_class_is_called_as_its_link() {
+    let scene = Scene::new();
+    class(&scene, "data/2026-01", 0);
+    std::fs::create_dir(scene.path("set")).unwrap();
+    std::os::unix::fs::symlink(scene.path("data/2026-01"), scene.path("set/felt")).unwrap();
+    ok(&fit_set(&scene, &["--steps=2"]));
+    let bundle = Bundle::read(scene.path("runs/felt/model.onnx")).unwrap();
+    assert_eq!(bundle.metadata().name, "felt");
+    let text = ok(&scene.run(&["eval", "runs", "set"]));
+    assert!(text.contains("\nfelt "), "{text}");
+}
+
 #[test]
 fn a_finished_run_is_not_done_with_other_textures() {
     let scene = Scene::new();
@@ -306,6 +403,11 @@ fn costs_are_told_before_anything_is_trained() {
         &["there are raspberry-pi-4"],
     );
     refused(&ask(&["--board=zero-2-w"]), &["--line-rate"]);
+    // Before gigabytes are asked for, or the device.
+    refused(
+        &scene.run(&["cost", "--reconstructive-width=512", "--device=tpu"]),
+        &["network = 512/8 (", "take narrower networks"],
+    );
 
     // What is wrong with the line is found before there is a run.
     let pi5 = ["--board=pi5", "--line-rate=1", "--width-px=9"];
@@ -353,6 +455,11 @@ fn a_sweep_weighs_accuracy_against_cost_and_is_taken_up() {
     };
     let text = ok(&sweep("--widths=8/4"));
     assert!(!text.contains("is done"), "{text}");
+    let unsaid = [&["sweep", "class", "--out=out", "--widths=8/4"], &small[..]].concat();
+    refused(
+        &scene.run(&unsaid),
+        &["out/8-4 is done, but with other settings: steps is 5000, was 4"],
+    );
     let text = ok(&sweep("--widths=8/4,4/4/2"));
     assert_eq!(text.matches(" is done").count(), 1, "{text}");
     let json = std::fs::read(scene.path("out/sweep.json")).unwrap();

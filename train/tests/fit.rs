@@ -256,6 +256,86 @@ fn textures_may_move_but_not_change() {
 }
 
 #[test]
+fn masks_of_the_product_may_move_but_not_change() {
+    let scene = Scene::new();
+    let mask = |name: &str, corner: u8| {
+        let mut mask = vec![255; 48 * 40];
+        mask[0] = corner;
+        scene.save(name, &Picture::from_grey8(48, 40, mask).unwrap());
+    };
+    for picture in 0..12 {
+        mask(&format!("masks/{picture:02}.png"), 255);
+    }
+    let fit = scene.fit(&["--steps=8", "--product=masks", "--out=run"]);
+    assert!(fit.status.success(), "{}", told(&fit));
+    std::fs::rename(scene.path("masks"), scene.path("moved")).unwrap();
+    let resume = ["fit", "--resume=run", "--product=moved"];
+    let moved = scene.run(&resume);
+    assert!(moved.status.success(), "{}", told(&moved));
+    let config = std::fs::read_to_string(scene.path("run/config.toml")).unwrap();
+    assert!(config.contains("moved\""), "{config}");
+    let export = scene.run(&["export", "run"]);
+    assert!(export.status.success(), "{}", told(&export));
+    let auto = scene.run(&["fit", "--resume=run", "--product=auto"]);
+    assert_eq!(auto.status.code(), Some(2), "{}", told(&auto));
+    assert!(
+        told(&auto).contains("product is \"auto\", was"),
+        "{}",
+        told(&auto)
+    );
+
+    mask("moved/03.png", 0);
+    for command in [&resume[..2], &resume, &["export", "run"]] {
+        let refused = scene.run(command);
+        let text = told(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{text}");
+        let parts = ["moved are not those the run began with", "--product MASKS"];
+        assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+    }
+}
+
+/// A run whose threshold a person set has nothing to do, but it may be told where its textures are.
+#[test]
+fn a_run_with_a_threshold_learns_where_its_textures_are() {
+    let scene = Scene::new();
+    for picture in 0..3 {
+        scene.weave(&format!("textures/{picture}.png"), 40, 40, 70 + picture);
+    }
+    let fit = scene.fit(&["--steps=8", "--textures=textures", "--out=run"]);
+    assert!(fit.status.success(), "{}", told(&fit));
+    for picture in 0..40 {
+        scene.weave(&format!("monday/{picture:02}.png"), 64, 40, 1000 + picture);
+    }
+    let set = [
+        "threshold",
+        "run/model.onnx",
+        "monday",
+        "--rejects-per-1000=150",
+    ];
+    let set = scene.run(&set);
+    assert!(set.status.success(), "{}", told(&set));
+    std::fs::rename(scene.path("textures"), scene.path("moved")).unwrap();
+    let config = std::fs::read(scene.path("run/config.toml")).unwrap();
+    let resume =
+        |more: &[&str]| scene.run(&[&["fit", "--resume=run", "--textures=moved"], more].concat());
+    let elsewhere = resume(&["--device=metal"]);
+    assert_eq!(elsewhere.status.code(), Some(2), "{}", told(&elsewhere));
+    assert_eq!(
+        std::fs::read(scene.path("run/config.toml")).unwrap(),
+        config
+    );
+    let moved = resume(&[]);
+    assert!(moved.status.success(), "{}", told(&moved));
+    assert!(
+        told(&moved).contains("threshold   kept: "),
+        "{}",
+        told(&moved)
+    );
+    let export = scene.run(&["export", "run", "--out=again.onnx"]);
+    assert!(export.status.success(), "{}", told(&export));
+}
+
+#[test]
 fn eval_scores_a_test_set() {
     let scene = Scene::new();
     let fit = scene.fit(&["--steps=4", "--out=run"]);

@@ -2,6 +2,7 @@
 
 use super::{Done, board, grouped};
 use crate::budget::{batch_for_timing, seconds_per_step};
+use crate::config::check_network;
 use crate::device;
 use crate::fit::initial;
 use crate::fit::progress::duration;
@@ -56,6 +57,7 @@ impl Args {
             )
         };
         let spec = self.network.map_or(by_widths, NetworkPreset::spec);
+        check_network(spec)?;
         let cost = Cost::of(spec, self.tile);
         let TileSize {
             width_px,
@@ -99,8 +101,9 @@ impl Args {
         let mut backend = device::open(&self.device, spec, self.threads)?;
         let (weights, adam) = initial::state(spec, 0);
         backend.restore(&weights, &adam)?;
-        let (width, height) = (width_px as usize, height_px as usize);
-        let (batch, factor) = batch_for_timing(&cost, width, height, self.batch.into());
+        let size = (width_px as usize, height_px as usize);
+        let cards = device::count(&self.device);
+        let (batch, factor) = batch_for_timing(&cost, size, self.batch.into(), cards);
         let seconds = factor * seconds_per_step(&mut *backend, &batch)?;
         super::tell(format_args!(
             "training    {:.0} ms a step of {} tiles on this machine as busy as it is: {} for {} steps",

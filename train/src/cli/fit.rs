@@ -5,17 +5,17 @@ use super::{Done, board, grouped, output, tell};
 use crate::backend::Backend;
 use crate::budget::seconds_per_step;
 use crate::config::FitConfig;
-use crate::data::{Class, ClassFolders, class_folders, fingerprint_below};
+use crate::data::{Class, ClassFolders, class_folders, class_name, fingerprint_below};
 use crate::fit::metrics_log::{self, Record, Validation};
 use crate::fit::patience::Patience;
 use crate::fit::prepare::{Prepared, same_masks, same_textures};
 use crate::fit::progress::duration;
 use crate::fit::stop::Stop;
 use crate::fit::{Fitting, Outcome, Source, initial, validation};
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunError, RunFolder};
 use crate::{checkpoint::Checkpoint, device};
 use blemish::draem::Cost;
-use blemish::model::Bundle;
+use blemish::model::{Bundle, Metadata};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -106,6 +106,7 @@ impl Trainer<'_> {
                 ..FitConfig::default()
             };
             of_class.check_paths()?;
+            Class::find(class)?;
         }
         let mut rows = Vec::new();
         for class in classes {
@@ -136,15 +137,37 @@ impl Trainer<'_> {
         if !root.join("config.toml").exists() {
             return self.begin(pictures, Some(root));
         }
-        let mut config = RunFolder::read_config(root)?;
-        // A bundle alone says nothing: 'export' writes one of a stopped run as well.
+        let stored = RunFolder::read_config(root)?;
+        let mut asked = self.fresh(pictures);
+        if asked.name.is_empty() {
+            asked.name.clone_from(&stored.name);
+        }
+        self.settings.check(&asked)?;
+        if !RunFolder::has_learnt(root)? {
+            let (folder, stored) = RunFolder::open(root)?;
+            return self.go_on(folder, &stored, asked);
+        }
         let latest = RunFolder::latest(root)?.checkpoint;
-        let Some(latest) = latest.filter(|_| root.join("model.onnx").is_file()) else {
+        // A bundle alone says nothing: 'export' writes one of a stopped run as well.
+        let has_bundle = match output::metadata(&root.join("model.onnx")) {
+            Some(metadata) => is_of_chosen(&metadata, root)?,
+            None => false,
+        };
+        let done = latest.filter(|latest| has_bundle && is_over(&stored, latest, root));
+        let differences = asked.differences(&stored);
+        if !differences.is_empty() {
+            return Err(format!(
+                "{} {} with other settings: {}; give the options again that it was begun with, or choose another \
+                 folder with --out",
+                root.display(),
+                done.map_or("was begun", |_| "is done, but"),
+                differences.join(", ")
+            )
+            .into());
+        }
+        let Some(latest) = done else {
             return self.reopen(root, Some(pictures));
         };
-        if !is_over(&config, &latest, root) {
-            return self.reopen(root, Some(pictures));
-        }
         let class = Class::find(pictures)?;
         if class.fingerprint()? != latest.data_fingerprint {
             return Err(format!(
@@ -154,20 +177,8 @@ impl Trainer<'_> {
             )
             .into());
         }
-        let stored = config.clone();
-        self.settings.apply(&mut config, false);
-        self.settings.check(&config)?;
-        let differences = config.differences(&stored);
-        if !differences.is_empty() {
-            return Err(format!(
-                "{} is done, but with other settings: {}; choose another folder with --out",
-                root.display(),
-                differences.join(", ")
-            )
-            .into());
-        }
-        Self::check_painted(&config, &class, &latest, root)?;
-        self.board.check(&config)?;
+        Self::check_painted(&asked, &class, &latest, root)?;
+        self.board.check(&asked)?;
         tell(format_args!("            {} is done", root.display()));
         Ok(Ended::Finished)
     }
@@ -182,7 +193,7 @@ impl Trainer<'_> {
         let recipe = &config.recipe;
         if let Some(product) = &recipe.product {
             let now = product.fingerprint(&class.folder, &class.goods)?;
-            if !same_masks(now.as_deref(), latest) {
+            if !same_masks(recipe, now.as_deref(), latest)? {
                 return Err(format!(
                     "{} is done, but with other masks of the product than are in {product} now; choose another folder \
                      with --out",
@@ -205,29 +216,36 @@ impl Trainer<'_> {
         }
     }
 
-    /// Trains on `pictures` into `out`, or `runs/NAME`.
-    ///
-    /// # Errors
-    /// A setting, a picture or the folder that cannot be used, or what stopped the training.
-    pub fn begin(&self, pictures: &Path, out: Option<&Path>) -> Trained {
+    /// The settings of a run on `pictures` that begins with the options of the command line.
+    fn fresh(&self, pictures: &Path) -> FitConfig {
         let mut config = FitConfig {
             pictures: absolute(pictures),
             ..FitConfig::default()
         };
         self.settings.apply(&mut config, true);
+        config
+    }
+
+    /// Trains on `pictures` into `out`, or `runs/NAME`.
+    ///
+    /// # Errors
+    /// A setting, a picture or the folder that cannot be used, or what stopped the training.
+    pub fn begin(&self, pictures: &Path, out: Option<&Path>) -> Trained {
+        let mut config = self.fresh(pictures);
         self.settings.check(&config)?;
         config.check()?;
         self.board.check(&config)?;
         let backend = open_device(&config)?;
         let prepared = Prepared::open(&config)?;
         config.check_patience(prepared.validation.is_empty())?;
-        if config.name.is_empty() {
-            config.name.clone_from(&prepared.name);
-        }
+        let name = class_name(pictures);
         let root = match out {
             Some(out) => out.to_owned(),
-            None => Path::new("runs").join(&prepared.name),
+            None => Path::new("runs").join(&name),
         };
+        if config.name.is_empty() {
+            config.name = name;
+        }
         output::refuse_over_set(&root.join("model.onnx"))?;
         let folder = RunFolder::create(&root, &config)?;
         self.train(Opened {
@@ -254,6 +272,12 @@ impl Trainer<'_> {
             config.pictures = absolute(pictures);
         }
         self.settings.apply(&mut config, false);
+        self.go_on(folder, &stored, config)
+    }
+
+    /// Continues the run in `folder`, whose settings were `stored`, with `config`.
+    fn go_on(&self, folder: RunFolder, stored: &FitConfig, config: FitConfig) -> Trained {
+        let root = folder.root();
         self.settings.check(&config)?;
         config.check()?;
         self.board.check(&config)?;
@@ -265,8 +289,11 @@ impl Trainer<'_> {
                 differences.join(", ")
             )),
         };
-        let differences = config.recipe.differences(&stored.recipe);
-        refuse("cannot resume with other settings", differences)?;
+        // A run that failed before there was anything to keep may be tried again with what helps.
+        if RunFolder::has_learnt(root)? {
+            let differences = config.recipe.differences(&stored.recipe);
+            refuse("cannot resume with other settings", differences)?;
+        }
         let latest = RunFolder::latest(root)?;
         for reason in &latest.refused {
             log::warn!("{reason}; an earlier checkpoint is used");
@@ -286,13 +313,17 @@ impl Trainer<'_> {
             }
             prepared.check_painted(&config.recipe, checkpoint)?;
         }
-        if Self::keeps_threshold(&folder, &config, &stored, latest.checkpoint.as_ref())? {
+        let kept = Self::keeps_threshold(&folder, &config, stored, latest.checkpoint.as_ref())?;
+        if kept && config == *stored {
             return Ok(Ended::Finished);
         }
         // Before the settings are kept: a device that cannot be used must not become the run's.
         let backend = open_device(&config)?;
-        if config != stored {
+        if config != *stored {
             folder.save_config(&config)?;
+        }
+        if kept {
+            return Ok(Ended::Finished);
         }
         self.train(Opened {
             folder,
@@ -318,9 +349,7 @@ impl Trainer<'_> {
             return Ok(false);
         };
         let done = latest.is_some_and(|latest| is_over(config, latest, folder.root()));
-        let chosen = RunFolder::chosen(folder.root())?;
-        let is_last = chosen.is_some_and(|chosen| chosen.step == set.training.steps);
-        if done && is_last && config.differences(stored).is_empty() {
+        if done && is_of_chosen(&set, folder.root())? && config.differences(stored).is_empty() {
             tell(format_args!(
                 "threshold   kept: {}, as 'threshold' set it in {}; set anew from held-out goods by 'export' with \
                  --discard-threshold",
@@ -412,6 +441,12 @@ impl Trainer<'_> {
 fn is_over(config: &FitConfig, latest: &Checkpoint, root: &Path) -> bool {
     let records = metrics_log::read(&root.join("metrics.jsonl")).unwrap_or_default();
     latest.step >= config.recipe.steps || Patience::new(config.recipe.patience, &records).is_over()
+}
+
+/// Whether the bundle that says `metadata` of itself has the weights that a run in `root` gives its bundle.
+fn is_of_chosen(metadata: &Metadata, root: &Path) -> Result<bool, RunError> {
+    let chosen = RunFolder::chosen(root)?;
+    Ok(chosen.is_some_and(|chosen| chosen.step == metadata.training.steps))
 }
 
 /// A run that is ready to go on.

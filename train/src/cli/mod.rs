@@ -126,6 +126,21 @@ mod tests {
     }
 
     #[test]
+    fn the_help_of_a_sweep_names_no_option_that_it_refuses() {
+        let mut program = Cli::command();
+        let mut help = |command| {
+            let command = program.find_subcommand_mut(command).expect("a command");
+            command.render_long_help().to_string()
+        };
+        let (fit, sweep) = (help("fit"), help("sweep"));
+        for option in ["network", "reconstructive-width", "discriminative-width"] {
+            let line = format!("      --{option} <");
+            assert!(fit.contains(&line) && !sweep.contains(&line), "{sweep}");
+        }
+        assert!(sweep.contains("--reconstructive-poolings"), "{sweep}");
+    }
+
+    #[test]
     fn numbers_are_grouped() {
         let shown: Vec<String> = [7, 999, 1000, 1_529_333].map(grouped).into();
         assert_eq!(shown, ["7", "999", "1,000", "1,529,333"]);

@@ -17,14 +17,17 @@ pub fn probe(path: &Path) -> Result<(), String> {
     })
 }
 
-/// What the bundle at `path` says about itself, where it is one and its threshold is not of training but was set
-/// by 'threshold'.
-pub fn with_set_threshold(path: &Path) -> Option<Metadata> {
+/// What the bundle at `path` says about itself, where it is one.
+pub fn metadata(path: &Path) -> Option<Metadata> {
     let bytes = std::fs::read(path).ok()?;
     let model = ModelProto::decode(bytes.as_slice()).ok()?;
     let json = (model.metadata_props.iter()).find(|property| property.key == METADATA_KEY)?;
-    let metadata: Metadata = serde_json::from_str(&json.value).ok()?;
-    (!is_of_training(&metadata.threshold)).then_some(metadata)
+    serde_json::from_str(&json.value).ok()
+}
+
+/// The same where its threshold is not of training but was set by 'threshold'.
+pub fn with_set_threshold(path: &Path) -> Option<Metadata> {
+    metadata(path).filter(|metadata| !is_of_training(&metadata.threshold))
 }
 
 /// Refuses a run whose bundle goes to `path` where one lies there whose threshold was set by 'threshold'.

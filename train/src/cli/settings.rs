@@ -119,6 +119,7 @@ impl Settings {
             recipe.resize = true;
         }
         let network = &mut recipe.network;
+        let by_width = recipe.learning_rate == learning_rate_of(network.reconstructive_width);
         if let Some(preset) = self.network {
             *network = NetworkSpec {
                 upsampling: network.upsampling,
@@ -133,8 +134,7 @@ impl Settings {
             &mut network.discriminative_width,
             &self.discriminative_width,
         );
-        let by_width = self.reconstructive_width.is_some() || self.network.is_some();
-        if by_width && fresh {
+        if by_width {
             recipe.learning_rate = learning_rate_of(network.reconstructive_width);
         }
         set(
@@ -242,4 +242,25 @@ fn parse_preset(text: &str) -> Result<Preset, String> {
         .into_iter()
         .find(|preset| preset.name() == text)
         .ok_or_else(|| "must be official, paper or structural".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_follows_the_width_unless_it_was_named() {
+        let narrower = Settings {
+            reconstructive_width: Some(16),
+            ..Settings::default()
+        };
+        let mut config = FitConfig::default();
+        config.recipe.network.reconstructive_width = 64;
+        for (before, after) in [(learning_rate_of(64), learning_rate_of(16)), (3e-5, 3e-5)] {
+            config.recipe.learning_rate = before;
+            let mut found = config.clone();
+            narrower.apply(&mut found, false);
+            assert_eq!(found.recipe.learning_rate, after);
+        }
+    }
 }

@@ -20,6 +20,11 @@ use std::sync::Arc;
 
 /// Settings of every run; --network, --reconstructive-width and --discriminative-width are replaced by --widths.
 #[derive(Debug, clap::Args)]
+#[command(
+    mut_arg("network", |option| option.hide(true)),
+    mut_arg("reconstructive_width", |option| option.hide(true)),
+    mut_arg("discriminative_width", |option| option.hide(true))
+)]
 pub struct Args {
     /// Folder of good pictures, or a class folder.
     pictures: PathBuf,

@@ -22,7 +22,7 @@ pub struct TestPicture {
 /// The pictures of one product, each list sorted by path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Class {
-    /// Name of the folder.
+    /// [`class_name`] of the folder.
     pub name: String,
     /// Folder below which the good pictures lie.
     pub folder: PathBuf,
@@ -75,13 +75,8 @@ impl Class {
             }
             Layout::Bare => (folder.to_owned(), bare_pictures(folder)?, Vec::new()),
         };
-        let name = folder
-            .canonicalize()
-            .ok()
-            .and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
-            .unwrap_or_else(|| "product".to_owned());
         Ok(Class {
-            name,
+            name: class_name(folder),
             folder: goods_folder,
             goods,
             tests,
@@ -107,6 +102,15 @@ impl Class {
         }
         hex(&all.finalize())
     }
+}
+
+/// What the class in `folder` is called: as its folder, or the link to it; where the path ends in no name, such as
+/// `.`, as the folder that it leads to.
+pub fn class_name(folder: &Path) -> String {
+    let last = |path: &Path| Some(path.file_name()?.to_string_lossy().into_owned());
+    last(folder)
+        .or_else(|| last(&folder.canonicalize().ok()?))
+        .unwrap_or_else(|| "product".to_owned())
 }
 
 /// How a folder is laid out.
@@ -357,6 +361,26 @@ mod tests {
         assert_eq!(class.goods, [scratch.path("mvtec/train/good/0.png")]);
         assert_eq!(class.tests.len(), 2);
         assert_eq!(class.tests[1].defect.as_deref(), Some("hole"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_class_is_called_as_its_own_folder_wherever_that_leads() {
+        let scratch = Scratch::new();
+        scratch.grey("far/2026-01/train/good/0.png", 4, 4, 1);
+        scratch.grey("set/tile/train/good/0.png", 4, 4, 1);
+        std::os::unix::fs::symlink(scratch.path("far/2026-01"), scratch.path("set/felt")).unwrap();
+        let found = class_folders(&scratch.path("set")).unwrap();
+        let names = found.classes.iter().map(|folder| {
+            let class = Class::find(folder).unwrap();
+            assert_eq!(class.name, folder.file_name().unwrap().to_str().unwrap());
+            class.name
+        });
+        assert_eq!(names.collect::<Vec<_>>(), ["felt", "tile"]);
+        for here in ["set/felt/.", "set/felt/"] {
+            assert_eq!(class_name(&scratch.path(here)), "felt");
+        }
+        assert_eq!(class_name(&scratch.path("set/tile/..")), "set");
     }
 
     #[test]

@@ -21,7 +21,8 @@ mod walk;
 pub use content::{Content, contents, fingerprint_below};
 pub use error::DataError;
 pub use layout::{
-    Class, ClassFolders, TestPicture, class_folders, name_below, real_defects_in, test_folders,
+    Class, ClassFolders, TestPicture, class_folders, class_name, name_below, real_defects_in,
+    test_folders,
 };
 pub use pictures::{Cut, Goods, MEMORY_LIMIT_BYTES, TileSource};
 pub use product::{Product, automatic_mask};

@@ -30,8 +30,6 @@ const VALIDATION_PICTURES: usize = 128;
 
 /// The pictures of a run.
 pub struct Prepared {
-    /// Name of the pictures' folder.
-    pub name: String,
     /// Good pictures for training.
     pub trained: Vec<PathBuf>,
     /// Good pictures that training never sees, neither they nor copies of them; each content once.
@@ -111,7 +109,6 @@ impl Prepared {
             .collect();
         trained_contents.sort();
         Ok(Self {
-            name: class.name.clone(),
             trained: train,
             held_out,
             copies,
@@ -139,12 +136,12 @@ impl Prepared {
     /// # Errors
     /// They are others, or nothing tells whether they are; a sentence for people.
     pub fn check_painted(&self, recipe: &Recipe, checkpoint: &Checkpoint) -> Result<(), String> {
-        if !same_masks(self.masks_fingerprint.as_deref(), checkpoint) {
+        if !same_masks(recipe, self.masks_fingerprint.as_deref(), checkpoint)? {
             let place =
                 (recipe.product.as_ref()).map_or(String::new(), |place| format!(" in {place}"));
             return Err(format!(
-                "the product's masks{place} are not those the run began with; restore them, or start a new run with \
-                 another --out"
+                "the product's masks{place} are not those the run began with; restore them, or say where those are now \
+                 with 'fit --resume RUNDIR --product MASKS'"
             ));
         }
         match same_textures(recipe, self.textures_fingerprint.as_deref(), checkpoint)? {
@@ -184,10 +181,20 @@ impl Prepared {
     }
 }
 
-/// Whether the product's masks, whose fingerprint is `now`, are those of `checkpoint`; one from before it was kept does
-/// not say.
-pub fn same_masks(now: Option<&str>, checkpoint: &Checkpoint) -> bool {
-    (checkpoint.masks.as_deref()).is_none_or(|before| now == Some(before))
+/// Whether the product's masks of `recipe`, whose contents have the fingerprint `now`, are those of `checkpoint`. Where
+/// it does not say what they were, their place decides.
+///
+/// # Errors
+/// Its recipe cannot be read.
+pub fn same_masks(
+    recipe: &Recipe,
+    now: Option<&str>,
+    checkpoint: &Checkpoint,
+) -> Result<bool, String> {
+    match &checkpoint.masks {
+        Some(before) => Ok(now == Some(before.as_str())),
+        None => Ok(recipe.product == checkpoint.recipe()?.product),
+    }
 }
 
 /// Whether the textures of `recipe`, whose contents have the fingerprint `now`, are those of `checkpoint`. Where it
@@ -380,12 +387,14 @@ fn mean(pictures: &[Picture]) -> [u8; 3] {
 mod tests {
     use super::*;
     use crate::backend::AdamState;
+    use crate::data::Product;
     use crate::weights::Weights;
 
     #[test]
     fn textures_and_masks_are_told_by_contents_or_else_by_their_place() {
         let mut recipe = FitConfig::default().recipe;
         recipe.textures = Some("old".into());
+        recipe.product = Some(Product::Masks("old".into()));
         let mut checkpoint = Checkpoint {
             step: 1,
             recipe: toml::to_string(&recipe).unwrap(),
@@ -397,15 +406,21 @@ mod tests {
         };
         let moved = Recipe {
             textures: Some("new".into()),
+            product: Some(Product::Masks("new".into())),
             ..recipe.clone()
         };
         let same = |recipe, now, checkpoint: &_| same_textures(recipe, Some(now), checkpoint);
         assert_eq!(same(&moved, "abc", &checkpoint), Ok(true));
         assert_eq!(same(&recipe, "def", &checkpoint), Ok(false));
-        assert!(same_masks(Some("abc"), &checkpoint));
-        assert!(!same_masks(Some("def"), &checkpoint) && !same_masks(None, &checkpoint));
+        assert_eq!(same_masks(&moved, Some("abc"), &checkpoint), Ok(true));
+        for other in [Some("def"), None] {
+            assert_eq!(same_masks(&recipe, other, &checkpoint), Ok(false));
+        }
         checkpoint.masks = None;
-        assert!(same_masks(Some("def"), &checkpoint), "an older file");
+        for (recipe, same) in [(&recipe, true), (&moved, false)] {
+            let found = same_masks(recipe, Some("def"), &checkpoint);
+            assert_eq!(found, Ok(same), "an older file");
+        }
         checkpoint.textures = None;
         assert_eq!(same(&moved, "abc", &checkpoint), Ok(false));
         assert_eq!(same(&recipe, "def", &checkpoint), Ok(true));

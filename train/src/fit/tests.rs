@@ -273,6 +273,22 @@ fn a_run_folder_is_used_by_one_process_at_a_time_and_never_overwritten() {
 }
 
 #[test]
+fn what_a_killed_write_left_is_removed_when_the_run_goes_on() {
+    let bench = Bench::new("partial", 5);
+    let folder = RunFolder::create(&bench.root, &bench.config).expect("new");
+    let at = |name: &str| bench.root.join(name);
+    let names = ["checkpoint-00000040.safetensors.partial", "notes.partial"];
+    for name in names {
+        std::fs::write(at(name), b"half").expect("writable");
+    }
+    RunFolder::open(&bench.root).expect_err("in use");
+    assert!(at(names[0]).exists(), "it may still be written");
+    drop(folder);
+    RunFolder::open(&bench.root).expect("free");
+    assert_eq!(names.map(|name| at(name).exists()), [false, true]);
+}
+
+#[test]
 fn a_damaged_best_checkpoint_is_named_with_what_to_do() {
     let bench = Bench::new("best", 5);
     bench
