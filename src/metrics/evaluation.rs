@@ -1,6 +1,6 @@
 //! The figures of a test set: every kind of defect against all good pictures, and all together.
 
-use super::{MetricError, Ranking, Scores};
+use super::{MetricError, Ranking, Scores, Sorted};
 use crate::picture::Mask;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -16,6 +16,23 @@ struct Kind {
     unmarked: u32,
     by_picture: Scores,
     by_pixel: Scores,
+}
+
+/// The same in order.
+struct SortedKind {
+    pictures: u32,
+    by_picture: Sorted,
+    by_pixel: Sorted,
+}
+
+impl Kind {
+    fn sorted(self) -> SortedKind {
+        SortedKind {
+            pictures: self.pictures,
+            by_picture: self.by_picture.sorted(),
+            by_pixel: self.by_pixel.sorted(),
+        }
+    }
 }
 
 /// Collects scores with their truth, kind by kind.
@@ -81,7 +98,7 @@ impl Row {
         }
     }
 
-    fn of(kind: &str, pictures: u32, picture: &Ranking, pixel: Option<&Ranking>) -> Self {
+    fn of(kind: &str, pictures: u32, picture: &Ranking<'_>, pixel: Option<&Ranking<'_>>) -> Self {
         Self {
             kind: kind.to_owned(),
             pictures,
@@ -138,21 +155,25 @@ impl Evaluation {
     ///
     /// # Errors
     /// If there are no good or no defective pictures, or no pixel is good.
-    pub fn rows(&self) -> Result<Vec<Row>, MetricError> {
-        let row = |name: &str, kinds: &[&Kind]| {
-            let all = || kinds.iter().copied().chain([&self.good]);
-            let by_picture = Scores::rank(all().map(|kind| &kind.by_picture))?;
-            let by_pixel = match Scores::rank(all().map(|kind| &kind.by_pixel)) {
+    pub fn rows(self) -> Result<Vec<Row>, MetricError> {
+        let good = self.good.sorted();
+        let defects: BTreeMap<String, SortedKind> = (self.defects.into_iter())
+            .map(|(name, kind)| (name, kind.sorted()))
+            .collect();
+        let row = |name: &str, kinds: &[&SortedKind]| {
+            let all = || kinds.iter().copied().chain([&good]);
+            let by_picture = Sorted::rank(all().map(|kind| &kind.by_picture))?;
+            let by_pixel = match Sorted::rank(all().map(|kind| &kind.by_pixel)) {
                 Err(MetricError::NoDefect) => None,
                 ranked => Some(ranked?),
             };
             let pictures = kinds.iter().map(|kind| kind.pictures).sum();
             Ok(Row::of(name, pictures, &by_picture, by_pixel.as_ref()))
         };
-        let kinds: Vec<&Kind> = self.defects.values().collect();
+        let kinds: Vec<&SortedKind> = defects.values().collect();
         let [mean_of_kinds, all_kinds] = SUMMARIES;
         let all = row(all_kinds, &kinds)?;
-        let mut rows = (self.defects.iter())
+        let mut rows = (defects.iter())
             .map(|(name, kind)| row(name, &[kind]))
             .collect::<Result<Vec<_>, _>>()?;
         let mean = Row::mean(mean_of_kinds, &rows);
@@ -211,6 +232,12 @@ mod tests {
             let map = [0.9, 0.0];
             evaluation.add(Some(name), 0.9, &map, &marked).unwrap();
         }
+        let unmarked = Unmarked {
+            kind: "dust",
+            pictures: 2,
+            unmarked: 2,
+        };
+        assert_eq!(evaluation.unmarked().collect::<Vec<_>>(), [unmarked]);
         let [dust, hole, mean, all] = &evaluation.rows().unwrap()[..] else {
             panic!("two kinds and their summaries");
         };
@@ -221,12 +248,6 @@ mod tests {
             (hole.pixel_auroc, hole.pixel_ap)
         );
         assert!(all.pixel_ap.is_some());
-        let unmarked = Unmarked {
-            kind: "dust",
-            pictures: 2,
-            unmarked: 2,
-        };
-        assert_eq!(evaluation.unmarked().collect::<Vec<_>>(), [unmarked]);
         assert_eq!(
             serde_json::to_value(dust).unwrap()["pixel_ap"],
             serde_json::Value::Null

@@ -8,7 +8,8 @@
 //!   divided by 0.3 (Bergmann et al., IJCV 2021).
 //!
 //! All are exact over every distinct score that they are given; none is binned here. Where maps are stitched from
-//! overlapping tiles, scores are multiples of 2^-40 before. A good pixel costs 4 bytes, a pixel of a defect 8.
+//! overlapping tiles, scores are multiples of 2^-40 before. A good pixel costs 4 bytes, a pixel of a defect 8, however many
+//! rankings share it.
 
 mod evaluation;
 mod regions;
@@ -16,6 +17,7 @@ mod regions;
 pub use evaluation::{Evaluation, Row, SUMMARIES, Unmarked};
 
 use crate::picture::Mask;
+use std::borrow::Cow;
 
 /// False positive rate up to which AUPRO is integrated.
 pub const AUPRO_GREATEST_FPR: f64 = 0.3;
@@ -110,34 +112,35 @@ impl Scores {
         self.good.is_empty() && self.defect.is_empty()
     }
 
-    /// Ranks the union of several sets, for instance the good pictures and one kind of defect.
-    ///
-    /// # Errors
-    /// If one of the two classes is missing.
-    pub fn rank<'a>(sets: impl IntoIterator<Item = &'a Scores>) -> Result<Ranking, MetricError> {
-        let mut all = Scores::new();
-        for set in sets {
-            all.good.extend_from_slice(&set.good);
-            all.defect.extend_from_slice(&set.defect);
-            all.regions += set.regions;
-        }
-        all.into_ranking()
+    /// Puts the scores in order, after which any number of rankings can share them.
+    pub fn sorted(mut self) -> Sorted {
+        self.good.sort_unstable();
+        self.defect.sort_unstable();
+        Sorted(self)
     }
 
     /// Ranks these scores.
     ///
     /// # Errors
     /// If one of the two classes is missing.
-    pub fn into_ranking(mut self) -> Result<Ranking, MetricError> {
-        if self.defect.is_empty() {
-            return Err(MetricError::NoDefect);
-        }
-        if self.good.is_empty() {
-            return Err(MetricError::NoGood);
-        }
-        self.good.sort_unstable();
-        self.defect.sort_unstable();
-        Ok(Ranking(self))
+    pub fn into_ranking(self) -> Result<Ranking<'static>, MetricError> {
+        Ranking::new(vec![Cow::Owned(self.sorted())])
+    }
+}
+
+/// Scores in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sorted(Scores);
+
+impl Sorted {
+    /// Ranks the union of several sets, for instance the good pictures and one kind of defect; none is copied.
+    ///
+    /// # Errors
+    /// If one of the two classes is missing.
+    pub fn rank<'a>(
+        sets: impl IntoIterator<Item = &'a Sorted>,
+    ) -> Result<Ranking<'a>, MetricError> {
+        Ranking::new(sets.into_iter().map(Cow::Borrowed).collect())
     }
 }
 
@@ -150,9 +153,9 @@ fn bits(score: f32) -> Result<u32, MetricError> {
     }
 }
 
-/// Scores in order, with at least one good and one defect among them.
+/// The union of sets of scores in order, with at least one good and one defect among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ranking(Scores);
+pub struct Ranking<'a>(Vec<Cow<'a, Sorted>>);
 
 /// What falls on one distinct score.
 #[derive(Debug, Clone, Copy, Default)]
@@ -163,22 +166,57 @@ struct Step {
     overlap: f64,
 }
 
-impl Ranking {
+impl<'a> Ranking<'a> {
+    fn new(sets: Vec<Cow<'a, Sorted>>) -> Result<Self, MetricError> {
+        let ranking = Self(sets);
+        if ranking.defects() == 0 {
+            return Err(MetricError::NoDefect);
+        }
+        if ranking.goods() == 0 {
+            return Err(MetricError::NoGood);
+        }
+        Ok(ranking)
+    }
+
+    fn sets(&self) -> impl Iterator<Item = &Scores> {
+        self.0.iter().map(|set| &set.0)
+    }
+
+    fn goods(&self) -> usize {
+        self.sets().map(|set| set.good.len()).sum()
+    }
+
+    fn defects(&self) -> usize {
+        self.sets().map(|set| set.defect.len()).sum()
+    }
+
     /// Visits the distinct scores from the greatest to the least until `visit` returns `false`.
     fn descend(&self, mut visit: impl FnMut(Step) -> bool) {
-        let (mut good, mut defect) = (self.0.good.as_slice(), self.0.defect.as_slice());
-        while let Some(score) = good.last().copied().max(defect.last().map(|d| d.0)) {
+        let mut goods: Vec<&[u32]> = self.sets().map(|set| &set.good[..]).collect();
+        let mut defects: Vec<&[(u32, u32)]> = self.sets().map(|set| &set.defect[..]).collect();
+        loop {
+            let good = goods.iter().filter_map(|set| set.last()).max();
+            let mut defect = next(&mut defects);
+            let Some(score) = good.copied().max(defect.as_ref().map(|(found, _)| found.0)) else {
+                return;
+            };
             let mut step = Step::default();
-            while let [rest @ .., last] = good
-                && *last == score
-            {
-                (good, step.good) = (rest, step.good + 1);
+            for set in &mut goods {
+                while let [rest @ .., last] = *set
+                    && *last == score
+                {
+                    (*set, step.good) = (rest, step.good + 1);
+                }
             }
-            while let [rest @ .., (last, region_px)] = defect
-                && *last == score
+            // The greatest regions first, whatever set they are in, so that the sum is the same however the scores are
+            // divided into sets.
+            while let Some(((last, region_px), set)) = defect
+                && last == score
             {
-                (defect, step.defect) = (rest, step.defect + 1);
-                step.overlap += 1.0 / f64::from(*region_px);
+                *set = &set[..set.len() - 1];
+                step.defect += 1;
+                step.overlap += 1.0 / f64::from(region_px);
+                defect = next(&mut defects);
             }
             if !visit(step) {
                 return;
@@ -194,7 +232,7 @@ impl Ranking {
             above += step.defect;
             true
         });
-        let pairs = self.0.good.len() as f64 * self.0.defect.len() as f64;
+        let pairs = self.goods() as f64 * self.defects() as f64;
         twice_area as f64 / 2.0 / pairs
     }
 
@@ -207,13 +245,13 @@ impl Ranking {
             sum += step.defect as f64 * (found as f64 / called as f64);
             true
         });
-        sum / self.0.defect.len() as f64
+        sum / self.defects() as f64
     }
 
     /// Area under the per-region overlap up to a false positive rate of [`AUPRO_GREATEST_FPR`],
     /// divided by it, in [0, 1]. Only scores added by [`Scores::push_map`] have regions.
     pub fn aupro(&self) -> f64 {
-        let good = self.0.good.len() as f64;
+        let good = self.goods() as f64;
         let (mut false_positives, mut overlap, mut area) = (0u64, 0f64, 0f64);
         self.descend(|step| {
             let before = (false_positives as f64 / good, overlap);
@@ -229,8 +267,15 @@ impl Ranking {
             area += (rate - before.0) * (before.1 + overlap) / 2.0;
             true
         });
-        area / self.0.regions as f64 / AUPRO_GREATEST_FPR
+        let regions: u64 = self.sets().map(|set| set.regions).sum();
+        area / regions as f64 / AUPRO_GREATEST_FPR
     }
+}
+
+/// The greatest of what is left of several sorted sets, with its set.
+fn next<'a, 'b, T: Copy + Ord>(sets: &'b mut [&'a [T]]) -> Option<(T, &'b mut &'a [T])> {
+    let left = sets.iter_mut().filter_map(|set| Some((*set.last()?, set)));
+    left.max_by_key(|(last, _)| *last)
 }
 
 #[cfg(test)]
@@ -239,7 +284,7 @@ mod tests {
     use crate::test_golden;
     use proptest::prelude::*;
 
-    fn ranking(pairs: &[(f32, bool)]) -> Result<Ranking, MetricError> {
+    fn ranking(pairs: &[(f32, bool)]) -> Result<Ranking<'static>, MetricError> {
         let mut scores = Scores::new();
         for &(score, defect) in pairs {
             scores.push(score, defect)?;
@@ -343,6 +388,26 @@ mod tests {
             scores.push_map(&map, &mask).unwrap();
             let aupro = scores.into_ranking().unwrap().aupro();
             prop_assert!((aupro - by_definition(&map, &mask)).abs() < 2e-4);
+        }
+
+        #[test]
+        fn sets_are_ranked_as_all_their_scores_together(
+            maps in prop::collection::vec(prop::collection::vec((0u8..6, 0u8..4), 48), 1..5),
+        ) {
+            let (mut together, mut sets) = (Scores::new(), Vec::new());
+            for pixels in &maps {
+                let map: Vec<f32> = pixels.iter().map(|&(v, _)| f32::from(v) / 5.0).collect();
+                let defect = pixels.iter().map(|&(_, m)| m == 0).collect();
+                let mask = Mask { width_px: 8, height_px: 6, defect };
+                let mut set = Scores::new();
+                set.push_map(&map, &mask).unwrap();
+                together.push_map(&map, &mask).unwrap();
+                sets.push(set.sorted());
+            }
+            let figures = |ranking: Result<Ranking<'_>, MetricError>| {
+                ranking.map(|r| [r.auroc(), r.average_precision(), r.aupro()].map(f64::to_bits))
+            };
+            prop_assert_eq!(figures(Sorted::rank(&sets)), figures(together.into_ranking()));
         }
 
         #[test]

@@ -33,13 +33,7 @@ impl Agreement {
 /// # Errors
 /// The bundles cut differently, or names the picture that cannot be used.
 pub fn agreement(first: &Bundle, second: &Bundle, class: &Class) -> Result<Agreement, EvalError> {
-    let cut = |bundle: &Bundle| (bundle.metadata().preparation, bundle.metadata().tile);
-    if cut(first) != cut(second) {
-        return Err(EvalError::OtherTiles {
-            first: first.sha256()[..12].to_owned(),
-            second: second.sha256()[..12].to_owned(),
-        });
-    }
+    cut_alike(first, second)?;
     let paths: Vec<&Path> = class.tests.iter().map(|test| test.path.as_path()).collect();
     let (first, second) = (rejected(first, &paths)?, rejected(second, &paths)?);
     let only = |a: &[bool], b: &[bool]| a.iter().zip(b).filter(|(a, b)| **a && !**b).count() as u64;
@@ -48,6 +42,21 @@ pub fn agreement(first: &Bundle, second: &Bundle, class: &Class) -> Result<Agree
         only_first_rejects: only(&first, &second),
         only_second_rejects: only(&second, &first),
     })
+}
+
+/// Whether both bundles cut pictures into the same tiles.
+///
+/// # Errors
+/// They do not, so there is nothing to compare.
+pub fn cut_alike(first: &Bundle, second: &Bundle) -> Result<(), EvalError> {
+    let cut = |bundle: &Bundle| (bundle.metadata().preparation, bundle.metadata().tile);
+    match cut(first) == cut(second) {
+        true => Ok(()),
+        false => Err(EvalError::OtherTiles {
+            first: first.sha256()[..12].to_owned(),
+            second: second.sha256()[..12].to_owned(),
+        }),
+    }
 }
 
 /// For every tile whether `bundle` rejects it, picture by picture.

@@ -139,6 +139,7 @@ pub fn evaluate(
     classes: &[(Class, Arc<Bundle>)],
     inspected: &(dyn Fn() + Sync),
 ) -> Result<Report, EvalError> {
+    (classes.iter()).try_for_each(|(class, _)| both_kinds(class))?;
     let classes = (classes.iter())
         .map(|(class, bundle)| evaluate_class(bundle, class, inspected))
         .collect::<Result<Vec<_>, _>>()?;
@@ -183,6 +184,24 @@ pub fn classes(path: &Path) -> Result<Vec<Class>, EvalError> {
         true => Err(EvalError::NoTests(path.to_owned())),
         false => Ok(classes),
     }
+}
+
+/// Refuses a class without good or without defective pictures: it has no figures, and that must not be found after all
+/// of it was inspected, or a network trained.
+///
+/// # Errors
+/// Names the class, and which of them it lacks.
+pub fn both_kinds(class: &Class) -> Result<(), EvalError> {
+    let has = |defective: bool| (class.tests.iter()).any(|t| t.defect.is_some() == defective);
+    let source = match (has(false), has(true)) {
+        (true, true) => return Ok(()),
+        (true, false) => MetricError::NoDefect,
+        (false, _) => MetricError::NoGood,
+    };
+    Err(EvalError::Class {
+        class: class.name.clone(),
+        source,
+    })
 }
 
 fn evaluate_class(

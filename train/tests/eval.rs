@@ -107,3 +107,45 @@ fn masks_and_folders_that_would_be_taken_for_something_else_are_named() {
         );
     }
 }
+
+#[test]
+fn what_cannot_be_compared_is_refused_before_a_picture_is_opened() {
+    let scene = scene();
+    let fit = scene.fit(&["--steps=2", "--out=tiles"]);
+    assert!(fit.status.success(), "{}", told(&fit));
+    scene.write("class/test/hole/2.png", b"no picture");
+    for (other, words) in [
+        (
+            "--beside=tiles/model.onnx",
+            "cut pictures into different tiles",
+        ),
+        ("--beside=absent.onnx", "absent.onnx"),
+    ] {
+        refused(&scene.run(&["eval", "run", "class", other]), &[words]);
+    }
+
+    for (kept, words) in [
+        (
+            "hole",
+            "class 'half': there is nothing good among the scores",
+        ),
+        ("good", "class 'half': there is no defect among the scores"),
+    ] {
+        let _ = std::fs::remove_dir_all(scene.path("half"));
+        for part in ["test", "ground_truth"] {
+            let (from, to) = (
+                format!("class/{part}/{kept}"),
+                format!("half/{part}/{kept}"),
+            );
+            for name in std::fs::read_dir(scene.path(&from)).into_iter().flatten() {
+                let name = name.unwrap().file_name().into_string().unwrap();
+                let bytes = std::fs::read(scene.path(&format!("{from}/{name}"))).unwrap();
+                scene.write(&format!("{to}/{name}"), &bytes);
+            }
+        }
+        refused(&scene.run(&["eval", "run", "half"]), &[words]);
+        let sweep = scene.run(&["sweep", "goods", "--test=half", "--steps=2", "--out=sweep"]);
+        refused(&sweep, &[words]);
+        assert!(!scene.path("sweep").exists(), "nothing is trained");
+    }
+}

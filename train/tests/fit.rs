@@ -190,6 +190,8 @@ fn a_run_becomes_integers_that_were_tuned() {
     let text = told(&quantize);
     assert!(quantize.status.success(), "{text}");
     assert!(text.contains("fine-tuned  6 steps"), "{text}");
+    let chosen = "these chose the score's window and the ranges of its integers as well";
+    assert!(text.contains(chosen), "{text}");
     let bundle = Bundle::read(scene.path("runs/goods/model.int8.onnx")).unwrap();
     assert_eq!(bundle.metadata().network.reconstructive_poolings, 2);
     let nodes = bundle.plan();

@@ -151,3 +151,33 @@ fn a_report_on_other_pictures_is_refused() {
     assert_eq!(report.status.code(), Some(2), "{text}");
     assert!(text.contains("give theirs with --pictures"), "{text}");
 }
+
+#[test]
+fn a_bundle_that_learnt_what_was_held_out_is_refused() {
+    let scene = Scene::new();
+    for options in [["--seed=1", "--out=a"], ["--seed=2", "--out=b"]] {
+        let fit = scene.fit(&[&["--steps=2"], &options[..]].concat());
+        assert!(fit.status.success(), "{}", told(&fit));
+    }
+    let report = scene.run(&["report", "a", "--model=b/model.onnx"]);
+    let text = told(&report);
+    assert_eq!(report.status.code(), Some(2), "{text}");
+    for part in [
+        "b/model.onnx was trained on ",
+        "of the 2 pictures that the run held out, the first is ",
+    ] {
+        assert!(text.contains(part), "'{part}' is missing from: {text}");
+    }
+    assert!(!scene.path("a/report.html").exists());
+
+    // Defects that are taken for goods as well.
+    scene.weave("monday/0.png", 48, 40, 50);
+    scene.weave("monday/ng/0.png", 48, 40, 51);
+    let report = scene.run(&["report", "a", "--good=monday", "--defects=monday/ng"]);
+    let text = told(&report);
+    assert_eq!(report.status.code(), Some(2), "{text}");
+    assert!(
+        text.contains("'monday/ng/0.png' is among the good pictures"),
+        "{text}"
+    );
+}

@@ -235,6 +235,30 @@ fn what_the_old_threshold_would_have_rejected_is_counted() {
 }
 
 #[test]
+fn defects_inside_the_goods_folder_are_no_goods() {
+    let scene = scene();
+    for picture in 0..3 {
+        scene.weave(&format!("monday/defects/{picture}.png"), 64, 40, picture);
+    }
+    let before = std::fs::read(scene.path("run/model.onnx")).unwrap();
+    let set = scene.run(&[
+        "threshold",
+        "run/model.onnx",
+        "monday",
+        "--rejects-per-1000=150",
+        "--defects=monday/defects",
+    ]);
+    let words = told(&set);
+    assert_eq!(set.status.code(), Some(2), "{words}");
+    assert!(
+        words.contains("'monday/defects/0.png' is among the good pictures"),
+        "{words}"
+    );
+    let after = std::fs::read(scene.path("run/model.onnx")).unwrap();
+    assert!(before == after);
+}
+
+#[test]
 fn trained_pictures_set_no_threshold_under_another_name() {
     let scene = scene();
     for picture in 0..12 {
@@ -269,6 +293,8 @@ fn trained_pictures_set_no_threshold_under_another_name() {
 fn what_cannot_be_promised_is_refused_with_the_number_needed() {
     let scene = scene();
     scene.write("broken/0.png", b"no picture");
+    // Found before any good picture is opened.
+    scene.write("monday/07.png", b"no picture");
     let cases: [(&[&str], &str); 6] = [
         (&["run/model.onnx", "monday"], "at least 299 are needed"),
         (

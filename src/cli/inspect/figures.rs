@@ -67,7 +67,7 @@ impl Figures {
     ///
     /// # Errors
     /// Why there are none.
-    pub fn rows(&self) -> Result<Vec<Row>, MetricError> {
+    pub fn rows(self) -> Result<Vec<Row>, MetricError> {
         match self.failed {
             Some(error) => Err(error),
             None => self.evaluation.rows(),

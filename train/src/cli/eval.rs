@@ -1,7 +1,7 @@
 //! `eval`: bundles' scores on test sets in MVTec's or DAGM's layout.
 
 use super::{Done, figure};
-use crate::agreement::{Agreement, agreement};
+use crate::agreement::{Agreement, agreement, cut_alike};
 use crate::data::Class;
 use crate::eval::{ClassReport, EvalError, Report, classes, evaluate};
 use blemish::metrics::Row;
@@ -31,6 +31,11 @@ pub struct Args {
 impl Args {
     pub fn run(self) -> Done {
         let classes = with_bundles(&self.model, classes(&self.pictures)?)?;
+        // Before the evaluation, which may take hours.
+        let other = self.beside.as_ref().map(Bundle::read).transpose()?;
+        if let Some(other) = &other {
+            (classes.iter()).try_for_each(|(_, bundle)| cut_alike(bundle, other))?;
+        }
         let pictures: usize = classes.iter().map(|(class, _)| class.tests.len()).sum();
         // Drawn on standard error, and only where that is a terminal.
         let bar = ProgressBar::new(pictures as u64);
@@ -38,8 +43,8 @@ impl Args {
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let report = evaluate(&classes, &|| bar.inc(1))?;
         bar.finish_and_clear();
-        let beside = match &self.beside {
-            Some(path) => compare(&classes, &Bundle::read(path)?)?,
+        let beside = match &other {
+            Some(other) => compare(&classes, other)?,
             None => Vec::new(),
         };
         let mut out = io::stdout().lock();

@@ -12,6 +12,7 @@ use crate::fit::prepare::Prepared;
 use crate::quantize::Grids;
 use crate::run_folder::RunFolder;
 use crate::threshold;
+use blemish::draem::score::Window;
 use blemish::geometry::TileSize;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -151,20 +152,25 @@ fn read_config(run: &Path, pictures: Option<&Path>) -> Result<FitConfig, Box<dyn
 }
 
 /// Sets the threshold, writes the bundle where `place` says when it is made, and says what may be expected of it;
-/// gives its place.
+/// gives its place. `integers` are those of a network that was quantized, with the score's window of the float one.
 pub fn finish(
     config: &FitConfig,
     prepared: &Prepared,
     checkpoint: &Checkpoint,
     place: &dyn Fn() -> Result<PathBuf, String>,
-    grids: Option<&Grids>,
+    integers: Option<(&Grids, Window)>,
 ) -> Result<PathBuf, Box<dyn Error>> {
     let recipe = &config.recipe;
     // A bundle is the same wherever its run was trained, and can be made where that device is not.
     let mut engine = CpuEngine::new(recipe.network, config.threads)?;
     engine.restore(&checkpoint.weights, &checkpoint.adam)?;
+    let (grids, window) = integers.unzip();
+    let with_window = FitConfig {
+        score_window_px: window.or(config.score_window_px),
+        ..config.clone()
+    };
     let finished = bundle::finish(
-        config,
+        &with_window,
         prepared,
         checkpoint,
         recipe.tile,

@@ -45,7 +45,7 @@ pub struct Args {
 impl Args {
     pub fn run(self) -> Done {
         let out = self.export.place("model.int8.onnx");
-        let (mut config, prepared, mut checkpoint) = self.export.open(&out)?;
+        let (config, prepared, mut checkpoint) = self.export.open(&out)?;
         if prepared.validation.is_empty() {
             return Err(
                 "ranges are chosen on held-out goods and this run held none out; \
@@ -82,12 +82,13 @@ impl Args {
             ));
         }
         // The float network's: its verdicts are those to be given.
-        config.score_window_px = Some(score_window(&config, &prepared, &mut engine)?);
+        let window = score_window(&config, &prepared, &mut engine)?;
         if self.steps > 0 {
             checkpoint.weights = self.fine_tuned(&config, &prepared, &checkpoint, &grids)?;
         }
         let place = || Ok(out.clone());
-        export::finish(&config, &prepared, &checkpoint, &place, Some(&grids))?;
+        let integers = Some((&grids, window));
+        export::finish(&config, &prepared, &checkpoint, &place, integers)?;
         Ok(ExitCode::SUCCESS)
     }
 

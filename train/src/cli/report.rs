@@ -2,16 +2,19 @@
 
 use super::{Done, export, output, tell};
 use crate::atomic_file::write_atomically;
-use crate::data::{Class, real_defects_in};
+use crate::data::{Class, TestPicture, contents, real_defects_in, refuse_defects_among};
 use crate::fit::metrics_log;
 use crate::report::{
     Facts, Goods, Look, Subject, entries, extreme, groups, page, scores, warnings,
 };
 use crate::run_folder::RunFolder;
+use crate::trained;
 use blemish::model::Bundle;
+use prost::Message;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tract_onnx::pb::ModelProto;
 
 /// Pictures shown of every sort.
 const SHOWN: usize = 8;
@@ -64,6 +67,7 @@ impl Args {
             )
             .into());
         }
+        refuse_learnt(&model, &prepared.held_out)?;
         let metrics = self.run.join("metrics.jsonl");
         let records = metrics_log::read(&metrics).unwrap_or_else(|error| {
             log::warn!(
@@ -72,12 +76,18 @@ impl Args {
             );
             Vec::new()
         });
-        let train = Look::at_all(&prepared.trained)?;
-        let held_out = Look::at_all(&prepared.held_out)?;
         let other_goods = match &self.good {
             Some(folder) => Class::find(folder)?.goods,
             None => Vec::new(),
         };
+        let found = match &self.defects {
+            Some(folder) => real_defects_in(folder)?,
+            None => Vec::new(),
+        };
+        let paths: Vec<PathBuf> = found.iter().map(|test| test.path.clone()).collect();
+        refuse_defects_among(&other_goods, &contents(&other_goods)?, &paths)?;
+        let train = Look::at_all(&prepared.trained)?;
+        let held_out = Look::at_all(&prepared.held_out)?;
         let other = Look::at_all(&other_goods)?;
         let warnings = warnings(&Goods {
             train: &train,
@@ -89,10 +99,7 @@ impl Args {
         let goods: Vec<Subject> = prepared.held_out.iter().map(|p| Subject::good(p)).collect();
         let others: Vec<Subject> = other_goods.iter().map(|p| Subject::good(p)).collect();
         let simulated = Subject::simulated(&prepared.validation);
-        let defects = match &self.defects {
-            Some(folder) => real_defects(folder)?,
-            None => Vec::new(),
-        };
+        let defects: Vec<Subject> = found.iter().map(real_defect).collect();
         let sorts = [
             (
                 &goods,
@@ -136,6 +143,7 @@ impl Args {
             bundle: &bundle,
             records: &records,
             warnings: &warnings,
+            other_run: !other.is_empty(),
             sets: &[
                 ("training", &train),
                 ("held out", &held_out),
@@ -156,12 +164,32 @@ impl Args {
     }
 }
 
-fn real_defects(folder: &Path) -> Result<Vec<Subject>, Box<dyn Error>> {
-    let found = real_defects_in(folder)?.into_iter();
-    Ok(found
-        .map(|test| {
-            let kind = test.defect.as_deref().unwrap_or("real defects");
-            Subject::defect(&test.path, kind, test.mask)
-        })
-        .collect())
+fn real_defect(test: &TestPicture) -> Subject {
+    let kind = test.defect.as_deref().unwrap_or("real defects");
+    Subject::defect(&test.path, kind, test.mask.clone())
+}
+
+/// Refuses a bundle that learnt what the run held out, as one of the same pictures that were split otherwise: they would
+/// be shown as pictures that it never saw.
+fn refuse_learnt(model: &Path, held_out: &[PathBuf]) -> Result<(), Box<dyn Error>> {
+    let bytes = std::fs::read(model)
+        .map_err(|error| format!("cannot read {}: {error}", model.display()))?;
+    let bundle = ModelProto::decode(bytes.as_slice())?;
+    let trained = trained::read(&bundle);
+    let learnt: Vec<&PathBuf> = (held_out.iter().zip(contents(held_out)?))
+        .filter(|(_, content)| trained.contains(content.short().as_str()))
+        .map(|(path, _)| path)
+        .collect();
+    match learnt.first() {
+        None => Ok(()),
+        Some(first) => Err(format!(
+            "{} was trained on {} of the {} pictures that the run held out, the first is {}, so it is of a run with \
+             another --seed or --hold-out; give that run's folder",
+            model.display(),
+            learnt.len(),
+            held_out.len(),
+            first.display()
+        )
+        .into()),
+    }
 }

@@ -5,7 +5,7 @@ use super::settings::{Settings, absolute};
 use super::{Done, board, figure, grouped, tell};
 use crate::atomic_file::write_atomically;
 use crate::data::Class;
-use crate::eval::{classes, evaluate};
+use crate::eval::{both_kinds, classes, evaluate};
 use crate::fit::metrics_log::Validation;
 use crate::fit::stop::Stop;
 use crate::run_folder::RunFolder;
@@ -111,6 +111,7 @@ impl Args {
         }
         // Before anything is trained: a folder that is not there must not cost a night.
         let test = self.test.as_deref().map(classes).transpose()?;
+        test.iter().flatten().try_for_each(both_kinds)?;
         let stop = Stop::on_signals()?;
         let out = match &self.out {
             Some(out) => out.clone(),

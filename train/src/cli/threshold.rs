@@ -2,8 +2,8 @@
 
 use super::{Done, output, tell};
 use crate::atomic_file::write_atomically;
-use crate::data::{Class, Content, contents, real_defects_in};
-use crate::threshold::promise::{Limit, limit};
+use crate::data::{Class, Content, contents, real_defects_in, refuse_defects_among};
+use crate::threshold::promise::{Limit, enough, limit};
 use crate::{inspectors, light, trained};
 use blemish::geometry::Columns;
 use blemish::light::LightLimits;
@@ -14,7 +14,7 @@ use blemish::web::{PictureResult, PictureRules, inspect_picture};
 use prost::Message;
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tract_onnx::pb::ModelProto;
 
@@ -50,6 +50,8 @@ pub struct Args {
 
 impl Args {
     pub fn run(self) -> Done {
+        let out = self.out.as_ref().unwrap_or(&self.bundle);
+        let before = std::fs::read(out).ok();
         let bytes = std::fs::read(&self.bundle).map_err(|error| {
             format!(
                 "{}: {error}; give the bundle that 'fit' or 'quantize' wrote",
@@ -61,7 +63,6 @@ impl Args {
             &self.bundle.display().to_string(),
             &mut |_| {},
         )?;
-        let out = self.out.as_ref().unwrap_or(&self.bundle);
         output::probe(out)?;
         let class = Class::find(&self.goods)?;
         // Before the goods are scored, which may take hours.
@@ -76,7 +77,11 @@ impl Args {
         let model = ModelProto::decode(bytes.as_slice())?;
         let contents = contents(&class.goods)?;
         refuse_trained(&class, &contents, metadata, &trained::read(&model))?;
+        if let Some(defects) = &defects {
+            refuse_defects_among(&class.goods, &contents, defects)?;
+        }
         let distinct = distinct(&class.goods, &contents);
+        enough(distinct.len() as u32, self.rejects_per_1000)?;
         let rules = PictureRules {
             threshold: self.score.unwrap_or(metadata.threshold.score),
             min_area_px: 1,
@@ -122,6 +127,7 @@ impl Args {
             ..metadata.clone()
         };
         let sealed = model::seal(model, &metadata)?;
+        refuse_written(out, before.as_deref())?;
         write_atomically(out, |file| file.write_all(&sealed))?;
         tell(format_args!("bundle      {}", out.display()));
         Ok(ExitCode::SUCCESS)
@@ -270,6 +276,18 @@ fn refuse_trained(
     }
 }
 
+/// Refuses to write over what somebody else, such as a run that ended, wrote to `out` since it held `before`.
+fn refuse_written(out: &Path, before: Option<&[u8]>) -> Result<(), String> {
+    match std::fs::read(out).ok().as_deref() == before {
+        true => Ok(()),
+        false => Err(format!(
+            "{} has changed since this command began, as by a run that ended, so nothing is written over it: run the \
+             command again, or choose another file with --out",
+            out.display()
+        )),
+    }
+}
+
 fn largest_area_px(result: &PictureResult) -> f64 {
     let areas = result.regions.iter().map(|region| region.reaching_px);
     areas.max().map_or(0.0, |area| area as f64)
@@ -364,6 +382,21 @@ mod tests {
         assert!(refused.contains("higher --score"), "{refused}");
         assert!(check_area(0.1, 1281, 2560).is_err());
         assert!(check_area(0.1, 1, 0).is_err());
+    }
+
+    #[test]
+    fn what_was_written_meanwhile_is_not_written_over() {
+        let name = format!("blemish-threshold-{}.onnx", std::process::id());
+        let out = std::env::temp_dir().join(name);
+        assert_eq!(refuse_written(&out, None), Ok(()));
+        std::fs::write(&out, "new weights").expect("room");
+        assert_eq!(refuse_written(&out, Some(b"new weights")), Ok(()));
+        for before in [None, Some(&b"old weights"[..])] {
+            let words = refuse_written(&out, before).expect_err("it was written");
+            assert!(words.contains("has changed since"), "{words}");
+            assert!(words.contains("run the command again"), "{words}");
+        }
+        std::fs::remove_file(&out).expect("removable");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::DataError;
 use super::walk::pictures_below;
 use crate::checkpoint::hex;
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// SHA-256 of a picture's file.
@@ -25,12 +26,34 @@ impl Content {
 pub fn contents(files: &[PathBuf]) -> Result<Vec<Content>, DataError> {
     let content = |path: &PathBuf| match std::fs::read(path) {
         Ok(bytes) => Ok(Content(Sha256::digest(&bytes).into())),
-        Err(source) => Err(DataError::Folder {
+        Err(source) => Err(DataError::File {
             path: path.clone(),
             source,
         }),
     };
     files.iter().map(content).collect()
+}
+
+/// Refuses defects that are among `goods`, whose contents are `contents_of_goods`, as those of a folder inside the goods'
+/// are: they would count as good.
+///
+/// # Errors
+/// Names the first such picture, or the file that cannot be read.
+pub fn refuse_defects_among(
+    goods: &[PathBuf],
+    contents_of_goods: &[Content],
+    defects: &[PathBuf],
+) -> Result<(), DataError> {
+    let goods: HashMap<&Content, &PathBuf> = contents_of_goods.iter().zip(goods).collect();
+    for (defect, content) in defects.iter().zip(contents(defects)?) {
+        if let Some(&good) = goods.get(&content) {
+            return Err(DataError::DefectAmongGoods {
+                defect: defect.clone(),
+                good: good.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// SHA-256 over the contents of all pictures in and below a folder, in the order of their paths, in hexadecimal. What
@@ -44,4 +67,42 @@ pub fn fingerprint_below(folder: &Path) -> Result<String, DataError> {
         all.update(content.0);
     }
     Ok(hex(&all.finalize()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests_support::Scratch;
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_cannot_be_read_is_called_a_file() {
+        let scratch = Scratch::new();
+        scratch.grey("6.png", 4, 4, 1);
+        let link = scratch.path("7.png");
+        std::os::unix::fs::symlink(scratch.path("gone.png"), &link).unwrap();
+        let error = contents(&[scratch.path("6.png"), link]).unwrap_err();
+        let words = error.to_string();
+        assert!(words.starts_with("cannot read '"), "{words}");
+        assert!(words.contains("7.png': No such file"), "{words}");
+        assert!(words.contains("that the file exists"), "{words}");
+    }
+
+    #[test]
+    fn defects_that_are_goods_as_well_are_named_with_both_places() {
+        let scratch = Scratch::new();
+        for (name, seed) in [("good/0.png", 0), ("good/1.png", 1), ("bad/x.png", 1)] {
+            scratch.grey(name, 4, 4, seed);
+        }
+        let goods = [scratch.path("good/0.png"), scratch.path("good/1.png")];
+        let refused = |goods: &[PathBuf]| {
+            let of_goods = contents(goods).unwrap();
+            refuse_defects_among(goods, &of_goods, &[scratch.path("bad/x.png")])
+        };
+        let words = refused(&goods).unwrap_err().to_string();
+        for part in ["bad/x.png' is among", "as '", "good/1.png' and would"] {
+            assert!(words.contains(part), "{words}");
+        }
+        assert!(refused(&goods[..1]).is_ok());
+    }
 }

@@ -11,6 +11,11 @@ pub enum DataError {
         path: PathBuf,
         source: std::io::Error,
     },
+    #[error("cannot read '{path}': {source}; check that the file exists and may be read")]
+    File {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error(
         "'{path}' holds no good picture: put PNG, JPEG, TIFF or BMP files there, or in train/good \
          below it"
@@ -18,6 +23,11 @@ pub enum DataError {
     Empty { path: PathBuf },
     #[error("'{path}' holds no picture of a defect; give another folder, or leave --defects out")]
     NoDefect { path: PathBuf },
+    #[error(
+        "the defect '{defect}' is among the good pictures as '{good}' and would count as good: give a folder with the good \
+         pictures alone"
+    )]
+    DefectAmongGoods { defect: PathBuf, good: PathBuf },
     #[error(
         "'{path}' is not a class but holds one, '{class}': name that folder, or pictures of defects would \
          be taken for good ones"

@@ -18,7 +18,7 @@ mod split;
 mod tests_support;
 mod walk;
 
-pub use content::{Content, contents, fingerprint_below};
+pub use content::{Content, contents, fingerprint_below, refuse_defects_among};
 pub use error::DataError;
 pub use layout::{
     Class, ClassFolders, TestPicture, class_folders, class_name, name_below, real_defects_in,

@@ -19,7 +19,7 @@ pub struct Trials(Vec<(Window, Scores)>);
 #[derive(Debug)]
 pub struct Trial {
     pub window: Window,
-    pub ranking: Ranking,
+    pub ranking: Ranking<'static>,
 }
 
 impl Trials {

@@ -15,6 +15,8 @@ pub struct Facts<'a> {
     pub bundle: &'a Bundle,
     pub records: &'a [Record],
     pub warnings: &'a [String],
+    /// Whether there are goods of another imaging run, by which drift is told.
+    pub other_run: bool,
     /// Sets of good pictures by name.
     pub sets: &'a [(&'a str, &'a [Look])],
     pub groups: &'a [ScoreGroup],
@@ -80,7 +82,7 @@ pub fn page(facts: &Facts<'_>) -> Report {
     }
     report.section("Warnings");
     if facts.warnings.is_empty() {
-        report.paragraph("None: enough goods, no duplicates, no drift, no saturated picture.");
+        report.paragraph(none_found(facts.other_run));
     }
     for warning in facts.warnings {
         report.paragraph(warning);
@@ -99,6 +101,17 @@ pub fn page(facts: &Facts<'_>) -> Report {
     }
     report.section("Configuration").verbatim(facts.config);
     report
+}
+
+/// What stands in place of warnings where there is none.
+fn none_found(other_run: bool) -> &'static str {
+    match other_run {
+        true => "None: enough goods, no duplicates, no drift, no saturated picture.",
+        false => {
+            "None: enough goods, no duplicates, no saturated picture. Whether brightness or contrast drift was not \
+             looked for: that takes good pictures of another imaging run, with --good."
+        }
+    }
 }
 
 fn sets(sets: &[(&str, &[Look])]) -> Table {
@@ -185,4 +198,17 @@ fn seconds(records: &[Record]) -> Option<f64> {
         Record::Step { seconds, .. } => Some(*seconds),
         Record::Validation { .. } => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_drift_is_claimed_only_where_it_was_looked_for() {
+        assert!(none_found(true).contains("no drift"));
+        let alone = none_found(false);
+        assert!(!alone.contains("no drift"), "{alone}");
+        assert!(alone.contains("with --good"), "{alone}");
+    }
 }

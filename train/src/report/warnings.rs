@@ -4,7 +4,7 @@ use super::file_name;
 use super::look::Look;
 use crate::threshold::{goods_needed, upper_95};
 use rayon::prelude::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// Good pictures for training below which there is a warning: few show all that good product may
@@ -46,7 +46,7 @@ pub fn warnings(goods: &Goods<'_>) -> Vec<String> {
     found.extend(leaks(goods));
     let held_out = goods.held_out.iter().chain(goods.copies);
     let own: Vec<&Look> = goods.train.iter().chain(held_out).collect();
-    found.extend(duplicates(&own));
+    found.extend(duplicates(&own, goods.other));
     found.extend(saturated(&own, "training's own run"));
     if !goods.other.is_empty() {
         let other: Vec<&Look> = goods.other.iter().collect();
@@ -57,7 +57,15 @@ pub fn warnings(goods: &Goods<'_>) -> Vec<String> {
 }
 
 fn few(goods: &Goods<'_>) -> Vec<String> {
-    let (train, held) = (goods.train.len(), goods.held_out.len());
+    // A copy says nothing that its original does not.
+    let different = |looks: &[Look]| {
+        looks
+            .iter()
+            .map(|look| look.digest)
+            .collect::<HashSet<_>>()
+            .len()
+    };
+    let [train, held, other] = [goods.train, goods.held_out, goods.other].map(different);
     let mut found = Vec::new();
     if train < FEW_GOODS {
         found.push(format!(
@@ -66,7 +74,6 @@ fn few(goods: &Goods<'_>) -> Vec<String> {
         ));
     }
     let needed = goods_needed(CLAIM);
-    let other = goods.other.len();
     let judged = held.max(other);
     if judged < needed as usize {
         let promise = 1000.0 * upper_95(0, judged as u32);
@@ -98,16 +105,18 @@ fn leaks(goods: &Goods<'_>) -> Option<String> {
     })
 }
 
-fn duplicates(looks: &[&Look]) -> Vec<String> {
+/// Exact ones in all pictures; near ones in training's own run alone, for what the pictures of one run share and those of
+/// another do not would be taken for the same piece of product.
+fn duplicates(own: &[&Look], other: &[Look]) -> Vec<String> {
     let mut first: HashMap<&[u8; 32], &Look> = HashMap::new();
     let mut exact = Vec::new();
     let mut different: Vec<&Look> = Vec::new();
-    for look in looks {
+    for (number, look) in own.iter().copied().chain(other).enumerate() {
         match first.get(&look.digest) {
             Some(before) => exact.push(pair(&before.path, &look.path)),
             None => {
                 first.insert(&look.digest, look);
-                different.push(look);
+                different.extend((number < own.len()).then_some(look));
             }
         }
     }
@@ -223,16 +232,28 @@ struct Difference {
 
 impl Difference {
     fn of(a: &[&Look], b: &[&Look], value: fn(&Look) -> f64) -> Self {
-        let mean_and_error = |looks: &[&Look]| {
+        let sets = [a, b].map(|looks| {
             let count = looks.len().max(1) as f64;
             let mean = looks.iter().map(|look| value(look)).sum::<f64>() / count;
             let squares: f64 = looks.iter().map(|look| (value(look) - mean).powi(2)).sum();
-            (mean, squares / (count - 1.0).max(1.0) / count)
+            (count, mean, squares)
+        });
+        let [(n, first, squares), (m, second, more)] = sets;
+        let pooled = (squares + more) / (n + m - 2.0).max(1.0);
+        let largest = n.max(m);
+        let error = |(count, _, squares): (f64, f64, f64)| {
+            let own = squares / (count - 1.0).max(1.0);
+            // One picture has no spread, and a few may be alike by chance.
+            let variance = if count < largest {
+                own.max(pooled)
+            } else {
+                own
+            };
+            variance / count
         };
-        let ((first, one), (second, two)) = (mean_and_error(a), mean_and_error(b));
         Self {
             means: [first, second],
-            standard_error: (one + two).sqrt(),
+            standard_error: sets.map(error).iter().sum::<f64>().sqrt(),
         }
     }
 
@@ -377,5 +398,38 @@ mod tests {
             slight.iter().all(|text| !text.contains("drift")),
             "{slight:?}"
         );
+    }
+
+    #[test]
+    fn one_picture_drifts_where_it_lies_outside_of_what_the_own_ones_show() {
+        let own: Vec<Look> = (0..40)
+            .map(|seed| look(seed, 2.0 * (seed % 10) as f64))
+            .collect();
+        let drifts = |train: &[Look], other: &[Look]| {
+            let found = told(train, &[], other);
+            found.iter().any(|text| text.contains("drift"))
+        };
+        assert!(!drifts(&own, &[look(100, 15.0)]));
+        assert!(drifts(&own, &[look(100, 60.0)]));
+        assert!(!drifts(&[look(100, 15.0)], &own));
+        // Two that are equally bright by chance.
+        let alike = [look(100, 15.0), look(101, 15.0)];
+        assert!(!drifts(&own, &alike));
+    }
+
+    #[test]
+    fn copies_are_counted_once_and_told() {
+        let copies: Vec<Look> = (0..300)
+            .map(|number| Look {
+                path: format!("{number}.png").into(),
+                ..look(100, 0.0)
+            })
+            .collect();
+        let found = told(&looks(0..40, 0.0), &[], &copies);
+        let has = |text: &str| found.iter().any(|warning| warning.contains(text));
+        assert!(has("too few goods for the threshold: 1 allow"), "{found:?}");
+        assert!(has("exact duplicates: 299 pairs"), "{found:?}");
+        let found = told(&copies, &[], &[]);
+        assert!(found[0].contains("too few goods: 1 pictures"), "{found:?}");
     }
 }

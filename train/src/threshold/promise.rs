@@ -69,6 +69,21 @@ pub struct Limit {
     pub next: Option<f64>,
 }
 
+/// Refuses a promise that so many goods cannot keep, whatever their values are.
+///
+/// # Errors
+/// There are too few.
+pub fn enough(goods: u32, rejects_per_1000: f64) -> Result<(), TooFew> {
+    match goods > 0 && 1000.0 * upper_95(0, goods) <= rejects_per_1000 {
+        true => Ok(()),
+        false => Err(TooFew {
+            goods,
+            needed: goods_needed(rejects_per_1000),
+            rejects_per_1000,
+        }),
+    }
+}
+
 /// The limit with the most rejected goods that keeps the promise. Values are what the limit is set on:
 /// scores, or areas.
 ///
@@ -77,13 +92,7 @@ pub struct Limit {
 pub fn limit(values: &[f64], rejects_per_1000: f64) -> Result<Limit, TooFew> {
     let goods = values.len() as u32;
     let keeps = |rejected: u32| 1000.0 * upper_95(rejected, goods) <= rejects_per_1000;
-    if goods == 0 || !keeps(0) {
-        return Err(TooFew {
-            goods,
-            needed: goods_needed(rejects_per_1000),
-            rejects_per_1000,
-        });
-    }
+    enough(goods, rejects_per_1000)?;
     let mut allowed = 0;
     while allowed + 1 < goods && keeps(allowed + 1) {
         allowed += 1;
